@@ -1,0 +1,22 @@
+"""Train convolutional networks on pictures, see what they learnt, and put them to use."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from striate.api import Run, load, train
+    from striate.errors import DataError, Stopped, UsageError
+
+__version__ = "0.1.0"
+__all__ = ["DataError", "Run", "Stopped", "UsageError", "__version__", "load", "train"]
+
+_HOME = {"DataError": "errors", "Stopped": "errors", "UsageError": "errors"}
+
+
+def __getattr__(name: str) -> Any:
+    # Lazily, so that `striate --help` does not wait for torch.
+    if name not in __all__:
+        raise AttributeError(f"module 'striate' has no attribute {name!r}")
+    import importlib
+
+    module = importlib.import_module(f"striate.{_HOME.get(name, 'api')}")
+    return getattr(module, name)

@@ -1,0 +1,300 @@
+"""What Python users hold: train(), load(), and a Run with its methods."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from striate import data as sources
+from striate import devices, evaluation, files, models, prediction, usercode
+from striate.data import Data, Origin, Split
+from striate.data.batches import read
+from striate.errors import DataError, UsageError
+from striate.evaluation import Evaluation
+from striate.models import Architecture
+from striate.prediction import Prediction
+from striate.runs import Bundle, folder
+from striate.training import recipe as recipes
+from striate.training.plan import make_splits
+from striate.training.plan import plan as resolve_plan
+from striate.training.results import finish
+from striate.training.session import Event, Halt, Session, teach
+from striate.training.start import Means, Ready, begin
+from striate.training.start import resume as resume_run
+
+__all__ = ["Run", "load", "plan", "summaries", "train"]
+
+Show = Callable[[Session, Event], None]
+# The split that an accuracy is of, where nothing else is asked for.
+PREFERRED = ("test", "validation", "train")
+
+
+class Run:
+    """A folder with a trained network, how it was made, and how it did."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Open a run; DataError if the folder is none."""
+        self.folder = folder.require(Path(path).expanduser())
+
+    def __repr__(self) -> str:
+        """Show the folder, and the accuracy where it is known."""
+        known = f", {self.split} accuracy {self.accuracy:.4f}" if self.result else ""
+        return f"Run({str(self.folder)!r}{known})"
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """The best network, on the CPU."""
+        return folder.load_bundle(self.folder)
+
+    @property
+    def model(self) -> nn.Module:
+        """The network, in evaluation mode: normalised pictures (N, C, H, W) -> logits (N, K)."""
+        return self.bundle.model
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes' names, in the order of the logits."""
+        return self.bundle.classes
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Every choice of the training."""
+        return folder.read_recipe(self.folder)
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One dict an epoch: loss and accuracy in training and validation, rate, seconds."""
+        return folder.read_history(self.folder)
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What the finished training reached; empty before."""
+        return folder.read_result(self.folder)
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy on `split`, a share in [0, 1]."""
+        if not self.result:
+            raise DataError(
+                f"{self.folder} is not finished: continue it with "
+                f"`striate train --resume {self.folder}`"
+            )
+        return float(self.result["accuracy"])
+
+    @property
+    def split(self) -> str:
+        """The split that `accuracy` is of: test where there is one, else validation or train."""
+        return str(self.result.get("split", ""))
+
+    def predict(
+        self,
+        pictures: Any,
+        *,
+        top: int = 5,
+        device: str = "auto",
+        workers: int | None = None,
+        poll: Callable[[], None] = lambda: None,
+    ) -> list[Prediction]:
+        """Rank the classes of pictures: a path, a folder, a PIL picture, an array, or a list."""
+        many = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
+        found: list[Any] = []
+        for picture in many:
+            is_path = isinstance(picture, (str, Path))
+            found += prediction.find_pictures([picture]) if is_path else [picture]
+        place = devices.pick(device)
+        return list(
+            prediction.predict(
+                self.bundle, found, top=top, device=place, workers=workers, poll=poll
+            )
+        )
+
+    def evaluate(
+        self,
+        data: Any = None,
+        *,
+        split: str | None = None,
+        device: str = "auto",
+        workers: int | None = None,
+        strict: bool = False,
+        poll: Callable[[], None] = lambda: None,
+    ) -> Evaluation:
+        """Measure the network on its own test split (validation where it has none), or on `data`.
+
+        Classes of other data are matched by name; an unknown one is a DataError.
+        """
+        bundle = self.bundle
+        name, chosen = self._chosen(data, split)
+        pictures, unreadable = read(
+            chosen, bundle.preprocessing, workers=workers, strict=strict, poll=poll
+        )
+        found = evaluation.evaluate(
+            bundle.model,
+            bundle.preprocessing,
+            pictures,
+            classes=bundle.classes,
+            split=name,
+            device=devices.pick(device),
+            poll=poll,
+        )
+        return found.without(unreadable)
+
+    def _chosen(self, data: Any, split: str | None) -> tuple[str, Split]:
+        if data is not None:
+            opened = sources.find(data)
+            name = split or next(n for n in PREFERRED if n in opened.splits)
+            whole = set(opened.splits) == {"train"} and split is None
+            return "all" if whole else name, evaluation.by_name(opened, name, self.classes)
+        table = folder.read_splits(self.folder)
+        name = split or next(n for n in PREFERRED if n in table)
+        if name not in table:
+            raise UsageError(f"this run has no {name} split, it has {', '.join(table)}")
+        record = folder.read_json(self.folder, folder.DATA)
+        opened = sources.reopen(Origin(**record["origin"]))
+        return name, sources.assigned(opened, {name: table[name]})[name]
+
+
+def load(path: Path | str) -> Run:
+    """Open a run folder."""
+    return Run(path)
+
+
+def plan(data: Any, *, model: Any = None, **choices: Any) -> str:
+    """Give the recipe that `train` would follow, as TOML."""
+    recipes.check_names(choices, where="striate.plan")
+    opened = sources.find(_required(data))
+    train_split = make_splits(opened, choices)["train"]
+    recipe = resolve_plan(train_split, choices, _architecture(model, choices)[0])
+    return folder.recipe_text(recipes.as_table(recipe))
+
+
+def summaries(parent: Path | str = "runs") -> list[dict[str, Any]]:
+    """Give a row a run in a folder, the best accuracy first, unfinished ones last."""
+    rows = [_summary(path) for path in folder.list_runs(Path(parent).expanduser())]
+    return sorted(rows, key=lambda row: (row["accuracy"] is None, -(row["accuracy"] or 0)))
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    run = Run(path)
+    result, history = run.result, run.history
+    done = {key: result.get(key) for key in ("split", "n", "accuracy", "best_epoch")}
+    return {
+        "run": str(path),
+        "model": run.recipe.get("model"),
+        **done,
+        "epochs": len(history),
+        "train_seconds": history[-1]["seconds"] if history else 0.0,
+        "finished": bool(result),
+    }
+
+
+def train(
+    data: Any = None,
+    *,
+    model: Any = None,
+    out: Path | str | None = None,
+    overwrite: bool = False,
+    resume: Path | str | None = None,
+    means: Means = Means(),
+    show: Show | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+    **choices: Any,
+) -> Run:
+    """Train a network on `data` and leave a run folder; `choices` are the fields of a Recipe.
+
+    `data` is a name, a folder, `file.py:function`, a torch Dataset or a dict of them by split;
+    `model` a name, `file.py:function`, an nn.Module, or a class or function that gives one (with
+    functools.partial for its arguments). With `resume` a run continues where it stands. `show` is
+    given each Step, Epoch and Saved as it happens, `tell` lines for people.
+
+    Raises UsageError, DataError, and Stopped after SIGINT or SIGTERM, when the state is saved.
+    """
+    usercode.refuse_while_loading()
+    halt = Halt()
+    with halt.listening(), torch.random.fork_rng(devices=[]):
+        if resume is not None:
+            path = folder.require(Path(resume).expanduser())
+            with _owned(path):
+                ready = _resumed(path, data, {"model": model, **choices}, means, halt)
+                return _carry_out(ready, halt, show, tell)
+        recipes.check_names(choices, where="striate.train")
+        opened = sources.find(_required(data))
+        plan, initial = _architecture(model, choices)
+        path = Path(out).expanduser() if out else folder.new_folder(
+            Path("runs"), opened.name, plan.name
+        )
+        folder.claim(path, overwrite=overwrite)
+        with _removed_unless_begun(path), _owned(path):
+            ready = begin(opened, choices, plan, run=path, means=means, halt=halt)
+            if initial is not None:
+                ready.session.learner.model.load_state_dict(initial.state_dict())
+            return _carry_out(ready, halt, show, tell)
+
+
+def _required(data: Any) -> Any:
+    if data is None:
+        raise UsageError("DATA is missing: a name, a folder or file.py:function")
+    return data
+
+
+def _carry_out(
+    ready: Ready, halt: Halt, show: Show | None, tell: Callable[[str], None]
+) -> Run:
+    session = ready.session
+    for note in ready.notes:
+        tell(note)
+    with devices.deterministic(session.learner.recipe.deterministic):
+        for event in teach(session, halt):
+            if show:
+                show(session, event)
+        finish(session, halt)
+    return Run(session.folder)
+
+
+def _resumed(
+    path: Path, data: Any, choices: Mapping[str, Any], means: Means, halt: Halt
+) -> Ready:
+    given = {name: value for name, value in choices.items() if value is not None}
+    epochs = given.pop("epochs", None)
+    if given:
+        raise UsageError(
+            f"a run is continued as it was begun: leave out {recipes.flag(next(iter(given)))} "
+            "(only --epochs may grow, for schedules that do not depend on it)"
+        )
+    return resume_run(path, epochs=epochs, data=data, means=means, halt=halt)
+
+
+def _architecture(
+    model: Any, choices: Mapping[str, Any]
+) -> tuple[Architecture, nn.Module | None]:
+    arguments = choices.get("arguments", {})
+    if model is None or isinstance(model, str):
+        return models.find(model or recipes.Recipe().model, arguments), None
+    maker = type(model) if isinstance(model, nn.Module) else model
+    reference = usercode.reference(maker)
+    plan = Architecture(
+        f"user.py:{reference.name}", {**reference.arguments, **arguments}, reference.source
+    )
+    return plan, model if isinstance(model, nn.Module) else None
+
+
+@contextlib.contextmanager
+def _owned(path: Path) -> Iterator[None]:
+    """Keep other processes out of a run, and remove what a killed one left in it."""
+    with files.lock(path / folder.LOCK):
+        for place in (path, path / folder.CHECKPOINTS):
+            files.remove_stale(place)
+        yield
+
+
+@contextlib.contextmanager
+def _removed_unless_begun(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if not folder.is_run(path):
+            files.remove(path)
+        raise

@@ -1,0 +1,401 @@
+"""Commands: read flags, call one function, print."""
+
+import dataclasses
+import json
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts.config import Env
+
+from striate import __version__
+from striate.errors import DataError, Stopped, UsageError
+from striate.training import recipe as recipes
+from striate.training.recipe import Recipe
+
+# torch is slow to import: commands load it, --help does not.
+
+RUN_OPTIONS = Group("Run", sort_key=1)
+OUTPUT = Group("Output", sort_key=3)
+
+app = App(
+    name="striate",
+    help="Train convolutional networks on pictures, see what they learnt, put them to use.",
+    version=__version__,
+    version_flags=["--version"],
+    help_format="markdown",
+    # STRIATE_TRAIN_EPOCHS=5 is --epochs 5; a flag wins.
+    config=Env("STRIATE_", command=True, show=False),
+)
+app.register_install_completion_command()
+
+DATA_HELP = "digits, mnist, fashion-mnist, kmnist, cifar10, cifar100, a folder, or file.py:function."
+Device = Annotated[str, Parameter(group=RUN_OPTIONS, help="auto, cpu, cuda or mps.")]
+Workers = Annotated[
+    int | None,
+    Parameter(group=RUN_OPTIONS, help="Threads that decode pictures. [default: one a processor]"),
+]
+Strict = Annotated[
+    bool, Parameter(group=RUN_OPTIONS, negative="", help="Stop at the first unreadable picture.")
+]
+AsJson = Annotated[
+    bool, Parameter(name="--json", group=OUTPUT, negative="", help="Print one JSON document.")
+]
+
+
+def _examples(lines: str) -> str:
+    """Give the example lines of a command's --help, one below the other."""
+    return "Examples:\n" + lines.rstrip()
+
+
+def _flags() -> type:
+    """Make a dataclass of optional fields from the recipe's: None stands for "not given"."""
+    hints = get_type_hints(Recipe)
+    empty = Recipe()
+    fields = []
+    for f in dataclasses.fields(Recipe):
+        default = f.metadata["shown"] or getattr(empty, f.name)
+        known = "" if default in (None, {}) or default is False else f" [default: {default}]"
+        parameter = Parameter(
+            help=f.metadata["help"] + known, show_default=False, group=_group(f.name)
+        )
+        kind = dict[str, str] if f.name == "arguments" else hints[f.name] | None
+        fields.append((f.name, Annotated[kind, parameter], dataclasses.field(default=None)))
+    # cyclopts takes classes of the module `types`, make_dataclass's own, for built in.
+    home = {"__module__": __name__}
+    return dataclasses.make_dataclass("Flags", fields, frozen=True, namespace=home)
+
+
+def _group(name: str) -> Group:
+    places = recipes.names()
+    titles = (("size", "Training"), ("crop_padding", "Preprocessing"),
+              ("validation_share", "Augmentation, in training only"))
+    for number, (first_of_next, title) in enumerate(titles):
+        if places.index(name) < places.index(first_of_next):
+            return Group(title, sort_key=4 + number)
+    return Group("Splits and seeds", sort_key=8)
+
+
+if TYPE_CHECKING:
+    Flags = Any
+else:
+    Flags = _flags()
+
+
+@app.command(help_epilogue=_examples("""
+    striate train digits
+    striate train photos/ --model torchvision/resnet18 --size 128 --epochs 20 -o runs/first
+    striate train mnist --model mnist-convnet --config recipe.toml --seed 1
+    striate train --resume runs/first
+"""))
+def train(
+    data: Annotated[str | None, Parameter(help=DATA_HELP)] = None,
+    /,
+    *,
+    flags: Annotated[Flags, Parameter(name="*")] = None,
+    out: Annotated[
+        Path | None,
+        Parameter(alias="-o", group=RUN_OPTIONS, help="Run folder. [default: runs/DATA-MODEL-N]"),
+    ] = None,
+    resume: Annotated[
+        Path | None, Parameter(group=RUN_OPTIONS, help="Continue this run; DATA is not needed.")
+    ] = None,
+    overwrite: Annotated[
+        bool, Parameter(group=RUN_OPTIONS, negative="", help="Replace the run in --out.")
+    ] = False,
+    config: Annotated[
+        Path | None,
+        Parameter(group=RUN_OPTIONS, help="TOML file of flags (batch_size = 64); flags win."),
+    ] = None,
+    print_config: Annotated[
+        bool,
+        Parameter(group=RUN_OPTIONS, negative="", help="Print every choice as TOML; train nothing."),
+    ] = False,
+    device: Device = "auto",
+    workers: Workers = None,
+    strict: Strict = False,
+    save_every: Annotated[
+        float,
+        Parameter(group=RUN_OPTIONS, help="Seconds between two checkpoints within an epoch."),
+    ] = 300.0,
+    as_json: AsJson = False,
+) -> None:
+    """Train a network on DATA and leave a run folder.
+    """
+    from striate import api, terminal
+    from striate.training.start import Means
+
+    choices = {**_from_file(config), **_given(flags)}
+    if print_config:
+        print(api.plan(data, **choices), end="")
+        return
+    view = terminal.view()
+    try:
+        run = api.train(
+            data,
+            out=out,
+            resume=resume,
+            overwrite=overwrite,
+            means=Means(device, workers, strict, save_every),
+            show=view,
+            tell=terminal.say,
+            **choices,
+        )
+    finally:
+        view.close()
+    result = run.result
+    if as_json:
+        _print_json({"run": str(run.folder), **result})
+        return
+    low, high = result["interval"]
+    print(
+        f"{result['split']} accuracy {result['accuracy']:.4f} "
+        f"(95 % interval {low:.4f} to {high:.4f}, {result['n']} pictures)  "
+        f"{terminal.duration(result['train_seconds'])}  {run.folder}"
+    )
+
+
+@app.command(help_epilogue=_examples("""
+    striate evaluate runs/digits-convnet-1
+    striate evaluate runs/first more-photos/ --json
+    striate evaluate runs/first --split validation
+"""))
+def evaluate(
+    run: Annotated[Path, Parameter(help="Run folder or bundle.")],
+    data: Annotated[str | None, Parameter(help=DATA_HELP + " [default: the run's own]")] = None,
+    /,
+    *,
+    split: Annotated[
+        str | None,
+        Parameter(group=RUN_OPTIONS, help="train, validation or test. [default: test if there is]"),
+    ] = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a network: accuracy with its interval, each class, and what is confused.
+
+    Classes of other data are matched by name, never by order.
+    """
+    from striate import api, terminal
+    from striate.training.session import Halt
+
+    halt = Halt()
+    with halt.listening():
+        found = api.load(run).evaluate(
+            data, split=split, device=device, workers=workers, strict=strict, poll=halt.poll
+        )
+    for entry in found.unreadable:
+        terminal.say(f"left out: {entry.file}: {entry.reason}")
+    if as_json:
+        _print_json(found.to_json())
+        return
+    _print_evaluation(found.to_json())
+
+
+@app.command(help_epilogue=_examples("""
+    striate predict runs/first cat.jpg
+    striate predict runs/first holiday/ --top 1 --json
+"""))
+def predict(
+    run: Annotated[Path, Parameter(help="Run folder or bundle.")],
+    pictures: Annotated[list[Path], Parameter(help="Pictures, or folders of them.")],
+    /,
+    *,
+    top: Annotated[int, Parameter(group=RUN_OPTIONS, help="Classes shown a picture.")] = 3,
+    device: Device = "auto",
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is in pictures: the likeliest classes with their probabilities.
+
+    An unreadable picture is a row with its error; the exit code is 1 only if none could be read.
+    """
+    from striate import api, terminal
+    from striate.training.session import Halt
+
+    if top < 1:
+        raise UsageError(f"--top is 1 or more, not {top}")
+    halt = Halt()
+    with halt.listening():
+        found = api.load(run).predict(
+            pictures, top=top, device=device, workers=workers, poll=halt.poll
+        )
+    if as_json:
+        _print_json([row.to_json() for row in found])
+    else:
+        terminal.table(["picture", "class"], [_prediction_row(row) for row in found])
+    if all(row.error for row in found):
+        raise DataError("none of the pictures could be read")
+
+
+@app.command(help_epilogue=_examples("""
+    striate runs
+    striate runs experiments/ --json
+"""))
+def runs(
+    folder: Annotated[Path, Parameter(help="Folder that holds runs.")] = Path("runs"),
+    /,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs in a folder, the best accuracy first.
+    """
+    from striate import api, terminal
+
+    rows = api.summaries(folder)
+    if as_json:
+        _print_json(rows)
+        return
+    if not rows:
+        terminal.say(f"no runs in {folder}: `striate train digits` makes one")
+        return
+    terminal.table(
+        ["run", "model", "epochs", "split", "n", "accuracy", "time", "state"],
+        [
+            [
+                row["run"],
+                row["model"],
+                f"{row['epochs']}",
+                row["split"] or "-",
+                f"{row['n']}" if row["n"] else "-",
+                terminal.share(row["accuracy"]),
+                terminal.duration(row["train_seconds"]),
+                "done" if row["finished"] else "unfinished",
+            ]
+            for row in rows
+        ],
+    )
+
+
+@app.command
+def models(*, as_json: AsJson = False) -> None:
+    """List the networks that --model knows by name."""
+    from striate import terminal
+    from striate.models import MODELS
+
+    rows = [{"name": name, "about": model.about} for name, model in MODELS.items()]
+    if as_json:
+        _print_json(rows)
+        return
+    rows += [
+        {"name": "torchvision/NAME", "about": "any classification network of torchvision"},
+        {"name": "timm/NAME", "about": "any network of timm"},
+        {"name": "file.py:function", "about": "your own; it is saved with the run"},
+    ]
+    terminal.table(["model", ""], [[row["name"], row["about"]] for row in rows])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a command line and give its exit code."""
+    try:
+        app(
+            arguments,
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except (UsageError, CycloptsError) as error:
+        return _failed(error, 2)
+    except DataError as error:
+        return _failed(error, 1)
+    except Stopped as stop:
+        _complain(str(stop))
+        return 128 + stop.signal
+    except KeyboardInterrupt:
+        _complain("stopped")
+        return 130
+    except BrokenPipeError:  # `striate runs | head`
+        sys.stderr.close()
+        return 141
+    return 0
+
+
+def run() -> None:
+    """Be the `striate` command."""
+    sys.exit(main())
+
+
+def _failed(error: Exception, code: int) -> int:
+    _complain(" ".join(str(error).split()))
+    return code
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(f"striate: {line}\n")
+
+
+def _given(flags: Any) -> dict[str, Any]:
+    """Keep the flags that were given."""
+    if flags is None:
+        return {}
+    pairs = ((f.name, getattr(flags, f.name)) for f in dataclasses.fields(flags))
+    chosen = {name: value for name, value in pairs if value is not None}
+    if "arguments" in chosen:
+        chosen["arguments"] = {k: _value(v) for k, v in chosen["arguments"].items()}
+    return chosen
+
+
+def _value(text: str) -> Any:
+    """Read a network's argument as TOML does: a number, true, a string."""
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _from_file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        found = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no TOML: {error}") from error
+    recipes.check_names(found, where=str(path))
+    return found
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def _prediction_row(row: Any) -> list[str]:
+    if row.error:
+        return [row.file, f"unreadable: {row.error}"]
+    ranked = "  ".join(f"{found.name} {found.probability:.1%}" for found in row.classes)
+    return [row.file, ranked]
+
+
+def _print_evaluation(found: dict[str, Any]) -> None:
+    from striate import terminal
+
+    low, high = found["interval"]
+    print(
+        f"{found['split']} accuracy {found['accuracy']:.4f} (95 % interval {low:.4f} to "
+        f"{high:.4f}, {found['n']} pictures)  top-5 {found['top5']:.4f}  loss {found['loss']:.4f}"
+    )
+    keys = ("precision", "recall", "f1")
+    terminal.table(
+        ["class", "n", *keys],
+        [
+            [row["class"], f"{row['n']}", *(terminal.share(row[key]) for key in keys)]
+            for row in found["per_class"]
+        ],
+    )
+    if found["confusions"]:
+        print("most confused:")
+        terminal.table(
+            ["true", "predicted", "count"],
+            [
+                [row["true"], row["predicted"], f"{row['count']}"]
+                for row in found["confusions"][:10]
+            ],
+        )
+
+

@@ -1,0 +1,211 @@
+"""Random changes of training pictures, a pure function of the seed, the epoch and the picture.
+
+No state: the number drawn for a picture is a hash of (seed, epoch, index, which draw), so a picture
+changes in the same way, to the last bit, in any batch, in any order, and after a restart. For that
+every operation on pixels is elementwise with one rounding, or a sum of whole numbers.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from striate.devices import seed_of
+from striate.errors import UsageError
+
+# A draw keeps its place in the row, so that one setting does not change what another draws.
+DRAWS = (
+    *("crop_y", "crop_x", "flip", "brightness", "contrast", "saturation", "hue"),
+    *("rotate", "translate_y", "translate_x", "zoom"),
+)
+# ITU-R BT.601, in the four digits that torchvision takes.
+_GREY = (0.2989, 0.587, 0.114)
+_LIMITS = {"hue": 0.5, "rotate": 180.0, "translate": 1.0}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Which random changes are made, and how large; every one is off by default."""
+
+    crop_padding: int = 0  # pixels that the picture moves at most; reflected at its border
+    flip: bool = False  # left and right, every other time
+    brightness: float = 0.0  # strength s: a factor in [max(0, 1 - s), 1 + s]
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0  # share of the colour circle, at most half
+    rotate: float = 0.0  # degrees, either way
+    translate: float = 0.0  # share of the side, either way
+    zoom: float = 0.0  # z: a factor in [1 - z, 1 + z]
+
+    def __post_init__(self) -> None:
+        if type(self.crop_padding) is not int or self.crop_padding < 0:
+            raise UsageError(f"crop_padding is in whole pixels, not {self.crop_padding!r}")
+        for name in ("brightness", "contrast", "saturation", "hue", "rotate", "translate"):
+            value, limit = getattr(self, name), _LIMITS.get(name, math.inf)
+            if not (0 <= value <= limit and math.isfinite(value)):
+                upper = "finite" if limit == math.inf else f"at most {limit:g}"
+                raise UsageError(f"{name} is 0 or more and {upper}, not {value!r}")
+        if not 0 <= self.zoom < 1:
+            raise UsageError(f"zoom is 0 or more and below 1, not {self.zoom!r}")
+
+
+def augment(images: Tensor, indices: Tensor, how: Augmentation, *, seed: int, epoch: int) -> Tensor:
+    """Change images (N, C, H, W), uint8, of the data set's rows `indices` (N,).
+
+    With everything off the images themselves come back.
+    """
+    if how == Augmentation():
+        return images
+    drawn = uniform(seed, epoch, indices, len(DRAWS))
+    draws = dict(zip(DRAWS, drawn.unbind(1), strict=True))
+    if how.crop_padding or how.flip:
+        images = _cropped(images, draws, how)
+    if how.rotate or how.translate or how.zoom:
+        images = _moved(images, draws, how)
+    if how.brightness or how.contrast or (images.shape[1] == 3 and (how.saturation or how.hue)):
+        images = _coloured(images, draws, how)
+    return images
+
+
+def uniform(seed: int, epoch: int, indices: Tensor, count: int) -> Tensor:
+    """Draw `count` numbers in [0, 1) for each index (N,): float64 (N, count) on the CPU.
+
+    A counter-based generator: splitmix64 (Steele et al. 2014,
+    https://doi.org/10.1145/2714064.2660195) of the index, then of which draw it is.
+    """
+    golden = np.uint64(0x9E3779B97F4A7C15)
+    counters = indices.cpu().numpy().astype(np.uint64)[:, None] + np.uint64(1)
+    steps = np.arange(1, count + 1, dtype=np.uint64)
+    streams = _mixed(np.uint64(seed_of(seed, epoch)) ^ _mixed(counters * golden))
+    bits = _mixed(streams + steps * golden)  # (N, count)
+    return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+
+
+def _mixed(state: np.ndarray) -> np.ndarray:
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
+
+
+def _cropped(images: Tensor, draws: dict[str, Tensor], how: Augmentation) -> Tensor:
+    """Move by up to `crop_padding` and flip, as one gather.
+
+    With 128 x 3 x 32 x 32 pixels 0.4 ms on one core of a Xeon; flat take took 0.9, advanced
+    indexing 2.4, NumPy's take_along_axis 1.5, a padded batch cut in a loop 0.6.
+    """
+    count, channels, height, width = images.shape
+    if how.crop_padding >= min(height, width):
+        raise UsageError(
+            f"crop_padding {how.crop_padding} is not below the side of {height} x {width} pictures"
+        )
+    rows = _reflected(torch.arange(height) + _shift(draws["crop_y"], how), height)  # (N, H)
+    columns = torch.arange(width).expand(count, width)
+    if how.flip:
+        columns = torch.where(draws["flip"][:, None] < 0.5, columns.flip(1), columns)
+    columns = _reflected(columns + _shift(draws["crop_x"], how), width)  # (N, W)
+    chosen = (rows[:, :, None] * width + columns[:, None, :]).view(count, 1, -1)  # (N, 1, H * W)
+    chosen = chosen.to(images.device).expand(-1, channels, -1)
+    return images.reshape(count, channels, -1).gather(2, chosen).view(images.shape)
+
+
+def _shift(draw: Tensor, how: Augmentation) -> Tensor:
+    return (draw * (2 * how.crop_padding + 1)).long()[:, None] - how.crop_padding
+
+
+def _reflected(places: Tensor, side: int) -> Tensor:
+    """Mirror places in (-side, 2 * side - 1) at the centres of the border's pixels."""
+    return (side - 1) - ((side - 1) - places.abs()).abs()
+
+
+def _moved(images: Tensor, draws: dict[str, Tensor], how: Augmentation) -> Tensor:
+    """Rotate, zoom and translate about the centre, with one bilinear sampling."""
+    count, _, height, width = images.shape
+    places = _sources(draws, how).to(images.device)  # (6, N), all but the shifts in pixels
+    a, b, c, d, right, down = (place.view(count, 1, 1) for place in places)
+    y = torch.arange(height, device=images.device).view(1, -1, 1) - (height - 1) / 2
+    x = torch.arange(width, device=images.device).view(1, 1, -1) - (width - 1) / 2
+    # From pixels about the centre to grid_sample's -1 to 1, border to border.
+    across = (a * x + b * y - right * width) * (2 / width)  # (N, H, W)
+    along = (c * x + d * y - down * height) * (2 / height)
+    grid = torch.stack([across, along], dim=3)
+    mode = {"mode": "bilinear", "padding_mode": "reflection"}
+    sampled = F.grid_sample(images.float().contiguous(), grid, align_corners=False, **mode)
+    return sampled.round().clamp(0, 255).to(torch.uint8)
+
+
+def _sources(draws: dict[str, Tensor], how: Augmentation) -> Tensor:
+    """Give a, b, c, d of each picture's inverse turn and zoom, and its shift right and down."""
+    rows = []
+    names = ("rotate", "zoom", "translate_x", "translate_y")
+    for rotate, zoom, right, down in torch.stack([draws[n] for n in names], 1).tolist():
+        angle = math.radians((2 * rotate - 1) * how.rotate)
+        factor = 1 + (2 * zoom - 1) * how.zoom
+        # Not torch.cos: its vector and its remainder code may differ in the last bit.
+        cos, sin = math.cos(angle) / factor, math.sin(angle) / factor
+        shifts = ((2 * right - 1) * how.translate, (2 * down - 1) * how.translate)
+        rows.append((cos, -sin, sin, cos, *shifts))
+    return torch.tensor(rows, dtype=torch.float32).view(-1, 6).T
+
+
+def _coloured(images: Tensor, draws: dict[str, Tensor], how: Augmentation) -> Tensor:
+    """Brightness, contrast, saturation, hue, in this order, as torchvision's `adjust_*`."""
+    x = images.float() / 255
+
+    def factor(name: str) -> Tensor:
+        strength = getattr(how, name)
+        low = max(0.0, 1 - strength)
+        values = low + draws[name] * (1 + strength - low)
+        return values.float().to(images.device).view(-1, 1, 1, 1)
+
+    if how.brightness:
+        x = (x * factor("brightness")).clamp(0, 1)
+    if how.contrast:
+        x = _blended(x, _mean_grey(x), factor("contrast"))
+    if how.saturation and x.shape[1] == 3:
+        x = _blended(x, _grey(x), factor("saturation"))
+    if how.hue and x.shape[1] == 3:
+        turns = (2 * draws["hue"] - 1) * how.hue
+        x = _hue_turned(x, turns.float().to(images.device).view(-1, 1, 1))
+    return (x * 255).round().to(torch.uint8)
+
+
+def _blended(x: Tensor, other: Tensor, factor: Tensor) -> Tensor:
+    return (x * factor + other * (1 - factor)).clamp(0, 1)
+
+
+def _grey(x: Tensor) -> Tensor:
+    """Weigh colours (N, 3, H, W) -> (N, 1, H, W); grey stays as it is."""
+    if x.shape[1] == 1:
+        return x
+    red, green, blue = (x[:, i : i + 1] * _GREY[i] for i in range(3))
+    return red + green + blue
+
+
+def _mean_grey(x: Tensor) -> Tensor:
+    """Mean (N, 1, 1, 1) of each picture's grey, of sums of 2**-16 so that their order is free."""
+    whole = (_grey(x) * 2**16).round()
+    sums = whole.sum((1, 2, 3), keepdim=True, dtype=torch.int64)
+    return sums.float() / (2**16 * x.shape[2] * x.shape[3])
+
+
+def _hue_turned(x: Tensor, turns: Tensor) -> Tensor:
+    """Turn the hue by shares of the circle (N, 1, 1), in the hexagon of HSV (Smith 1978)."""
+    red, green, blue = x.unbind(1)  # (N, H, W)
+    value, low = x.amax(1), x.amin(1)
+    chroma = value - low
+    safe = torch.where(chroma == 0, 1.0, chroma)
+    sixths = torch.where(
+        value == red,
+        (green - blue) / safe,
+        torch.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
+    )
+    sixths = sixths + turns * 6
+    planes = []
+    for corner in (5, 3, 1):
+        place = sixths + corner
+        place = place - (place / 6).floor() * 6
+        planes.append(value - chroma * torch.minimum(place, 4 - place).clamp(0, 1))
+    return torch.stack(planes, 1)

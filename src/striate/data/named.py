@@ -1,0 +1,115 @@
+"""Data sets by name: scikit-learn's embedded digits, and torchvision's, checked and downloaded."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import DataError
+
+from .splits import Data, Origin, Split
+
+
+class Listed(NamedTuple):
+    """A data set that torchvision knows."""
+
+    factory: str  # class in torchvision.datasets
+    folder: str  # under the root, in torchvision's layout
+    about: str
+
+
+LISTED = {
+    "mnist": Listed("MNIST", "MNIST/raw", "60,000 + 10,000 handwritten digits, 28x28 grey"),
+    "fashion-mnist": Listed(
+        "FashionMNIST", "FashionMNIST/raw", "60,000 + 10,000 pieces of clothing, 28x28 grey"
+    ),
+    "kmnist": Listed("KMNIST", "KMNIST/raw", "60,000 + 10,000 cursive Japanese, 28x28 grey"),
+    "cifar10": Listed("CIFAR10", "cifar-10-batches-py", "50,000 + 10,000 photographs, 32x32 RGB"),
+    "cifar100": Listed("CIFAR100", "cifar-100-python", "50,000 + 10,000 photographs, 32x32 RGB"),
+}
+
+
+def data_root() -> Path:
+    """Give the folder of downloaded data: $STRIATE_DATA, else one in the user's cache."""
+    chosen = os.environ.get("STRIATE_DATA")
+    if chosen:
+        return Path(chosen).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "striate"
+
+
+def digits() -> Data:
+    """Give scikit-learn's 1,797 handwritten digits, 8x8 grey; they have no splits of their own."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    # 17 levels of grey, 0 to 16, spread over 0 to 255.
+    pictures = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+    split = Split(pictures, bunch.target.astype(np.int64), _names("all", len(pictures)))
+    layout = "digits: 1,797 handwritten digits that come with scikit-learn, 8x8 grey, no splits"
+    return Data("digits", Origin("named", "digits"), _ten(), {"train": split}, layout)
+
+
+def listed(name: str) -> Data:
+    """Give a data set of torchvision: train and test."""
+    train, test = _load(name, train=True), _load(name, train=False)
+    splits = {"train": _split(train, "train"), "test": _split(test, "test")}
+    return Data(
+        name,
+        Origin("named", name),
+        # torchvision writes MNIST's classes as "0 - zero".
+        tuple(label.split(" - ")[0] for label in train.classes),
+        splits,
+        f"{name}: {LISTED[name].about}, in {data_root()}",
+    )
+
+
+def _load(name: str, *, train: bool) -> Any:
+    from torchvision import datasets
+
+    factory: Callable[..., Any] = getattr(datasets, LISTED[name].factory)
+    root = data_root()
+    try:
+        return factory(root, train=train, download=False)
+    except RuntimeError:  # torchvision: "Dataset not found" (or an md5 is wrong)
+        sys.stderr.write(f"fetching {name} into {root}\n")
+    try:
+        return factory(root, train=train, download=True)
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"{name} is not in {root} and cannot be fetched ({_short(error)}): put "
+            f"{', '.join(_files(factory))} into {_place(name, root)}, or set STRIATE_DATA "
+            "to the folder that has it"
+        ) from error
+
+
+def _files(factory: Any) -> list[str]:
+    if hasattr(factory, "resources"):
+        return [Path(url).name for url, _ in factory.resources]
+    return [file for file, _ in factory.train_list + factory.test_list]
+
+
+def _place(name: str, root: Path) -> Path:
+    return root / LISTED[name].folder
+
+
+def _short(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+
+
+def _split(dataset: Any, name: str) -> Split:
+    pictures: NDArray[np.uint8] = np.asarray(dataset.data)
+    labels = np.asarray(dataset.targets, dtype=np.int64)
+    return Split(pictures, labels, _names(name, len(labels)))
+
+
+def _names(split: str, count: int) -> list[str]:
+    return [f"{split}/{number:05d}" for number in range(count)]
+
+
+def _ten() -> tuple[str, ...]:
+    return tuple(str(digit) for digit in range(10))

@@ -1,0 +1,278 @@
+"""The one object that turns a picture into what a network sees; it is saved with the network.
+
+Each number of the result depends on its own picture only, to the last bit: on no batch size, batch
+neighbour, number of threads or memory format. So every sum here is of whole numbers, hence exact in
+any order, and all other arithmetic is elementwise, one rounding an operation.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from striate import images
+from striate.errors import DataError, UsageError, choose
+
+from .whitening import Zca as Zca
+
+Picture = Image.Image | np.ndarray | Tensor | Path | bytes
+
+FITS = ("crop", "stretch", "pad")
+FILTERS = {name.lower(): filter for name, filter in Image.Resampling.__members__.items()}
+NORMALISATIONS = ("dataset", "picture", "zca", "none")
+
+
+class Moments:
+    """Mean and standard deviation of each channel, of any number of pictures in one pass."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sums: list[int] = []
+        self._squares: list[int] = []
+
+    def add(self, batch: Tensor) -> None:
+        """Count pixels (N, C, H, W), uint8; the sums are whole numbers and never overflow."""
+        channels = batch.shape[1]
+        zeros = [0] * channels
+        sums = batch.sum((0, 2, 3), dtype=torch.int64).tolist()
+        squares = batch.int().square().sum((0, 2, 3), dtype=torch.int64).tolist()
+        self._count += batch.numel() // channels
+        self._sums = [a + b for a, b in zip(self._sums or zeros, sums, strict=True)]
+        self._squares = [a + b for a, b in zip(self._squares or zeros, squares, strict=True)]
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean of each channel, as a share of white."""
+        self._check()
+        return tuple(total / (255 * self._count) for total in self._sums)
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation of each channel over all pixels (not n - 1), as a share of white."""
+        self._check()
+        n = self._count
+        pairs = zip(self._sums, self._squares, strict=True)
+        return tuple(math.sqrt(n * square - total**2) / (255 * n) for total, square in pairs)
+
+    def _check(self) -> None:
+        if not self._count:
+            raise DataError("there are no pictures to take the mean of")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Size, colour and normalisation: a picture -> pixels uint8 (C, H, W) -> values float32."""
+
+    size: tuple[int, int]  # height and width, in pixels
+    channels: int = 3  # 1 is grey, 3 is RGB
+    fit: str = "crop"  # crop the longer side, stretch to the size, or pad with black
+    share: float = 1.0  # of each side of the resized picture that a crop keeps
+    filter: str = "bilinear"  # each is antialiased, but for nearest
+    normalise: str = "dataset"
+    mean: tuple[float, ...] = (0.0,)  # of each channel, or of all, as shares of white
+    std: tuple[float, ...] = (1.0,)  # a constant channel's 0 divides as 1
+    zca: Zca | None = None
+    max_pixels: int = images.MAX_PIXELS  # of a file, before it is resized
+
+    def __post_init__(self) -> None:
+        choose("fit", str(self.fit), FITS)
+        choose("filter", str(self.filter), FILTERS)
+        choose("normalisation", str(self.normalise), NORMALISATIONS)
+        _check_numbers(self)
+        _check_zca(self)
+
+    def __call__(self, picture: Picture) -> Tensor:
+        """Give the values (C, H, W) of one picture."""
+        return self.values(self.pixels(picture)[None])[0]
+
+    def pixels(self, picture: Picture) -> Tensor:
+        """Give a picture in the network's size and colours, uint8 (C, H, W).
+
+        Arrays are uint8 (H, W), (H, W, 1) or (H, W, 3); tensors (1 or 3, H, W), uint8 or in [0, 1].
+        """
+        image = _image(picture, self.max_pixels)
+        if self.channels == 1:
+            image = image.convert("L")
+        fitted = torch.from_numpy(np.array(self._fitted(image)))
+        planes = fitted.permute(2, 0, 1) if fitted.ndim == 3 else fitted[None]  # (C, H, W)
+        return planes.expand(self.channels, -1, -1).contiguous()
+
+    def values(self, batch: Tensor) -> Tensor:
+        """Normalise pixels (N, C, H, W), uint8 -> float32, on their device."""
+        if self.normalise in ("picture", "zca") and batch.device.type == "mps":
+            return self.values(batch.cpu()).to(batch.device)  # MPS has no float64
+        if self.normalise == "picture":
+            return _standardised(batch)
+        if self.zca is not None:
+            return self.zca(batch)
+        return self._scaled(batch)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all but the whitening, which is too large, as JSON can hold it."""
+        document = {key: getattr(self, key) for key in _KEYS}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in document.items()}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any], zca: Zca | None = None) -> Self:
+        """Read what `to_json` gave; every key must be there and no other."""
+        if set(document) != set(_KEYS):
+            odd = ", ".join(sorted(map(str, set(document) ^ set(_KEYS))))
+            raise DataError(f"the preprocessing has unknown or missing keys: {odd}")
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in document.items()
+        }
+        try:
+            return cls(**fields, zca=zca)
+        except UsageError as error:
+            raise DataError(f"the preprocessing cannot be used: {error}") from error
+
+    def describe(self) -> str:
+        """Say in one line what happens to a picture."""
+        height, width = self.size
+        share = "" if self.share == 1 else f" {self.share:g}"
+        colour = "grey" if self.channels == 1 else "RGB"
+        mean, std = (" ".join(f"{x:.2f}" for x in numbers) for numbers in (self.mean, self.std))
+        normalised = {
+            "dataset": f"dataset mean {mean}, std {std}",
+            "picture": "each picture to mean 0, std 1",
+            "zca": "ZCA-whitened",
+            "none": "values in [0, 1]",
+        }[self.normalise]
+        return f"{self.fit}{share} to {height}x{width} ({self.filter}), {colour}, {normalised}"
+
+    def _fitted(self, image: Image.Image) -> Image.Image:
+        height, width = self.size
+        resample = FILTERS[self.filter]
+        if self.fit == "stretch":
+            return image.resize((width, height), resample)
+        if self.fit == "crop":
+            # Resized and cropped in one: pixels beside the box still count in the filter.
+            return image.resize((width, height), resample, _crop(image.size, self.size, self.share))
+        scale = min(height / image.height, width / image.width)
+        inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        canvas = Image.new(image.mode, (width, height))
+        corner = ((width - inner[0]) // 2, (height - inner[1]) // 2)
+        canvas.paste(image.resize(inner, resample), corner)
+        return canvas
+
+    def _scaled(self, batch: Tensor) -> Tensor:
+        known = self.normalise == "dataset"
+        mean, std = (self.mean, self.std) if known else ((0.0,), (1.0,))
+        # Divided by a tensor: CUDA multiplies by the rounded reciprocal of a plain number.
+        shift = batch.new_tensor([255 * m for m in mean], dtype=torch.float32)
+        scale = batch.new_tensor([255 * (s or 1.0) for s in std], dtype=torch.float32)
+        return (batch.float() - shift.view(-1, 1, 1)) / scale.view(-1, 1, 1)
+
+
+_KEYS = tuple(f.name for f in dataclasses.fields(Preprocessing) if f.name != "zca")
+
+
+def _crop(
+    given: tuple[int, int], size: tuple[int, int], share: float
+) -> tuple[float, float, float, float]:
+    """Give the centred part of a (width, height) picture in which a crop of `size` lies."""
+    (width, height), (out_height, out_width) = given, size
+    step = min(height / out_height, width / out_width) * share
+    across, down = min(step * out_width, width), min(step * out_height, height)
+    left, top = (width - across) / 2, (height - down) / 2
+    return left, top, min(left + across, width), min(top + down, height)
+
+
+def _standardised(batch: Tensor) -> Tensor:
+    """Each picture to mean 0 and std 1 over all its D pixels, std at least 1 / sqrt(D) levels.
+
+    As TensorFlow's per_image_standardization on pixels in 0 to 255.
+    """
+    size = batch[0].numel() if len(batch) else 1
+    total = batch.sum((1, 2, 3), dtype=torch.int64).double()
+    squares = batch.int().square().sum((1, 2, 3), dtype=torch.int64).double()
+    count = torch.full_like(total, size)
+    mean = total / count
+    std = (squares / count - mean * mean).clamp(min=0).sqrt()
+    std = torch.maximum(std, 1 / count.sqrt())
+    return ((batch.double() - mean.view(-1, 1, 1, 1)) / std.view(-1, 1, 1, 1)).float()
+
+
+def _image(picture: Picture, max_pixels: int) -> Image.Image:
+    if isinstance(picture, Path | bytes):
+        return images.decode(picture, max_pixels=max_pixels)
+    if isinstance(picture, Image.Image):
+        return images.upright(picture, max_pixels=max_pixels)
+    if isinstance(picture, Tensor):
+        return _from_tensor(picture)
+    if isinstance(picture, np.ndarray):
+        return _from_array(picture)
+    raise UsageError(
+        f"a {type(picture).__name__} is no picture: give a Path, the bytes of a file, "
+        "a Pillow image, a NumPy array or a tensor"
+    )
+
+
+def _from_array(picture: np.ndarray) -> Image.Image:
+    shape = picture.shape
+    fits = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
+    if picture.dtype != np.uint8 or not fits or not picture.size:
+        raise UsageError(
+            f"an array of {picture.dtype} {shape} is no picture: "
+            "give uint8 (H, W), (H, W, 1) or (H, W, 3)"
+        )
+    return Image.fromarray(picture[:, :, 0] if shape[2:] == (1,) else picture)
+
+
+def _from_tensor(picture: Tensor) -> Image.Image:
+    fits = picture.ndim == 3 and picture.shape[0] in (1, 3) and picture.numel()
+    known = picture.dtype == torch.uint8 or picture.is_floating_point()
+    if not fits or not known:
+        raise UsageError(
+            f"a tensor of {picture.dtype} {tuple(picture.shape)} is no picture: "
+            "give (1, H, W) or (3, H, W), uint8 or floats in [0, 1]"
+        )
+    picture = picture.detach().cpu()
+    if picture.is_floating_point():
+        if not bool(((picture >= 0) & (picture <= 1)).all()):
+            raise UsageError("the values of a float picture lie in [0, 1], these do not all")
+        picture = (picture.double() * 255).round().to(torch.uint8)
+    return _from_array(picture.permute(1, 2, 0).contiguous().numpy())
+
+
+def _check_numbers(given: Preprocessing) -> None:
+    sides = given.size if isinstance(given.size, tuple) else ()
+    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
+        raise UsageError(f"size is (height, width) in pixels, not {given.size!r}")
+    if type(given.max_pixels) is not int or not sides[0] * sides[1] <= given.max_pixels:
+        raise UsageError(f"{sides[0]} x {sides[1]} pixels are more than {given.max_pixels!r}")
+    if given.channels not in (1, 3) or type(given.channels) is not int:
+        raise UsageError(f"channels is 1 (grey) or 3 (RGB), not {given.channels!r}")
+    if (
+        not _numbers((given.share,))
+        or not 0 < given.share <= 1
+        or not (given.fit == "crop" or given.share == 1)
+    ):
+        raise UsageError(f"share is above 0 and at most 1, and 1 but for crop, not {given.share!r}")
+    for name, numbers in (("mean", given.mean), ("std", given.std)):
+        if not _numbers(numbers) or len(numbers) not in (1, given.channels):
+            raise UsageError(f"{name} has 1 or {given.channels} finite numbers, not {numbers!r}")
+    if min(given.std) < 0:
+        raise UsageError(f"std is 0 or more, not {given.std!r}")
+
+
+def _numbers(given: object) -> bool:
+    return isinstance(given, tuple) and all(
+        type(x) in (int, float) and math.isfinite(x) for x in given
+    )
+
+
+def _check_zca(given: Preprocessing) -> None:
+    if (given.normalise == "zca") != (given.zca is not None):
+        raise UsageError("a whitening is given with normalise='zca', and only then")
+    features = given.channels * given.size[0] * given.size[1]
+    if given.zca is not None and len(given.zca.offset) != features:
+        raise UsageError(
+            f"the whitening is for {len(given.zca.offset)} features, a picture has {features}"
+        )

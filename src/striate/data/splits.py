@@ -1,0 +1,130 @@
+"""Labelled pictures in splits, and the splits that are made where the data bring none."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.errors import DataError, choose
+
+NAMES = ("train", "validation", "test")
+SYNONYMS = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Pictures with a label and a name each; a picture is whatever preprocessing takes."""
+
+    pictures: Sequence[Any]
+    labels: NDArray[np.int64]  # (N,), places in the list of classes
+    names: Sequence[str]  # unique in the data: a relative path, or split/number
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: NDArray[np.int64]) -> "Split":
+        """Keep the pictures at these places, in this order."""
+        pictures = self.pictures
+        chosen = pictures[rows] if isinstance(pictures, np.ndarray) else Chosen(pictures, rows)
+        return Split(chosen, self.labels[rows], [self.names[row] for row in rows])
+
+
+class Chosen(Sequence[Any]):
+    """Some items of a sequence, fetched from it when they are asked for."""
+
+    def __init__(self, items: Sequence[Any], rows: NDArray[np.int64]) -> None:
+        self._items, self._rows = items, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._items[int(self._rows[place])]
+
+
+class Origin(NamedTuple):
+    """Where data came from: what a run saves, so that it can open them again."""
+
+    kind: str  # named, folder, file, or object
+    text: str  # the name, the folder's path, the function's name
+    source: str | None = None  # the text of a user's file
+    arguments: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Data:
+    """What DATA on the command line stands for."""
+
+    name: str  # short, for the run's folder
+    origin: Origin
+    classes: tuple[str, ...]
+    splits: Mapping[str, Split]  # of NAMES; a folder of classes has them all in `train`
+    layout: str  # one line that says what was recognised, and why
+    warnings: tuple[str, ...] = ()
+
+    def split(self, name: str) -> Split:
+        """Give a split by name; UsageError lists those there are."""
+        return self.splits[choose("split", name, self.splits)]
+
+
+def complete(
+    data: Data, *, validation_share: float, test_share: float, seed: int
+) -> dict[str, Split]:
+    """Make the splits that the data lack: stratified by class, the same for the same seed.
+
+    The test is cut only where the data have no splits at all; validation is cut from train.
+    """
+    splits = dict(data.splits)
+    if "train" not in splits or len(splits["train"]) == 0:
+        raise DataError(f"{data.name} has no training pictures")
+    if set(splits) == {"train"} and test_share:
+        splits["train"], splits["test"] = cut(splits["train"], test_share, seed=[seed, 1])
+    if "validation" not in splits and validation_share:
+        splits["train"], splits["validation"] = cut(
+            splits["train"], validation_share, seed=[seed, 2]
+        )
+    return {name: splits[name] for name in NAMES if name in splits}
+
+
+def cut(split: Split, share: float, *, seed: Sequence[int]) -> tuple[Split, Split]:
+    """Cut a share off each class, at least one picture of each that has two or more."""
+    random = np.random.default_rng(seed)
+    held: list[NDArray[np.int64]] = []
+    for label in np.unique(split.labels):
+        rows = random.permutation(np.flatnonzero(split.labels == label))
+        count = min(max(1, round(share * len(rows))), len(rows) - 1)
+        held.append(rows[:count])
+    out = np.sort(np.concatenate(held))
+    stay = np.setdiff1d(np.arange(len(split)), out)
+    if not len(out):
+        raise DataError("no class has two pictures: nothing can be held out for validation or test")
+    return split.take(stay), split.take(out)
+
+
+def assigned(data: Data, table: Mapping[str, Sequence[str]]) -> dict[str, Split]:
+    """Put the data's pictures into the splits that a run saved, by name and in its order.
+
+    Raises DataError if a picture of the run is gone.
+    """
+    where: dict[str, tuple[str, int]] = {}
+    for name, split in data.splits.items():
+        where.update({picture: (name, row) for row, picture in enumerate(split.names)})
+    missing = [p for names in table.values() for p in names if p not in where]
+    if missing:
+        raise DataError(
+            f"{len(missing)} pictures of this run are gone from {data.origin.text}, "
+            f"the first is {missing[0]}"
+        )
+    return {name: _gathered(data, [where[p] for p in names]) for name, names in table.items()}
+
+
+def _gathered(data: Data, places: Sequence[tuple[str, int]]) -> Split:
+    # All the pictures of a saved split come from one split of the data.
+    (name,) = {name for name, _ in places} or {next(iter(data.splits))}
+    return data.splits[name].take(np.array([row for _, row in places], dtype=np.int64))

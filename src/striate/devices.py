@@ -1,0 +1,68 @@
+"""Which device and precision, how many threads, and seeds for everything that is random."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import torch
+
+from striate.errors import UsageError, choose
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def pick(name: str = "auto") -> torch.device:
+    """Give the named device; `auto` is CUDA, else MPS, else the CPU."""
+    kind = choose("device", name.partition(":")[0], DEVICES)
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if kind == "auto":
+        return torch.device(next(k for k in ("cuda", "mps", "cpu") if present[k]))
+    if not present[kind]:
+        raise UsageError(f"no {kind} device on this machine: use --device cpu or leave it out")
+    return torch.device(name)
+
+
+def describe(device: torch.device) -> str:
+    """Name the device as a person would."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads"
+
+
+def processors() -> int:
+    """Count the processors that this process may use."""
+    with contextlib.suppress(AttributeError):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def deterministic(enabled: bool) -> Iterator[None]:
+    """Allow only algorithms that give the same bits each time, where asked for."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if enabled:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(enabled or before)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def seed_of(*numbers: int) -> int:
+    """Mix whole numbers into one seed of 63 bits (splitmix64), the same on every machine.
+
+    >>> seed_of(0, 1) != seed_of(1, 0)
+    True
+    """
+    state = 0
+    for number in numbers:
+        state = (state + number + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+        state ^= state >> 31
+    return state >> 1

@@ -1,0 +1,148 @@
+"""A network's answers over a data set, and what is drawn from them."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from striate import metrics
+from striate.data import Data, Split
+from striate.data.batches import Pictures, Unreadable
+from striate.data.preprocessing import Preprocessing
+from striate.errors import DataError
+from striate.metrics import Metrics
+
+BATCH = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Answers on labelled pictures, and the numbers drawn from them."""
+
+    split: str
+    metrics: Metrics
+    logits: Tensor  # (N, K), float32
+    labels: Tensor  # (N,)
+    pictures: Pictures
+    classes: tuple[str, ...]
+    unreadable: Sequence[Unreadable] = ()
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the pictures whose likeliest class is the right one."""
+        return self.metrics.accuracy
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The pictures' names, in the order of the logits."""
+        return self.pictures.split.names
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the document that `striate evaluate --json` prints."""
+        left_out = [entry._asdict() for entry in self.unreadable]
+        return {"split": self.split, **metrics.as_json(self.metrics), "unreadable": left_out}
+
+    def without(self, unreadable: Sequence[Unreadable]) -> "Evaluation":
+        """Note which pictures were left out."""
+        return dataclasses.replace(self, unreadable=unreadable)
+
+    def answers(self) -> tuple[Tensor, Tensor]:
+        """Give the likeliest class of each picture, and its probability."""
+        shares, answers = self.logits.double().softmax(1).max(1)
+        return answers, shares
+
+    def mistakes(self, most: int) -> list[int]:
+        """Give the places of wrong answers, the most confident first."""
+        answers, shares = self.answers()
+        wrong = torch.nonzero(answers != self.labels).flatten()
+        order = torch.argsort(shares[wrong], descending=True, stable=True)
+        return [int(row) for row in wrong[order][:most]]
+
+    def image(self, row: int) -> NDArray[np.uint8]:
+        """Give the pixels that the network saw: uint8 (H, W) or (H, W, 3)."""
+        batch = next(self.pictures.batches(torch.tensor([row]), 1))
+        pixels: NDArray[np.uint8] = batch.pixels[0].permute(1, 2, 0).numpy()
+        return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+
+    def table(self) -> pa.Table:
+        """Give a row a picture: file, class, predicted, probability, and all the probabilities."""
+        answers, shares = self.answers()
+        return pa.table(
+            {
+                "file": list(self.names),
+                "class": [self.classes[label] for label in self.labels.tolist()],
+                "predicted": [self.classes[answer] for answer in answers.tolist()],
+                "probability": shares.numpy(),
+                "probabilities": list(self.logits.double().softmax(1).numpy()),
+            }
+        )
+
+
+def evaluate(
+    model: nn.Module,
+    preprocessing: Preprocessing,
+    pictures: Pictures,
+    *,
+    classes: tuple[str, ...],
+    split: str,
+    device: torch.device,
+    poll: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Ask the network about every picture."""
+    model.to(device, memory_format=torch.channels_last)
+    found = logits(model, preprocessing, pictures, device=device, poll=poll)
+    measured = metrics.measure(found, pictures.labels, classes)
+    return Evaluation(split, measured, found, pictures.labels, pictures, classes)
+
+
+def logits(
+    model: nn.Module,
+    preprocessing: Preprocessing,
+    pictures: Pictures,
+    *,
+    device: torch.device,
+    poll: Callable[[], None] = lambda: None,
+) -> Tensor:
+    """Give the network's logits (N, K), float32 on the CPU, in the pictures' order.
+
+    The network is left in evaluation mode. `poll` is called before each batch.
+    """
+    model.eval()
+    found = []
+    for batch in pictures.all(BATCH):
+        poll()
+        found.append(answer(model, preprocessing, batch.pixels, device=device))
+    return torch.cat(found)
+
+
+@torch.inference_mode()
+def answer(
+    model: nn.Module, preprocessing: Preprocessing, pixels: Tensor, *, device: torch.device
+) -> Tensor:
+    """Give the logits (N, K) of pixels uint8 (N, C, H, W); the model is in evaluation mode."""
+    values = preprocessing.values(pixels.to(device))
+    found: Tensor = model(values.contiguous(memory_format=torch.channels_last))
+    return found.float().cpu()
+
+
+def by_name(data: Data, split: str, classes: Sequence[str]) -> Split:
+    """Give a split with its labels as places in `classes`: matched by name, never by order.
+
+    Raises DataError for a class that is not among them.
+    """
+    chosen = data.split(split)
+    present = {data.classes[label] for label in np.unique(chosen.labels)}
+    unknown = [name for name in data.classes if name in present and name not in classes]
+    if unknown:
+        shown = ", ".join(repr(name) for name in unknown[:5])
+        raise DataError(
+            f"{data.name} has {len(unknown)} classes that this network does not know ({shown}); "
+            f"it knows {', '.join(classes)}"
+        )
+    places = np.array([classes.index(c) if c in classes else -1 for c in data.classes])
+    return dataclasses.replace(chosen, labels=places[chosen.labels].astype(np.int64))

@@ -1,0 +1,10 @@
+"""What torch lacks for building networks."""
+
+from collections import OrderedDict
+
+from torch import nn
+
+
+def chain(**layers: nn.Module) -> nn.Sequential:
+    """Give a row of layers in which each has the name by which it is described and saved."""
+    return nn.Sequential(OrderedDict(layers))

@@ -1,0 +1,143 @@
+"""Networks by name: one architecture a file, and one line here."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from striate import usercode
+from striate.errors import UsageError, choose
+from striate.usercode import Reference
+
+from .convnet import convnet
+from .library import (
+    IMAGENET,
+    Published,
+    timm_net,
+    timm_published,
+    torchvision_net,
+    torchvision_published,
+    with_head,
+)
+from .mlp import mlp
+from .mnist_convnet import mnist_convnet, mnist_convnet_listed
+
+__all__ = ["IMAGENET", "MODELS", "Architecture", "Model", "build", "find", "published", "with_head"]
+
+
+class Model(NamedTuple):
+    """A builder, what it builds, and where its recipe departs from the default."""
+
+    build: Callable[..., nn.Module]  # (channels, classes, size, **arguments) -> network
+    about: str
+    preset: Mapping[str, Any] = {}
+
+
+MODELS: dict[str, Model] = {
+    "convnet": Model(convnet, "small, for any picture size: stages of 3x3 convolutions, batch norm"),
+    "mlp": Model(
+        mlp,
+        "fully connected baseline: two hidden layers of 512",
+        {"optimiser": "adamw", "rate": 2e-3, "weight_decay": 0.01, "epochs": 20},
+    ),
+    "mnist-convnet": Model(
+        mnist_convnet,
+        "the chapter's: two 5x5 convolutions, two linear layers, mended (ReLU between them)",
+        {"optimiser": "adamw", "rate": 1.5e-3, "weight_decay": 0.01},
+    ),
+    "mnist-convnet-listed": Model(
+        mnist_convnet_listed,
+        "the chapter's as listed: no ReLU between the linear layers, plain SGD at 1e-4",
+        {
+            "optimiser": "sgd",
+            "rate": 1e-4,
+            "momentum": 0.0,
+            "weight_decay": 0.0,
+            "schedule": "constant",
+            "label_smoothing": 0.0,
+            "crop_padding": 0,
+            "batch_size": 64,
+            "epochs": 40,
+        },
+    ),
+}
+
+
+class Architecture(NamedTuple):
+    """All that is needed to build a network again: what a run saves of it."""
+
+    name: str  # in MODELS, torchvision/NAME, timm/NAME, or file.py:function
+    arguments: dict[str, Any]
+    source: str | None = None  # the text of the user's file
+
+
+def find(name: str, arguments: Mapping[str, Any] | None = None) -> Architecture:
+    """Read a model's name as people write it; UsageError names the near ones."""
+    chosen = dict(arguments or {})
+    if usercode.is_reference(name):
+        reference = usercode.read(name, chosen)
+        return Architecture(f"user.py:{reference.name}", chosen, reference.source)
+    library, _, net = name.partition("/")
+    if not net:
+        choose("model", name, [*MODELS, "torchvision/NAME", "timm/NAME", "file.py:function"])
+    elif library not in ("torchvision", "timm"):
+        raise UsageError(f"unknown model {name!r}: a prefix is torchvision/ or timm/")
+    else:
+        published(name)  # raises for an unknown network
+    return Architecture(name, chosen)
+
+
+def published(name: str) -> Published | None:
+    """Give the preprocessing that the published weights of a network want; None for our own."""
+    library, _, net = name.partition("/")
+    if library == "torchvision":
+        return torchvision_published(net)
+    return timm_published(net) if library == "timm" else None
+
+
+def build(
+    name: str | Architecture,
+    classes: int,
+    *,
+    channels: int = 3,
+    size: int | tuple[int, int] = 32,
+    pretrained: bool = False,
+    **arguments: Any,
+) -> nn.Module:
+    """Build a network from pictures (N, C, H, W) to logits (N, `classes`), freshly initialised.
+
+    Raises UsageError for an unknown name or arguments that the network does not take.
+    """
+    plan = find(name, arguments) if isinstance(name, str) else name
+    height_width = (size, size) if isinstance(size, int) else size
+    library, _, net = plan.name.partition("/")
+    if library == "torchvision" or library == "timm":
+        if channels != 3:
+            raise UsageError(f"{plan.name} takes RGB pictures: channels is 3, not {channels}")
+        maker = torchvision_net if library == "torchvision" else timm_net
+        return maker(net, classes, pretrained=pretrained, **plan.arguments)
+    if pretrained:
+        raise UsageError(f"{plan.name} has no published weights: --pretrained is for torchvision/ "
+                         "and timm/; pass your own with --weights FILE")
+    if plan.source is not None:
+        return _build_users(plan, channels, classes, height_width)
+    try:
+        return MODELS[plan.name].build(channels, classes, height_width, **plan.arguments)
+    except TypeError as error:
+        raise UsageError(f"{plan.name} does not take these arguments: {error}") from error
+
+
+def _build_users(
+    plan: Architecture, channels: int, classes: int, size: tuple[int, int]
+) -> nn.Module:
+    assert plan.source is not None
+    name = plan.name.rpartition(":")[2]
+    maker = usercode.load(Reference(plan.source, name, plan.arguments))
+    offered = {"channels": channels, "classes": classes, "size": size}
+    try:
+        net = maker(**{**usercode.accepted(maker, offered), **plan.arguments})
+    except TypeError as error:
+        raise UsageError(f"{name} cannot be called: {error}") from error
+    if not isinstance(net, nn.Module):
+        raise UsageError(f"{name} gives {type(net).__name__}, not a torch.nn.Module")
+    return net

@@ -1,0 +1,58 @@
+"""A small convolutional network for pictures of any size: the default.
+
+Stages of two 3x3 convolutions with batch norm (Ioffe & Szegedy 2015,
+https://arxiv.org/abs/1502.03167) and ReLU; each stage halves the picture and doubles the width.
+"""
+
+from torch import nn
+
+from striate.errors import UsageError
+from striate.layers import chain
+
+
+def convnet(
+    channels: int,
+    classes: int,
+    size: tuple[int, int],
+    *,
+    width: int = 32,
+    stages: int | None = None,
+    dropout: float = 0.0,
+) -> nn.Sequential:
+    """Give stages down to a map of about 4x4, global average pooling, and one linear layer.
+
+    Pictures (N, C, H, W) -> logits (N, K). From 96 pixels on, the first convolution has stride 2:
+    full-size maps would cost more than all the rest.
+    """
+    if min(size) < 4:
+        raise UsageError(f"convnet needs pictures of 4x4 or more, not {size[0]}x{size[1]}")
+    stride = 2 if min(size) >= 96 else 1
+    count = stages or min((min(size) // stride // 4).bit_length(), 5)
+    layers: dict[str, nn.Module] = {}
+    for number in range(1, count + 1):
+        wide = width * min(2 ** (number - 1), 8)
+        layers[f"stage{number}"] = _stage(channels, wide, stride, pool=number < count)
+        channels, stride = wide, 1
+    layers["pool"] = nn.AdaptiveAvgPool2d(1)
+    layers["flatten"] = nn.Flatten()
+    layers["dropout"] = nn.Dropout(dropout)
+    layers["head"] = nn.Linear(channels, classes)
+    net = chain(**layers)
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    return net
+
+
+def _stage(channels: int, width: int, stride: int, *, pool: bool) -> nn.Sequential:
+    layers: dict[str, nn.Module] = {
+        "conv1": nn.Conv2d(channels, width, 3, stride, padding=1, bias=False),
+        "norm1": nn.BatchNorm2d(width),
+        "relu1": nn.ReLU(inplace=True),
+        "conv2": nn.Conv2d(width, width, 3, padding=1, bias=False),
+    }
+    if pool:  # before norm and ReLU: a quarter of the numbers left for both
+        layers["pool"] = nn.MaxPool2d(2)
+    layers["norm2"] = nn.BatchNorm2d(width)
+    layers["relu2"] = nn.ReLU(inplace=True)
+    return chain(**layers)

@@ -1,0 +1,114 @@
+"""Pictures and a bundle -> ranked classes."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from striate import devices, evaluation
+from striate.data.batches import ahead
+from striate.data.folder import list_pictures
+from striate.data.preprocessing import Preprocessing
+from striate.errors import DataError
+from striate.images import PictureError
+from striate.runs import Bundle
+
+BATCH = 64
+
+
+class Ranked(NamedTuple):
+    """A class and the probability that the network gives it."""
+
+    name: str
+    probability: float
+
+
+class Prediction(NamedTuple):
+    """What the network says of a picture, the likeliest class first; or why it could not be read."""
+
+    file: str
+    classes: list[Ranked]
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give a row of the JSON output."""
+        return {
+            "file": self.file,
+            "classes": [ranked._asdict() for ranked in self.classes],
+            "error": self.error,
+        }
+
+
+def find_pictures(paths: Iterable[Path | str]) -> list[Path]:
+    """List the pictures meant by files and folders; a folder stands for all pictures below it."""
+    found: list[Path] = []
+    for given in paths:
+        path = Path(given).expanduser()
+        below = list(list_pictures(path)) if path.is_dir() else [path]
+        if not below:
+            raise DataError(f"{path} has no pictures in it")
+        found += below
+    return found
+
+
+def predict(
+    bundle: Bundle,
+    pictures: Sequence[Any],
+    *,
+    top: int = 5,
+    device: torch.device,
+    workers: int | None = None,
+    poll: Callable[[], None] = lambda: None,
+) -> Iterator[Prediction]:
+    """Give the `top` classes of each picture, in order, as they are done.
+
+    A picture is a path, or what `Preprocessing.pixels` takes. An unreadable one is a row with its
+    `error`; nothing is raised for it.
+    """
+    count = devices.processors() if workers is None else workers
+    chunks = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
+    bundle.model.to(device, memory_format=torch.channels_last)
+
+    def pixels(picture: Any) -> Tensor | str:
+        return _pixels(bundle.preprocessing, picture)
+
+    number = 0
+    for chunk, results in zip(chunks, ahead(pixels, chunks, count), strict=True):
+        poll()
+        shares = iter(_probabilities(bundle, results, device))
+        for picture, result in zip(chunk, results, strict=True):
+            name = str(picture) if isinstance(picture, (str, Path)) else f"picture {number}"
+            number += 1
+            if isinstance(result, str):
+                yield Prediction(name, [], result)
+            else:
+                yield Prediction(name, _ranked(next(shares), bundle.classes, top))
+
+
+def _pixels(preprocessing: Preprocessing, picture: Any) -> Tensor | str:
+    try:
+        return preprocessing.pixels(Path(picture) if isinstance(picture, str) else picture)
+    except PictureError as error:
+        return error.reason
+
+
+def _probabilities(
+    bundle: Bundle, results: Sequence[Tensor | str], device: torch.device
+) -> list[Tensor]:
+    good = [result for result in results if isinstance(result, Tensor)]
+    if not good:
+        return []
+    logits = evaluation.answer(
+        bundle.model, bundle.preprocessing, torch.stack(good), device=device
+    )
+    return list(logits.double().softmax(1))
+
+
+def _ranked(shares: Tensor, classes: Sequence[str], top: int) -> list[Ranked]:
+    values, places = shares.topk(min(top, len(classes)))
+    return [
+        Ranked(classes[place], float(value))
+        for place, value in zip(places.tolist(), values.tolist(), strict=True)
+    ]

@@ -1,0 +1,130 @@
+"""The bundle: model.safetensors and model.json, all that is needed to use a trained network."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+import striate
+from striate import files, models
+from striate.data.preprocessing import Preprocessing, Zca
+from striate.errors import DataError, UsageError
+from striate.models import Architecture
+
+FORMAT = 1
+CARD = "model.json"
+WEIGHTS = "model.safetensors"
+ZCA = "zca.safetensors"
+
+
+class Bundle(NamedTuple):
+    """A trained network with its preprocessing and its classes, in their order."""
+
+    model: nn.Module  # in evaluation mode
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+    architecture: Architecture
+    metrics: dict[str, Any]  # of the validation split, where there was one
+
+
+def card(
+    architecture: Architecture, preprocessing: Preprocessing, classes: tuple[str, ...]
+) -> dict[str, Any]:
+    """Write down what a network is. Nothing in it depends on the test split, the time or place."""
+    return {
+        "format": FORMAT,
+        "striate": striate.__version__,
+        "torch": torch.__version__,
+        "architecture": architecture._asdict(),
+        "preprocessing": preprocessing.to_json(),
+        "classes": list(classes),
+    }
+
+
+def blobs(model: nn.Module, preprocessing: Preprocessing) -> dict[str, bytes]:
+    """Give the weights and buffers, and the whitening matrix if there is one, as safetensors."""
+    content = {WEIGHTS: tensor_bytes(model.state_dict())}
+    if preprocessing.zca is not None:
+        content[ZCA] = preprocessing.zca.to_bytes()
+    return content
+
+
+def save(folder: Path, document: Mapping[str, Any], content: Mapping[str, bytes]) -> None:
+    """Write a bundle durably, in place of an older one."""
+    files.write_sealed(folder, CARD, document, content)
+
+
+def load(folder: Path, *, device: torch.device | None = None) -> Bundle:
+    """Read and verify a bundle; DataError names a damaged file."""
+    document, content = files.read_sealed(folder, CARD)
+    return restore(document, content, where=folder, device=device)
+
+
+def restore(
+    document: Mapping[str, Any],
+    content: Mapping[str, bytes],
+    *,
+    where: Path,
+    device: torch.device | None = None,
+) -> Bundle:
+    """Build the network of a card and fill in its weights."""
+    if document.get("format") != FORMAT:
+        raise DataError(
+            f"{where} has format {document.get('format')}, this version reads {FORMAT}: "
+            "a newer striate wrote it"
+        )
+    try:
+        preprocessing, classes, architecture = _read_card(document, content)
+        model = models.build(
+            architecture, len(classes), channels=preprocessing.channels, size=preprocessing.size
+        )
+    except (LookupError, TypeError, ValueError, AttributeError, UsageError) as error:
+        raise DataError(f"{where} does not describe a network: {error}") from error
+    if WEIGHTS not in content:
+        raise DataError(f"{where} has no {WEIGHTS}")
+    fill(model, tensors(content[WEIGHTS], where / WEIGHTS), where / WEIGHTS)
+    model.to(device or "cpu").eval()
+    return Bundle(model, preprocessing, classes, architecture, dict(document.get("metrics", {})))
+
+
+def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Load weights that must fit exactly."""
+    try:
+        model.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise DataError(f"{path} does not fit the network: {str(error).splitlines()[-1].strip()}") \
+            from error
+
+
+def tensor_bytes(named: Mapping[str, Tensor]) -> bytes:
+    """Give tensors as the bytes of a safetensors file; shared memory is written twice."""
+    return safetensors.torch.save(
+        {name: t.detach().to("cpu", copy=True).contiguous() for name, t in named.items()}
+    )
+
+
+def tensors(content: bytes, path: Path) -> dict[str, Tensor]:
+    """Read the bytes of a safetensors file; `path` is for the error."""
+    try:
+        return safetensors.torch.load(content)
+    except (SafetensorError, LookupError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is no safetensors file: {error}") from error
+
+
+def _read_card(
+    document: Mapping[str, Any], content: Mapping[str, bytes]
+) -> tuple[Preprocessing, tuple[str, ...], Architecture]:
+    zca = Zca.from_bytes(content[ZCA]) if ZCA in content else None
+    preprocessing = Preprocessing.from_json(document["preprocessing"], zca)
+    classes, metrics = document["classes"], document.get("metrics", {})
+    listed = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    if not (listed and classes and isinstance(metrics, dict)):
+        raise ValueError("its classes are no list of names, or its metrics no table")
+    architecture = Architecture(**document["architecture"])
+    if not (isinstance(architecture.name, str) and isinstance(architecture.arguments, dict)):
+        raise ValueError("its architecture is no name with arguments")
+    return preprocessing, tuple(classes), architecture

@@ -1,0 +1,167 @@
+"""What a person sees while a network trains, and tables: on a terminal a bar, elsewhere lines."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from striate.training.loop import Step
+from striate.training.session import Epoch, Event, Session
+
+
+class View(Protocol):
+    """Shows a training as it goes."""
+
+    def __call__(self, session: Session, event: Event) -> None:
+        """Show one event."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+def view() -> View:
+    """Choose the bar on a terminal, lines for files, pipes and NO_COLOR."""
+    plain = not sys.stderr.isatty() or os.environ.get("NO_COLOR") or _is_dumb()
+    return Lines() if plain else Bar()
+
+
+def say(line: str) -> None:
+    """Write a line of progress: stdout is for results."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on stdout; on no terminal it is as wide as it needs to be."""
+    console = Console(width=None if sys.stdout.isatty() else 10_000)
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for place, heading in enumerate(headings):
+        numeric = bool(rows) and all(_is_number(row[place]) for row in rows)
+        drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*row)
+    console.print(drawn)
+
+
+class Lines:
+    """One plain line an epoch."""
+
+    def __call__(self, session: Session, event: Event) -> None:
+        """Write the line when its epoch is on the disk."""
+        if isinstance(event, Epoch):
+            say(line(session, event))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Bar:
+    """A bar for the epoch under way, with a line above it for each that is done."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[numbers]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=Console(stderr=True),
+            expand=True,
+            # The default, 30 s, would forget the evaluation between two epochs.
+            speed_estimate_period=300,
+        )
+        self._task: TaskID | None = None
+        self._rate = Speed()
+
+    def __call__(self, session: Session, event: Event) -> None:
+        """Move the bar, or write an epoch's line above it."""
+        if self._task is None:
+            self._progress.start()
+            self._task = self._progress.add_task(
+                "", total=session.steps, completed=session.progress.step - 1, numbers=""
+            )
+        if isinstance(event, Step):
+            self._step(session, event)
+        elif isinstance(event, Epoch):
+            self._progress.console.print(line(session, event), highlight=False)
+            self._rate = Speed()
+
+    def close(self) -> None:
+        """Stop the bar and show the cursor again."""
+        self._progress.stop()
+
+    def _step(self, session: Session, step: Step) -> None:
+        assert self._task is not None
+        self._rate.add(step.pictures)
+        progress = session.progress
+        seen = max(progress.pictures, 1)
+        numbers = (
+            f"loss {progress.loss_sum / seen:.3f}  accuracy {progress.correct / seen:.1%}  "
+            f"{self._rate.pictures_per_second():,.0f} pictures/s"
+        )
+        self._progress.update(
+            self._task,
+            completed=step.number,
+            description=f"epoch {step.epoch + 1}/{session.learner.recipe.epochs}",
+            numbers=numbers,
+        )
+
+
+class Speed:
+    """Pictures a second since it was made."""
+
+    def __init__(self) -> None:
+        self._began, self._pictures = time.monotonic(), 0
+
+    def add(self, pictures: int) -> None:
+        """Count pictures."""
+        self._pictures += pictures
+
+    def pictures_per_second(self) -> float:
+        """Give the mean so far."""
+        return self._pictures / max(time.monotonic() - self._began, 1e-9)
+
+
+def line(session: Session, event: Epoch) -> str:
+    """Write an epoch in one line."""
+    row = event.row
+    found = f"loss {row['train_loss']:.4f}  accuracy {row['train_accuracy']:.2%}"
+    if "validation_accuracy" in row:
+        found += (
+            f"  |  validation loss {row['validation_loss']:.4f}  "
+            f"accuracy {row['validation_accuracy']:.2%}"
+        )
+    mark = "  best" if event.best and "validation_accuracy" in row else ""
+    total = session.learner.recipe.epochs
+    return f"epoch {row['epoch']:>{len(str(total))}}/{total}  {found}  {duration(row['seconds'])}{mark}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time as people say it.
+
+    >>> duration(3.25), duration(75), duration(7322)
+    ('3.2 s', '1 min 15 s', '2 h 2 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds) // 60
+    if minutes < 60:
+        return f"{minutes} min {round(seconds) % 60} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def share(value: Any) -> str:
+    """Write a share in [0, 1] as per cent; a dash for none."""
+    return "-" if value is None else f"{value:.2%}"
+
+
+def _is_number(text: str) -> bool:
+    return text == "-" or text.replace(",", "").rstrip("%").replace(".", "", 1).isdigit()
+
+
+def _is_dumb() -> bool:
+    return os.environ.get("TERM") == "dumb"

@@ -1,0 +1,76 @@
+"""Optimisers and learning rates."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from .recipe import Recipe
+
+# One-cycle starts at 1/25 of the peak and ends at 1/10,000 of that start (Smith & Topin 2017,
+# https://arxiv.org/abs/1708.07120, with fastai's numbers).
+ONE_CYCLE_START = 1 / 25
+ONE_CYCLE_END = 1 / 250_000
+
+
+def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Give SGD with Nesterov momentum or AdamW; norms and biases are not decayed."""
+    weights = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": weights, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.rate)
+    return torch.optim.SGD(
+        groups, lr=recipe.rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
+    )
+
+
+def rate(recipe: Recipe, step: int, steps_an_epoch: int) -> float:
+    """Give the learning rate of a step, counted from 0.
+
+    >>> constant = Recipe(schedule="constant", rate=0.5, warmup=1.0)
+    >>> [rate(constant, step, 4) for step in range(6)]
+    [0.125, 0.25, 0.375, 0.5, 0.5, 0.5]
+    """
+    total = recipe.epochs * steps_an_epoch
+    warm = min(round(recipe.warmup * steps_an_epoch), total)
+    # From 0 before the first step (of one-cycle: from a 25th) to the peak at the last warm one.
+    if step < warm:
+        low = ONE_CYCLE_START if recipe.schedule == "one-cycle" else 0.0
+        return recipe.rate * (low + (1 - low) * (step + 1) / warm)
+    if recipe.schedule == "constant":
+        return recipe.rate
+    if recipe.schedule == "step":
+        drops = step // (recipe.step_epochs * steps_an_epoch)
+        return recipe.rate * recipe.step_factor**drops
+    end = ONE_CYCLE_END if recipe.schedule == "one-cycle" else 0.0
+    done = (step - warm) / max(total - warm, 1)
+    return recipe.rate * (end + (1 - end) * (1 + math.cos(math.pi * done)) / 2)
+
+
+def save_state(optimiser: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
+    """Give the optimiser's tensors by name: `momentum_buffer/stage1.conv1.weight`."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        f"{key}/{names[parameter]}": value
+        for parameter, state in optimiser.state.items()
+        for key, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def load_state(
+    optimiser: torch.optim.Optimizer, model: nn.Module, saved: Mapping[str, Tensor]
+) -> None:
+    """Put the tensors back, each in the memory order of its parameter: so the bits stay the same."""
+    parameters = dict(model.named_parameters())
+    for entry, value in saved.items():
+        key, _, name = entry.partition("/")
+        parameter = parameters[name]
+        if value.shape == parameter.shape:
+            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+        optimiser.state[parameter][key] = value

@@ -1,0 +1,211 @@
+"""Every choice of a training, in one frozen dataclass."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from striate.errors import UsageError, choose
+
+OPTIMISERS = ("sgd", "adamw")
+SCHEDULES = ("one-cycle", "cosine", "step", "constant")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+NORMALISATIONS = ("dataset", "picture", "zca", "none", "imagenet")
+COLOURS = ("auto", "grey", "rgb")
+# The rate at a step of these does not depend on how many steps follow: such a run can be prolonged.
+PROLONGABLE = ("step", "constant")
+
+
+def _choice(default: Any, text: str, *, shown: str = "") -> Any:
+    """Give a field with its help text; `shown` says what the default follows from."""
+    return field(default=default, metadata={"help": text, "shown": shown})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every choice of a training, resolved: what a run saves as recipe.toml."""
+
+    model: str = _choice(
+        "convnet",
+        "Network: a name (`striate models` lists them), torchvision/NAME, timm/NAME or "
+        "file.py:function.",
+    )
+    arguments: Mapping[str, Any] = field(
+        default_factory=dict,
+        metadata={"help": "Arguments of the network, as in --arguments.width 64.", "shown": ""},
+    )
+    pretrained: bool = _choice(False, "Start from the published weights of the network.")
+    weights: str | None = _choice(
+        None, "Start from these: a run, a .safetensors or a .pth file (read weights-only)."
+    )
+
+    epochs: int = _choice(
+        10, "Passes over the training pictures.", shown="600,000 pictures' worth, 5 to 60"
+    )
+    batch_size: int = _choice(128, "Pictures a step.")
+    optimiser: str = _choice("sgd", "sgd (with Nesterov momentum) or adamw.")
+    rate: float = _choice(0.1, "Peak learning rate.", shown="0.1 for sgd, 0.002 for adamw")
+    momentum: float = _choice(0.9, "Momentum of sgd: Nesterov's, unless 0.")
+    weight_decay: float = _choice(5e-4, "Decay of weights; norms and biases have none.")
+    schedule: str = _choice("one-cycle", "one-cycle, cosine, step or constant.")
+    warmup: float = _choice(
+        0.0, "Epochs of linear warm-up.", shown="a quarter of a one-cycle, else 0"
+    )
+    step_epochs: int = _choice(10, "Epochs between two drops of the step schedule.")
+    step_factor: float = _choice(0.1, "What each drop multiplies the rate by.")
+    label_smoothing: float = _choice(0.05, "Share of each target spread over all classes.")
+    clip: float | None = _choice(None, "Largest norm of the gradient; above it, scaled down.")
+    precision: str = _choice(
+        "auto", "auto (bfloat16 on a GPU, else float32), float32, bfloat16 or float16."
+    )
+    patience: int | None = _choice(
+        None, "Stop after this many epochs without a better validation accuracy."
+    )
+
+    size: int = _choice(
+        32,
+        "Side of the square that the network sees, in pixels.",
+        shown="the pictures' own up to 64, else 128; torchvision/ and timm/: as published",
+    )
+    fit: str = _choice("crop", "How a picture becomes square: crop, stretch or pad.")
+    share: float = _choice(1.0, "Share of the resized picture that the crop keeps per side.")
+    filter: str = _choice(
+        "bilinear", "Antialiased resize: nearest, box, bilinear, hamming, bicubic or lanczos."
+    )
+    colour: str = _choice("auto", "grey, rgb, or auto: grey where all the pictures are.")
+    normalise: str = _choice(
+        "dataset",
+        "dataset (mean and std of the training pictures), picture, zca, none or imagenet.",
+    )
+
+    crop_padding: int = _choice(
+        0,
+        "Random crop after padding by this many pixels.",
+        shown="an eighth of the side for colour, a fourteenth for grey, at least 1",
+    )
+    flip: bool = _choice(
+        False, "Mirror half of the training pictures.", shown="colour yes, grey no"
+    )
+    brightness: float = _choice(0.0, "Random brightness: factors in 1 - s to 1 + s.")
+    contrast: float = _choice(0.0, "Random contrast: factors in 1 - s to 1 + s.")
+    saturation: float = _choice(0.0, "Random saturation: factors in 1 - s to 1 + s.")
+    hue: float = _choice(0.0, "Random turn of the colour circle, at most this share (0.5 is all).")
+    rotate: float = _choice(0.0, "Random rotation, at most this many degrees.")
+    translate: float = _choice(0.0, "Random shift, at most this share of the side.")
+    zoom: float = _choice(0.0, "Random scale, in 1 - z to 1 + z.")
+
+    validation_share: float = _choice(
+        0.1,
+        "Share of the training split kept for validation where the data bring none; "
+        "0: none, and the last epoch is the result.",
+    )
+    test_share: float = _choice(
+        0.2, "Share of the pictures kept for the test where the data have no splits; 0: none."
+    )
+    split_seed: int = _choice(0, "Seed of the splits that are made here.")
+    seed: int = _choice(0, "Seed of initial weights, order, augmentation and dropout.")
+    deterministic: bool = _choice(False, "Use only algorithms that give the same bits each time.")
+
+    def __post_init__(self) -> None:
+        """Refuse what can mean nothing."""
+        choose("optimiser", self.optimiser, OPTIMISERS)
+        choose("schedule", self.schedule, SCHEDULES)
+        choose("precision", self.precision, PRECISIONS)
+        choose("colour", self.colour, COLOURS)
+        choose("normalisation", self.normalise, NORMALISATIONS)
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:  # NaN is in no range
+                raise UsageError(f"{flag(name)} lies in {low:g} to {high:g}, not {value:g}")
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (1, 100_000),
+    "batch_size": (1, 1_000_000),
+    "rate": (0, 1000),
+    "momentum": (0, 0.9999),
+    "weight_decay": (0, 100),
+    "warmup": (0, 100_000),
+    "step_epochs": (1, 100_000),
+    "step_factor": (0, 1),
+    "label_smoothing": (0, 0.99),
+    "clip": (1e-12, 1e12),
+    "patience": (1, 100_000),
+    "size": (1, 16_384),
+    "share": (0.01, 1),
+    "validation_share": (0, 0.9),
+    "test_share": (0, 0.9),
+    "split_seed": (0, 2**63 - 1),
+    "seed": (0, 2**63 - 1),
+}
+
+
+def flag(name: str) -> str:
+    """Write a field's name as its flag on the command line.
+
+    >>> flag("batch_size")
+    '--batch-size'
+    """
+    return "--" + name.replace("_", "-")
+
+
+def names() -> list[str]:
+    """List the recipe's fields."""
+    return [f.name for f in dataclasses.fields(Recipe)]
+
+
+def check_names(given: Mapping[str, Any], *, where: str) -> None:
+    """Raise UsageError for a key that is no choice of a training, naming the near ones."""
+    for key in given:
+        choose(f"setting in {where}", key, names())
+
+
+def resolve(
+    given: Mapping[str, Any], preset: Mapping[str, Any], facts: Mapping[str, Any]
+) -> Recipe:
+    """Make the recipe: what was given, else the model's preset, else what the data suggest."""
+    chosen = {**facts, **preset, **given}
+    if "rate" not in chosen and chosen.get("optimiser") == "adamw":
+        chosen["rate"] = 2e-3
+    recipe = _recipe(chosen)
+    if "warmup" not in chosen and recipe.schedule == "one-cycle":
+        return dataclasses.replace(recipe, warmup=recipe.epochs / 4)
+    return recipe
+
+
+def default_epochs(pictures: int) -> int:
+    """Give the epochs that show a network 600,000 pictures, within 5 to 60.
+
+    >>> default_epochs(54_000), default_epochs(1_437)
+    (11, 60)
+    """
+    return min(60, max(5, math.ceil(600_000 / max(pictures, 1) - 0.5)))
+
+
+def as_table(recipe: Recipe) -> dict[str, Any]:
+    """Give the recipe as a TOML table, which has no None: an absent key is one."""
+    return {k: v for k, v in dataclasses.asdict(recipe).items() if v is not None}
+
+
+def _recipe(chosen: Mapping[str, Any]) -> Recipe:
+    for f in dataclasses.fields(Recipe):
+        value = chosen.get(f.name)
+        kind = _KINDS.get(str(f.type), (object,))
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool) > (bool in kind)):
+            raise UsageError(f"{flag(f.name)} takes {f.type}, not {value!r}")
+    return Recipe(**chosen)
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    str(kind): allowed
+    for kind, allowed in (
+        (int, (int,)),
+        (float, (int, float)),
+        (bool, (bool,)),
+        (str, (str,)),
+        (int | None, (int,)),
+        (float | None, (int, float)),
+        (str | None, (str,)),
+    )
+}

@@ -1,0 +1,74 @@
+"""What a finished training leaves besides its bundle: numbers, predictions and a picture."""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from striate import evaluation, figures, files, metrics
+from striate.evaluation import Evaluation
+from striate.runs import folder
+
+from .session import Halt, Session, best_row
+
+MISTAKES = 24  # in the picture
+PREFERRED = ("test", "validation", "train")
+
+
+def finish(session: Session, halt: Halt) -> None:
+    """Evaluate the bundle on the test split (else validation, else train) and write the results."""
+    path = session.folder
+    bundle = folder.load_bundle(path)
+    split = next(name for name in PREFERRED if name in session.pictures)
+    found = evaluation.evaluate(
+        bundle.model,
+        bundle.preprocessing,
+        session.pictures[split],
+        classes=bundle.classes,
+        split=split,
+        device=session.learner.device,
+        poll=halt.poll,
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(found.table(), sink, compression="zstd")
+    files.write(path / folder.PREDICTIONS, sink.getvalue().to_pybytes())
+    files.write(path / folder.OVERVIEW, overview(session, found))
+    files.write(path / folder.RESULT, files.json_bytes(_result(session, found)))
+
+
+def overview(session: Session, found: Evaluation) -> bytes:
+    """Draw the curves and the worst mistakes: PNG."""
+    rows = found.mistakes(MISTAKES)
+    answers, shares = found.answers()
+    captions = [
+        f"{found.classes[found.labels[row]]} taken for {found.classes[answers[row]]}\n"
+        f"{shares[row]:.0%} sure, {found.names[row]}"
+        for row in rows
+    ]
+    wrong = int((answers != found.labels).sum())
+    title = (
+        f"{session.folder.name}: {found.split} accuracy {found.accuracy:.2%} "
+        f"({found.metrics.n:,} pictures)"
+    )
+    note = f"{wrong} mistakes in {found.metrics.n:,} pictures of the {found.split} split"
+    return figures.overview(
+        session.progress.history,
+        [found.image(row) for row in rows],
+        captions,
+        title=title,
+        note=note,
+    )
+
+
+def _result(session: Session, found: Evaluation) -> dict[str, Any]:
+    numbers = metrics.as_json(found.metrics)
+    progress = session.progress
+    return {
+        "accuracy": found.accuracy,
+        "split": found.split,
+        **{key: numbers[key] for key in ("n", "interval", "top5", "loss")},
+        "epochs": progress.epochs,
+        "best_epoch": best_row(progress.history)["epoch"],
+        "train_seconds": round(progress.seconds, 3),
+        "parameters": sum(p.numel() for p in session.learner.model.parameters()),
+    }

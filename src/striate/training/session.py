@@ -1,0 +1,249 @@
+"""A training with its run: teaches epoch after epoch, evaluates, saves, and can be stopped."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from striate import evaluation, metrics
+from striate.data.batches import Pictures
+from striate.errors import DataError, Stopped
+from striate.models import Architecture
+from striate.runs import bundle, checkpoints, folder
+
+from . import optim
+from .loop import DivergedError, Learner, Progress, Step, epoch, steps_an_epoch
+
+
+class Epoch(NamedTuple):
+    """An epoch that is done, evaluated and saved: a line of metrics.jsonl."""
+
+    row: dict[str, Any]
+    best: bool
+
+
+class Saved(NamedTuple):
+    """A checkpoint is on the disk."""
+
+    step: int
+    path: Path
+
+
+Event = Step | Epoch | Saved
+
+
+@dataclass
+class Session:
+    """All that a training under way holds."""
+
+    folder: Path
+    architecture: Architecture
+    classes: tuple[str, ...]
+    learner: Learner
+    pictures: dict[str, Pictures]  # train, and validation where there is one
+    progress: Progress
+    save_every: float  # seconds between two checkpoints within an epoch
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training."""
+        recipe = self.learner.recipe
+        return recipe.epochs * steps_an_epoch(len(self.pictures["train"]), recipe)
+
+
+class Halt:
+    """Remembers that SIGINT or SIGTERM came; a second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def poll(self) -> None:
+        """Raise Stopped if a signal came."""
+        if self.signal is not None:
+            raise Stopped("stopped", self.signal)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self.signal is not None:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self.signal = number
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator["Halt"]:
+        """Catch the signals here; elsewhere than in the main thread Python has none to catch."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        caught = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, self._note) for number in caught]
+        try:
+            yield self
+        finally:
+            for number, handler in zip(caught, before, strict=True):
+                signal.signal(number, handler)
+
+
+def teach(session: Session, halt: Halt) -> Iterator[Event]:
+    """Teach to the end, or until `halt`: then the state is saved and Stopped is raised.
+
+    A state that is not finite is never saved; DivergedError says what to try.
+    """
+    try:
+        yield from _epochs(session, halt)
+    except Stopped as stop:
+        where = save(session)
+        raise Stopped(
+            f"stopped after step {session.progress.step}, saved in {where}: continue with "
+            f"`striate train --resume {session.folder}`",
+            stop.signal,
+        ) from None
+    except DivergedError as error:
+        raise _advice(session, error) from error
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        half = max(1, session.learner.recipe.batch_size // 2)
+        raise DataError(f"out of memory at step {session.progress.step + 1}: "
+                        f"try --batch-size {half}") from error
+    folder.write_bundle(session.folder)
+
+
+def save(session: Session, *, score: tuple[float, ...] | None = None) -> Path:
+    """Save a checkpoint now; a state that is not finite is a DivergedError."""
+    learner, progress = session.learner, session.progress
+    state = learner.model.state_dict()
+    broken = [name for name, tensor in state.items() if not _finite(tensor)]
+    if broken:
+        raise DivergedError(f"{broken[0]} is not finite")
+    document = {
+        **bundle.card(session.architecture, learner.preprocessing, session.classes),
+        "metrics": _validation(progress.history[-1]) if score else {},
+        "state": {**asdict(progress), "score": list(score) if score else None},
+    }
+    tensors = optim.save_state(learner.optimiser, learner.model)
+    content = {
+        **bundle.blobs(learner.model, learner.preprocessing),
+        checkpoints.OPTIMISER: bundle.tensor_bytes(tensors),
+    }
+    return checkpoints.save(session.folder, document, content)
+
+
+def best_row(history: list[dict[str, Any]]) -> dict[str, Any]:
+    """Give the epoch that the bundle is of."""
+    return max(history, key=lambda row: (_score(row), row["epoch"]))
+
+
+def _epochs(session: Session, halt: Halt) -> Iterator[Event]:
+    progress, recipe = session.progress, session.learner.recipe
+    per_epoch = steps_an_epoch(len(session.pictures["train"]), recipe)
+    while progress.epochs < recipe.epochs and not _patience_is_over(session):
+        if progress.step < (progress.epochs + 1) * per_epoch:
+            yield from _steps(session, halt)
+        row = _evaluate(session, halt)
+        progress.close_epoch(row)
+        yield Saved(progress.step, save(session, score=_score(row)))
+        folder.write_history(session.folder, progress.history)
+        yield Epoch(row, best=best_row(progress.history) is row)
+
+
+def _steps(session: Session, halt: Halt) -> Iterator[Event]:
+    progress, saved = session.progress, time.monotonic()
+    began = time.monotonic()
+    for step in epoch(session.learner, session.pictures["train"], progress):
+        progress.count(step)
+        now = time.monotonic()
+        progress.seconds += now - began
+        yield step
+        began = time.monotonic()  # what the caller does between two steps is not counted
+        halt.poll()
+        if began - saved > session.save_every:
+            yield Saved(progress.step, save(session))
+            saved = began = time.monotonic()
+
+
+def _evaluate(session: Session, halt: Halt) -> dict[str, Any]:
+    """Give the epoch's line: the training so far, and the validation split where there is one."""
+    learner, progress = session.learner, session.progress
+    began = time.monotonic()
+    row: dict[str, Any] = {
+        "epoch": progress.epochs + 1,
+        "step": progress.step,
+        "rate": optim.rate(
+            learner.recipe,
+            progress.step - 1,
+            steps_an_epoch(len(session.pictures["train"]), learner.recipe),
+        ),
+        "train_loss": progress.loss_sum / progress.pictures,
+        "train_accuracy": progress.correct / progress.pictures,
+    }
+    if "validation" in session.pictures:
+        pictures = session.pictures["validation"]
+        logits = evaluation.logits(
+            learner.model, learner.preprocessing, pictures, device=learner.device, poll=halt.poll
+        )
+        if not torch.isfinite(logits).all():
+            raise DivergedError("the network's answers on the validation split are not finite")
+        found = metrics.measure(logits, pictures.labels, session.classes)
+        row |= {"validation_loss": found.loss, "validation_accuracy": found.accuracy}
+    progress.seconds += time.monotonic() - began
+    return {**row, "seconds": round(progress.seconds, 3)}
+
+
+def _score(row: dict[str, Any]) -> tuple[float, ...]:
+    """Order epochs: by validation accuracy, then loss; without a validation split the last wins."""
+    if "validation_accuracy" in row:
+        return (row["validation_accuracy"], -row["validation_loss"])
+    return (float(row["epoch"]),)
+
+
+def _validation(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in row.items() if k != "seconds"}
+
+
+def _patience_is_over(session: Session) -> bool:
+    history, patience = session.progress.history, session.learner.recipe.patience
+    if patience is None or not history or "validation_accuracy" not in history[-1]:
+        return False
+    top = max(history, key=lambda row: row["validation_accuracy"])
+    return len(history) - int(top["epoch"]) >= patience
+
+
+def _advice(session: Session, error: DivergedError) -> DivergedError:
+    with contextlib.suppress(DivergedError):  # the weights are not finite: an older state is kept
+        save(session)
+    recipe = session.learner.recipe
+    clip = "" if recipe.clip else ", or --clip 1"
+    return DivergedError(
+        f"{error} at step {session.progress.step + 1}: the step was not taken and the last finite "
+        f"state is kept in {session.folder}; try again with --rate {recipe.rate / 4:.2g}{clip}"
+    )
+
+
+def _finite(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return "allocate memory" in str(error) or "out of memory" in str(error)
+
+
+def restore(
+    checkpoint: checkpoints.Checkpoint, model: nn.Module, optimiser: torch.optim.Optimizer
+) -> Progress:
+    """Put a checkpoint's weights and optimiser back, and give where it stood."""
+    weights = checkpoint.blobs[bundle.WEIGHTS]
+    bundle.fill(model, bundle.tensors(weights, checkpoint.path), checkpoint.path)
+    saved = bundle.tensors(checkpoint.blobs[checkpoints.OPTIMISER], checkpoint.path)
+    optim.load_state(optimiser, model, saved)
+    state = {k: v for k, v in checkpoint.document["state"].items() if k != "score"}
+    return Progress(**state)

@@ -1,0 +1,261 @@
+"""From DATA and choices to a training that is ready for its first step, or for its next."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from striate import data as sources
+from striate import devices, models
+from striate.data import Data, Origin, Split
+from striate.data.augment import Augmentation
+from striate.data.batches import Pictures, Unreadable, read
+from striate.data.preprocessing import Moments, Preprocessing, Zca
+from striate.errors import DataError, UsageError
+from striate.models import Architecture
+from striate.runs import bundle, checkpoints, folder
+
+from . import optim
+from .loop import WEIGHTS, Learner, Progress
+from .plan import geometry_of, make_splits, plan
+from .recipe import PROLONGABLE, Recipe, as_table
+from .session import Halt, Session, restore, save
+from .weights import load_weights
+
+
+class Means(NamedTuple):
+    """How a training is carried out; nothing here changes what it computes."""
+
+    device: str = "auto"
+    workers: int | None = None  # threads that decode; None: one a processor
+    strict: bool = False  # an unreadable picture is fatal
+    save_every: float = 300.0  # seconds between two checkpoints within an epoch
+
+
+class Ready(NamedTuple):
+    """A session, and what its start has to say."""
+
+    session: Session
+    notes: list[str]  # lines for people
+
+
+def begin(
+    data: Data,
+    given: Mapping[str, Any],
+    architecture: Architecture,
+    *,
+    run: Path,
+    means: Means,
+    halt: Halt,
+) -> Ready:
+    """Resolve every choice, read the pictures, build the network, and write the run's start."""
+    splits = make_splits(data, given)
+    recipe = plan(splits["train"], given, architecture)
+    recipe = dataclasses.replace(recipe, precision=_precision(recipe, devices.pick(means.device)))
+    geometry = geometry_of(recipe, architecture)
+    pictures, unreadable = _read(splits, geometry, means, halt)
+    preprocessing = _normalised(geometry, recipe, pictures["train"], architecture)
+    learner, loaded = _learner(recipe, architecture, preprocessing, data.classes, means)
+    session = Session(
+        run, architecture, data.classes, learner, pictures, Progress(), means.save_every
+    )
+    folder.write_start(
+        run,
+        recipe=as_table(recipe),
+        data=_record(data, architecture, pictures, unreadable),
+        splits={name: _listing(part.split, data.classes) for name, part in pictures.items()},
+    )
+    save(session)
+    return Ready(session, [*_notes(data, unreadable), *loaded])
+
+
+def resume(run: Path, *, epochs: int | None, data: Any, means: Means, halt: Halt) -> Ready:
+    """Continue a run where its newest good checkpoint stands."""
+    recipe = _prolonged(Recipe(**folder.read_recipe(run)), epochs)
+    record = folder.read_json(run, folder.DATA)
+    opened = sources.find(data) if data is not None else sources.reopen(Origin(**record["origin"]))
+    checkpoint, damage = checkpoints.latest(run)
+    restored = bundle.restore(checkpoint.document, checkpoint.blobs, where=checkpoint.path)
+    splits = sources.assigned(opened, folder.read_splits(run))
+    pictures, unreadable = _read(splits, restored.preprocessing, means, halt)
+    if unreadable:
+        raise DataError(f"{unreadable[0].file} was readable when this run began: "
+                        f"{unreadable[0].reason}")
+    for name, part in pictures.items():
+        if fingerprint(part) != record["fingerprints"][name]:
+            raise DataError(f"the {name} pictures of {opened.name} have changed since this run "
+                            "began: it cannot be continued to the same result")
+    learner = _assemble(
+        recipe, restored.model, restored.preprocessing, devices.pick(means.device)
+    )
+    progress = restore(checkpoint, learner.model, learner.optimiser)
+    folder.write_recipe(run, as_table(recipe))
+    folder.write_history(run, progress.history)
+    session = Session(
+        run, restored.architecture, restored.classes, learner, pictures, progress,
+        means.save_every,
+    )
+    return Ready(session, [*damage, *_thread_note(run), f"continuing after step {progress.step}"])
+
+
+def fingerprint(pictures: Pictures) -> str:
+    """Give a SHA-256 of pixels and labels; of names and labels where pixels are not held."""
+    digest = hashlib.sha256(pictures.labels.numpy().tobytes())
+    if pictures.held is not None:
+        digest.update(pictures.held.numpy().data)
+    else:
+        digest.update("\n".join(pictures.split.names).encode())
+    return digest.hexdigest()
+
+
+def _read(
+    splits: Mapping[str, Split], preprocessing: Preprocessing, means: Means, halt: Halt
+) -> tuple[dict[str, Pictures], list[Unreadable]]:
+    pictures: dict[str, Pictures] = {}
+    unreadable: list[Unreadable] = []
+    for name, split in splits.items():
+        pictures[name], missing = read(
+            split, preprocessing, workers=means.workers, strict=means.strict, poll=halt.poll
+        )
+        unreadable += missing
+    return pictures, unreadable
+
+
+def _normalised(
+    geometry: Preprocessing, recipe: Recipe, train: Pictures, architecture: Architecture
+) -> Preprocessing:
+    """Complete the preprocessing with what it takes from the training pictures, and only those."""
+    if recipe.normalise == "zca":
+        whitening = Zca.fit(batch.pixels for batch in train.all())
+        return dataclasses.replace(geometry, normalise="zca", zca=whitening)
+    published = models.published(architecture.name)
+    if recipe.normalise == "imagenet" or (published and (recipe.pretrained or recipe.weights)):
+        norm = published or models.IMAGENET
+        if geometry.channels == 1:
+            raise UsageError("--normalise imagenet is for colour pictures: add --colour rgb")
+        return dataclasses.replace(geometry, normalise="dataset", mean=norm.mean, std=norm.std)
+    if recipe.normalise != "dataset":
+        return dataclasses.replace(geometry, normalise=recipe.normalise)
+    moments = Moments()
+    for batch in train.all():
+        moments.add(batch.pixels)
+    return dataclasses.replace(
+        geometry, normalise="dataset", mean=moments.mean, std=moments.std
+    )
+
+
+def _learner(
+    recipe: Recipe,
+    architecture: Architecture,
+    preprocessing: Preprocessing,
+    classes: tuple[str, ...],
+    means: Means,
+) -> tuple[Learner, list[str]]:
+    torch.manual_seed(devices.seed_of(recipe.seed, WEIGHTS))
+    model = models.build(
+        architecture,
+        len(classes),
+        channels=preprocessing.channels,
+        size=preprocessing.size,
+        pretrained=recipe.pretrained,
+    )
+    _check_answer(model, preprocessing, len(classes))
+    notes = load_weights(model, recipe.weights) if recipe.weights else []
+    return _assemble(recipe, model, preprocessing, devices.pick(means.device)), notes
+
+
+def _assemble(
+    recipe: Recipe, model: nn.Module, preprocessing: Preprocessing, device: torch.device
+) -> Learner:
+    # Convolutions on CPUs and tensor cores are 15 to 40 % faster with channels last.
+    model = model.to(device, memory_format=torch.channels_last)
+    augmentation = Augmentation(
+        **{f.name: getattr(recipe, f.name) for f in dataclasses.fields(Augmentation)}
+    )
+    optimiser = optim.optimiser(model, recipe)
+    return Learner(model, optimiser, preprocessing, augmentation, recipe, device)
+
+
+def _check_answer(model: nn.Module, preprocessing: Preprocessing, classes: int) -> None:
+    """See that the network takes such pictures and gives one logit a class."""
+    values = torch.zeros(1, preprocessing.channels, *preprocessing.size)
+    try:
+        with torch.inference_mode():
+            found = model.eval()(values)
+    except RuntimeError as error:
+        shape = "x".join(map(str, values.shape[1:]))
+        raise UsageError(f"the network does not take {shape} pictures: {error}") from error
+    if not isinstance(found, torch.Tensor) or tuple(found.shape) != (1, classes):
+        shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise UsageError(f"the network answers one picture with {shape}, not (1, {classes}) logits")
+
+
+def _precision(recipe: Recipe, device: torch.device) -> str:
+    if device.type == "cpu" and recipe.precision == "bfloat16":
+        raise UsageError("--precision bfloat16 is for a GPU: on a CPU it is slower than float32")
+    if recipe.precision != "auto":
+        return recipe.precision
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return "bfloat16" if fast else "float32"
+
+
+def _prolonged(recipe: Recipe, epochs: int | None) -> Recipe:
+    if epochs is None or epochs == recipe.epochs:
+        return recipe
+    if recipe.schedule not in PROLONGABLE or epochs < recipe.epochs:
+        raise UsageError(
+            f"--epochs {epochs}: only a longer run with a {' or '.join(PROLONGABLE)} schedule goes "
+            f"on as if it had been asked for; this one has {recipe.schedule} over {recipe.epochs}"
+        )
+    return dataclasses.replace(recipe, epochs=epochs)
+
+
+def _record(
+    data: Data,
+    architecture: Architecture,
+    pictures: Mapping[str, Pictures],
+    unreadable: list[Unreadable],
+) -> dict[str, Any]:
+    counts = {
+        name: torch.bincount(part.labels, minlength=len(data.classes)).tolist()
+        for name, part in pictures.items()
+    }
+    return {
+        "origin": data.origin._asdict(),
+        "layout": data.layout,
+        "classes": list(data.classes),
+        "splits": {name: sum(count) for name, count in counts.items()},
+        "counts": counts,
+        "fingerprints": {name: fingerprint(part) for name, part in pictures.items()},
+        "unreadable": [entry._asdict() for entry in unreadable],
+        "warnings": list(data.warnings),
+        "model": architecture.name,
+    }
+
+
+def _listing(split: Split, classes: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [
+        (name, classes[label]) for name, label in zip(split.names, split.labels, strict=True)
+    ]
+
+
+def _notes(data: Data, unreadable: list[Unreadable]) -> list[str]:
+    notes = [data.layout, *data.warnings]
+    if unreadable:
+        first = unreadable[0]
+        notes.append(f"{len(unreadable)} unreadable pictures left out (listed in data.json), "
+                     f"the first: {first.file}: {first.reason}")
+    return notes
+
+
+def _thread_note(run: Path) -> list[str]:
+    before = folder.read_json(run, folder.ENVIRONMENT).get("threads")
+    now = torch.get_num_threads()
+    if before == now:
+        return []
+    return [f"this run began with {before} threads, now there are {now}: "
+            f"the weights will differ in their last bits (OMP_NUM_THREADS={before} avoids it)"]
