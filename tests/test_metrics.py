@@ -92,7 +92,7 @@ def test_confusions_are_the_rest_of_the_matrix_largest_first(n: int, k: int, see
 
 @pytest.mark.parametrize(
     ("correct", "n", "low", "high"),
-    [  # Newcombe 1998, https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<857, table I
+    [  # Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I
         (81, 263, 0.2553, 0.3662),
         (15, 148, 0.0624, 0.1605),
         (0, 20, 0.0, 0.1611),

@@ -132,7 +132,7 @@ def remove(path: Path) -> None:
         _remove(path)
 
 
-def remove_stale(folder: Path, *, only: str = "") -> None:
+def remove_stale(folder: Path, *, only: str | None = None) -> None:
     """Remove what a killed write left; a folder that was set aside and not replaced comes back.
 
     With `only`, what was left of the file or folder of that name.
@@ -141,7 +141,7 @@ def remove_stale(folder: Path, *, only: str = "") -> None:
         return
     for stale in sorted(folder.glob(TEMPORARY + "*")):
         original = folder / stale.name[len(OLD) :]  # OLD is as long as NEW
-        if only and original.name != only:
+        if only is not None and original.name != only:
             continue
         with _named("remove", stale):
             if stale.name.startswith(OLD) and not original.exists():

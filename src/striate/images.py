@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -36,6 +36,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _COLOURS = ("RGB", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "P")
+_GREYS = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
 
 class PictureError(DataError):
@@ -109,6 +110,25 @@ def eight_bit(image: Image.Image) -> Image.Image:
     if image.mode in _COLOURS:
         return image if image.mode == "RGB" else _plain(image, "RGB")
     raise ValueError(f"pixels of Pillow's mode {image.mode} are not supported")
+
+
+def header(path: Path) -> tuple[int, int, bool] | None:
+    """Give a file's upright height and width in pixels, and whether it is grey; None if it is bad.
+
+    No pixel is decoded, so a file whose header is good may still be refused by `decode`.
+    """
+    try:
+        with (
+            _refusing(str(path)),
+            _opened(path, str(path)) as handle,
+            Image.open(handle, formats=FORMATS) as image,
+        ):
+            # Only where it stands before the pixels; a TIFF's size is already that of the turned.
+            lies = "exif" in image.info and _orientation(image) >= 5
+            height, width = image.size if lies else image.size[::-1]
+            return height, width, image.mode in _GREYS
+    except PictureError:
+        return None
 
 
 def to_png(image: Image.Image) -> bytes:
@@ -239,11 +259,3 @@ class _Quiet:
 
 
 _QUIET = _Quiet()
-
-
-def header(path):
-    try:
-        with Image.open(path) as i:
-            return i.height, i.width, i.mode in ("L", "1")
-    except Exception:
-        return None

@@ -7,6 +7,7 @@ every operation on pixels is elementwise with one rounding, or a sum of whole nu
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,7 +85,7 @@ def uniform(seed: int, epoch: int, indices: Tensor, count: int) -> Tensor:
     return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
-def _mixed(state: np.ndarray) -> np.ndarray:
+def _mixed(state: Any) -> Any:
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return state ^ (state >> np.uint64(31))
@@ -131,8 +132,9 @@ def _moved(images: Tensor, draws: dict[str, Tensor], how: Augmentation) -> Tenso
     across = (a * x + b * y - right * width) * (2 / width)  # (N, H, W)
     along = (c * x + d * y - down * height) * (2 / height)
     grid = torch.stack([across, along], dim=3)
-    mode = {"mode": "bilinear", "padding_mode": "reflection"}
-    sampled = F.grid_sample(images.float().contiguous(), grid, align_corners=False, **mode)
+    sampled: Tensor = F.grid_sample(
+        images.float().contiguous(), grid, padding_mode="reflection", align_corners=False
+    )
     return sampled.round().clamp(0, 255).to(torch.uint8)
 
 

@@ -56,6 +56,8 @@ MODELS: dict[str, Model] = {
             "schedule": "constant",
             "label_smoothing": 0.0,
             "crop_padding": 0,
+            "rotate": 0.0,
+            "zoom": 0.0,
             "batch_size": 64,
             "epochs": 40,
         },

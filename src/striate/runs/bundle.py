@@ -96,8 +96,9 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     try:
         model.load_state_dict(dict(weights))
     except RuntimeError as error:
-        raise DataError(f"{path} does not fit the network: {str(error).splitlines()[-1].strip()}") \
-            from error
+        raise DataError(
+            f"{path} does not fit the network: {str(error).splitlines()[-1].strip()}"
+        ) from error
 
 
 def tensor_bytes(named: Mapping[str, Tensor]) -> bytes:

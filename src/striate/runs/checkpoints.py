@@ -55,7 +55,7 @@ def newest_first(run: Path) -> Iterator[Checkpoint]:
 
 def latest(run: Path) -> tuple[Checkpoint, list[str]]:
     """Give the newest checkpoint that verifies, and why newer ones were passed over."""
-    damage = []
+    damage: list[str] = []
     for folder in _folders(run):
         try:
             return _read(folder), damage

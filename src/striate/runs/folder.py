@@ -1,11 +1,12 @@
 """The run: a folder that every command reads. Only this room knows the names of its files."""
 
+import contextlib
 import json
 import platform
 import re
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,33 @@ OVERVIEW = "overview.png"
 BUNDLE = "bundle"
 CHECKPOINTS = checkpoints.FOLDER
 LOCK = ".lock"
+# All that a training leaves in its run; --overwrite touches no folder that holds anything else.
+OURS = (
+    RECIPE,
+    ENVIRONMENT,
+    DATA,
+    SPLITS,
+    METRICS,
+    RESULT,
+    PREDICTIONS,
+    OVERVIEW,
+    BUNDLE,
+    CHECKPOINTS,
+    LOCK,
+)
+# What readers take for granted in the documents that are not sealed: keys and their types.
+NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
+    DATA: {"origin": dict, "fingerprints": dict, "classes": list},
+    RESULT: {"accuracy": (int, float), "split": str, "n": int, "interval": list},
+    METRICS: {"epoch": int, "seconds": (int, float)},
+}
 
 
 def new_folder(parent: Path, data: str, model: str) -> Path:
     """Give the first free `parent/DATA-MODEL-N`."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{data}-{model.rpartition('/')[2]}").strip("-.")
+    stem = (
+        re.sub(r"[^A-Za-z0-9._-]+", "-", f"{data}-{model.rpartition('/')[2]}").strip("-.") or "run"
+    )
     taken = {path.name for path in parent.glob(f"{stem}-*")} if parent.is_dir() else set()
     number = 1
     while f"{stem}-{number}" in taken:
@@ -46,17 +69,33 @@ def new_folder(parent: Path, data: str, model: str) -> Path:
 
 def claim(folder: Path, *, overwrite: bool) -> None:
     """Make the run's folder; one that holds anything is a UsageError unless it may be replaced."""
-    if folder.is_dir() and any(folder.iterdir()):
+    files.remove_stale(folder.parent, only=folder.name)
+    with _readable(folder):
+        empty = not folder.is_dir() or not any(folder.iterdir())
+    if not empty:
         if not overwrite:
-            raise UsageError(f"{folder} is not empty: choose another --out, continue it with "
-                             f"--resume {folder}, or replace it with --overwrite")
-        if not is_run(folder) and not (folder / LOCK).exists():
-            raise UsageError(f"{folder} is no run: --overwrite replaces only what striate wrote")
-        files.remove(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+            go_on = f"continue it with --resume {folder}, " if is_run(folder) else ""
+            raise UsageError(
+                f"{folder} is not empty: choose another --out, {go_on}"
+                "or replace a run with --overwrite"
+            )
+        _empty(folder)
+    files.make_folder(folder)
+
+
+def _empty(folder: Path) -> None:
+    """Remove a run's files; one that is being trained or holds what is not ours is a UsageError."""
+    for path in sorted(folder.iterdir()):
+        if path.name not in OURS and not path.name.startswith(files.TEMPORARY):
+            raise UsageError(
+                f"{folder} holds {path.name}, which striate train did not write: "
+                "--overwrite replaces runs and nothing else, move it away first"
+            )
+    with files.lock(folder / LOCK):
+        files.remove(folder / RECIPE)  # first: half emptied, it is no run
+        for path in folder.iterdir():
+            if path.name != LOCK:
+                files.remove(path)
 
 
 def is_run(folder: Path) -> bool:
@@ -73,7 +112,10 @@ def require(folder: Path) -> Path:
 
 
 def write_start(
-    folder: Path, *, recipe: Mapping[str, Any], data: Mapping[str, Any],
+    folder: Path,
+    *,
+    recipe: Mapping[str, Any],
+    data: Mapping[str, Any],
     splits: Mapping[str, Sequence[tuple[str, str]]],
 ) -> None:
     """Write what a run is, before its first step; the recipe last: with it, it is a run."""
@@ -97,24 +139,22 @@ def list_runs(parent: Path) -> list[Path]:
     """List the runs in a folder, by name."""
     if not parent.is_dir():
         return []
-    return sorted(path for path in parent.iterdir() if is_run(path))
+    with _readable(parent):
+        return sorted(path for path in parent.iterdir() if is_run(path))
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
     """Read the resolved recipe."""
-    try:
-        return tomllib.loads(files.read(require(folder) / RECIPE).decode())
-    except ValueError as error:
-        raise DataError(f"{folder / RECIPE} cannot be read: {error}") from error
+    path = require(folder) / RECIPE
+    with _readable(path):
+        return tomllib.loads(files.read(path).decode())
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
     """Read one of the run's JSON documents."""
-    try:
-        found = json.loads(files.read(folder / name))
-    except ValueError as error:
-        raise DataError(f"{folder / name} cannot be read: {error}") from error
-    return dict(found)
+    path = folder / name
+    with _readable(path):
+        return _checked(json.loads(files.read(path)), path)
 
 
 def read_result(folder: Path) -> dict[str, Any]:
@@ -124,15 +164,17 @@ def read_result(folder: Path) -> dict[str, Any]:
 
 def read_splits(folder: Path) -> dict[str, list[str]]:
     """Read which pictures are in which split: names, in order."""
-    try:
-        table = pq.read_table(pa.BufferReader(files.read(folder / SPLITS)))
-        names, parts = table["file"].to_pylist(), table["split"].to_pylist()
-    except (pa.ArrowException, KeyError) as error:
-        raise DataError(f"{folder / SPLITS} cannot be read: {error}") from error
-    found: dict[str, list[str]] = {}
-    for name, part in zip(names, parts, strict=True):
-        found.setdefault(part, []).append(name)
-    return found
+    path = folder / SPLITS
+    with _readable(path):
+        source = pa.BufferReader(files.read(path))
+        table = pq.read_table(source, page_checksum_verification=True)
+        columns = [table[name].cast(pa.string()).to_pylist() for name in ("file", "split")]
+        found: dict[str, list[str]] = {}
+        for name, part in zip(*columns, strict=True):
+            if name is None or part is None:
+                raise ValueError("a row is empty")
+            found.setdefault(part, []).append(name)
+        return found
 
 
 def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
@@ -146,10 +188,9 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     path = folder / METRICS
     if not path.exists():
         return []
-    try:
-        return [json.loads(line) for line in files.read(path).decode().splitlines()]
-    except ValueError as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+    with _readable(path):
+        lines = files.read(path).decode().splitlines()
+        return [_checked(json.loads(line), path) for line in lines]
 
 
 def load_bundle(folder: Path, *, device: torch.device | None = None) -> Bundle:
@@ -167,8 +208,10 @@ def load_bundle(folder: Path, *, device: torch.device | None = None) -> Bundle:
         if found is None:
             if (folder / BUNDLE).exists():
                 raise
-            raise DataError(f"{folder} has no finished epoch yet: continue it with "
-                            f"`striate train --resume {folder}`") from None
+            raise DataError(
+                f"{folder} has no finished epoch yet: continue it with "
+                f"`striate train --resume {folder}`"
+            ) from None
     return bundle.restore(found.document, found.blobs, where=found.path, device=device)
 
 
@@ -199,5 +242,31 @@ def _splits_table(splits: Mapping[str, Sequence[tuple[str, str]]]) -> bytes:
     columns = list(zip(*rows, strict=True))
     table = pa.table(dict(zip(("file", "class", "split"), columns, strict=True)))
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    return bytes(sink.getvalue())
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what the parsers raise into a DataError that names the file."""
+    try:
+        yield
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        RecursionError,
+        OSError,
+        pa.ArrowException,
+    ) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+
+
+def _checked(found: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise TypeError("it is no table of keys")
+    for key, kind in NEEDED.get(path.name, {}).items():
+        if not isinstance(found.get(key), kind) or isinstance(found[key], bool):
+            raise TypeError(f"{key} is missing or of another type")
+    return found

@@ -61,6 +61,8 @@ def _facts(
         "flip": not grey,
         # Where the least side is 1, nothing can be cropped.
         "crop_padding": min(max(1, int(size) // (14 if grey else 8)), int(size) - 1),
+        "rotate": 10.0 if grey else 0.0,
+        "zoom": 0.1 if grey else 0.0,
         "colour": "grey" if grey else "rgb",
     }
     if published:

@@ -10,7 +10,7 @@ from striate.errors import UsageError, choose
 
 OPTIMISERS = ("sgd", "adamw")
 SCHEDULES = ("one-cycle", "cosine", "step", "constant")
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+PRECISIONS = ("auto", "float32", "bfloat16")
 NORMALISATIONS = ("dataset", "picture", "zca", "none", "imagenet")
 COLOURS = ("auto", "grey", "rgb")
 # The rate at a step of these does not depend on how many steps follow: such a run can be prolonged.
@@ -57,7 +57,7 @@ class Recipe:
     label_smoothing: float = _choice(0.05, "Share of each target spread over all classes.")
     clip: float | None = _choice(None, "Largest norm of the gradient; above it, scaled down.")
     precision: str = _choice(
-        "auto", "auto (bfloat16 on a GPU, else float32), float32, bfloat16 or float16."
+        "auto", "auto (bfloat16 on a GPU, else float32), float32 or bfloat16."
     )
     patience: int | None = _choice(
         None, "Stop after this many epochs without a better validation accuracy."
@@ -91,9 +91,13 @@ class Recipe:
     contrast: float = _choice(0.0, "Random contrast: factors in 1 - s to 1 + s.")
     saturation: float = _choice(0.0, "Random saturation: factors in 1 - s to 1 + s.")
     hue: float = _choice(0.0, "Random turn of the colour circle, at most this share (0.5 is all).")
-    rotate: float = _choice(0.0, "Random rotation, at most this many degrees.")
+    rotate: float = _choice(
+        0.0, "Random rotation, at most this many degrees.", shown="10 for grey, 0 for colour"
+    )
     translate: float = _choice(0.0, "Random shift, at most this share of the side.")
-    zoom: float = _choice(0.0, "Random scale, in 1 - z to 1 + z.")
+    zoom: float = _choice(
+        0.0, "Random scale, in 1 - z to 1 + z.", shown="0.1 for grey, 0 for colour"
+    )
 
     validation_share: float = _choice(
         0.1,
