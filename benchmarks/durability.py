@@ -1,4 +1,4 @@
-"""What a training survives: kill -9 at any moment, changed bits, full disks. Prints one JSON document.
+"""What a training survives: kill -9 at any moment, changed bits, full disks; one JSON document.
 
 Example: OMP_NUM_THREADS=1 python benchmarks/durability.py --kills 60 --flips 2000 --faults
 """
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -27,18 +28,52 @@ from typing import IO, Any, NamedTuple
 from striate import files
 from striate.errors import DataError
 
-TINY = ("digits", "--arguments.width", "4", "--epochs", "2", "--save-every", "0.05")
+# A checkpoint after every step, so that many kills fall into a save.
+TINY = ("digits", "--arguments.width", "4", "--epochs", "3", "--save-every", "0")
 WEIGHTS = Path("bundle", "model.safetensors")
 # Of the kills, how many hit a process that began with `python -m striate`, its imports included.
 TRUE_PROCESSES = 5
 ERRORS = (errno.ENOSPC, errno.EIO)
 
 
-# Faults
-
-
 class CrashError(BaseException):
     """Stands for a power cut: no `except OSError` and no `except Exception` sees it."""
+
+
+class _Disk:
+    """Numbers the changes to the disk under a folder, and fails at one of them."""
+
+    def __init__(self, under: Path, at: int, fail: Callable[[str], None]) -> None:
+        self.done: list[str] = []
+        self._inside, self._at, self._fail = under.resolve(), at, fail
+        self._broken = False
+
+    def count(self, name: str, target: Any) -> None:
+        self.done.append(name)
+        if self._broken or len(self.done) - 1 == self._at:
+            self._broken = self._fail is crash  # a power cut stays
+            self._fail(f"{name} {target}")
+
+    def holds(self, target: Any) -> bool:
+        return Path(target).resolve().is_relative_to(self._inside)
+
+    def counted(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(target: Any, *arguments: Any, **options: Any) -> Any:
+            by_number = isinstance(target, int) or options.get("dir_fd") is not None
+            if by_number or self.holds(target):
+                self.count(name, target)
+            return real(target, *arguments, **options)
+
+        return call
+
+    def opener(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+            if isinstance(path, int) or "r" in mode or not self.holds(path):
+                return real(path, mode, *arguments, **options)
+            self.count("open", path)
+            return _Writer(real(path, mode, *arguments, **options), self.count)
+
+        return call
 
 
 @contextlib.contextmanager
@@ -47,46 +82,18 @@ def faults(under: Path, at: int, fail: Callable[[str], None]) -> Iterator[list[s
 
     Gives the list of the operations so far. A write that fails leaves half of its bytes.
     """
-    done: list[str] = []
-    inside = str(under.resolve())
-    broken = False
-
-    def count(name: str, *arguments: Any) -> None:
-        nonlocal broken
-        done.append(name)
-        if broken or len(done) - 1 == at:
-            broken = broken or fail is crash
-            fail(f"{name} {arguments}")
-
-    def counted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(target: Any, *arguments: Any, **options: Any) -> Any:
-            by_number = isinstance(target, int) or options.get("dir_fd") is not None
-            if by_number or os.path.abspath(target).startswith(inside):  # noqa: PTH100
-                count(name, target)
-            return real(target, *arguments, **options)
-
-        return call
-
-    real_open = io.open
-
-    def opened(path: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-        ours = not isinstance(path, int) and os.path.abspath(path).startswith(inside)  # noqa: PTH100
-        if not ours or "r" in mode:
-            return real_open(path, mode, *arguments, **options)
-        count("open", path)
-        return _Writer(real_open(path, mode, *arguments, **options), count)
-
+    disk = _Disk(under, at, fail)
     names = ("open", "fsync", "mkdir", "rename", "replace", "unlink", "rmdir")
-    kept = {name: getattr(os, name) for name in names}
+    kept = [(os, name, getattr(os, name)) for name in names]
     try:
-        for name, real in kept.items():
-            setattr(os, name, counted(f"os.{name}", real))
-        io.open = opened
-        yield done
+        for place, name, real in kept:
+            setattr(place, name, disk.counted(f"os.{name}", real))
+        kept.append((io, "open", io.open))
+        setattr(io, "open", disk.opener(io.open))  # noqa: B010 - mypy refuses the assignment
+        yield disk.done
     finally:
-        io.open = real_open
-        for name, real in kept.items():
-            setattr(os, name, real)
+        for place, name, real in kept:
+            setattr(place, name, real)
 
 
 class _Writer:
@@ -128,9 +135,6 @@ def crash(what: str) -> None:
     raise CrashError(what)
 
 
-# Trainings in processes
-
-
 class Ended(NamedTuple):
     """How a training's process ended."""
 
@@ -142,7 +146,9 @@ class Ended(NamedTuple):
 def forkserver() -> ForkServerContext:
     """Give processes that fork from one that has imported torch, and has run nothing of it."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["striate.api", "striate.cli", "striate.terminal"])
+    context.set_forkserver_preload(
+        ["striate.api", "striate.terminal", "torch._dynamo", "sklearn.datasets"]
+    )
     return context
 
 
@@ -151,26 +157,30 @@ def carry_out(arguments: list[str], log: str) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    from striate.cli import main
+    from striate import cli
 
-    sys.exit(main(arguments))
+    sys.exit(cli.main(arguments))
 
 
 def forked(
     context: ForkServerContext,
     arguments: list[str],
     *,
-    kill: float | None = None,
+    kill: float | Callable[[], bool] | None = None,
     number: int = signal.SIGKILL,
 ) -> Ended:
-    """Run a command in a forked process; send it a signal after `kill` seconds."""
+    """Run a command in a forked process; send it a signal after `kill` seconds, or once true."""
     with tempfile.TemporaryDirectory() as place:
         log = Path(place, "log")
         process: ForkServerProcess = context.Process(target=carry_out, args=(arguments, str(log)))
         began = time.monotonic()
         process.start()
         assert process.pid is not None
-        process.join(kill)
+        if callable(kill):
+            while process.is_alive() and not kill():
+                process.join(0.01)
+        else:
+            process.join(kill)
         if process.is_alive():
             os.kill(process.pid, number)
         process.join()
@@ -227,38 +237,20 @@ def has_begun(run: Path) -> bool:
         checkpoints.latest(run)
     except DataError:
         return False
-    return folder.is_run(run)
-
-
-# The three measurements
+    return bool(folder.is_run(run))
 
 
 def kills(count: int, place: Path, random_: random.Random) -> dict[str, Any]:
     """Kill trainings at moments uniform over their duration, then continue each to the end."""
-    from striate.runs import checkpoints
-
     context = forkserver()
-    whole = forked(context, ["train", *TINY, "-o", str(place / "warm")])
+    forked(context, ["train", *TINY, "-o", str(place / "warm")])
     whole = forked(context, ["train", *TINY, "-o", str(place / "whole")])
     true = spawned(["train", *TINY, "-o", str(place / "true")])
     assert whole.code == true.code == 0, whole.stderr + true.stderr
     expected = weights(place / "whole")
     assert weights(place / "true") == expected, "forked and true processes train differently"
-    found: dict[str, Any] = {
-        "kills": count,
-        "of_true_processes": min(count, TRUE_PROCESSES),
-        "survived_to_the_end": 0,
-        "killed_before_it_was_a_run": 0,
-        "killed_twice": 0,
-        "runs_without_a_checkpoint": 0,
-        "lost_acknowledged": 0,
-        "different_weights": 0,
-        "failed_to_continue": 0,
-        "temporaries_left": 0,
-        "temporaries_found_and_removed": 0,
-        "seconds_uninterrupted": round(whole.seconds, 2),
-        "problems": [],
-    }
+    counts: Counter[str] = Counter()
+    problems: list[str] = []
     for number in range(count):
         run = place / f"killed-{number}"
         arguments = ["train", *TINY, "-o", str(run)]
@@ -266,29 +258,40 @@ def kills(count: int, place: Path, random_: random.Random) -> dict[str, Any]:
             ended = spawned(arguments, kill=random_.uniform(0, true.seconds))
         else:
             ended = forked(context, arguments, kill=random_.uniform(0, whole.seconds))
-        found["survived_to_the_end"] += ended.code == 0
-        said = acknowledged(run, ended)
-        found["temporaries_found_and_removed"] += len(leftovers(run))
-        begun = has_begun(run)
-        if not begun:
-            found["killed_before_it_was_a_run"] += 1
-            found["runs_without_a_checkpoint"] += (run / "recipe.toml").exists()
-            found["lost_acknowledged"] += said > 0
-        elif checkpoints.latest(run)[0].step < said:
-            found["lost_acknowledged"] += 1
+        begun = _after_kill(run, ended, counts)
         go_on = ["train", "--resume", str(run)] if begun else [*arguments, "--overwrite"]
         if begun and number % 3 == 0:  # the continuation may be killed as well
             second = forked(context, go_on, kill=random_.uniform(0, whole.seconds))
-            found["killed_twice"] += second.code == -signal.SIGKILL
+            counts["killed_twice"] += second.code == -signal.SIGKILL
         last = forked(context, go_on)
-        if last.code != 0:
-            found["failed_to_continue"] += 1
-            found["problems"].append(last.stderr[-500:])
-            continue
-        found["different_weights"] += weights(run) != expected
-        found["temporaries_left"] += len(leftovers(run))
+        counts["failed_to_continue"] += last.code != 0
+        problems += [last.stderr[-500:]] if last.code else []
+        counts["different_weights"] += last.code == 0 and weights(run) != expected
+        counts["temporaries_left"] += len(leftovers(run))
         shutil.rmtree(run)
-    return found
+    return {
+        "kills": count,
+        "of_true_processes": min(count, TRUE_PROCESSES),
+        "seconds_forked": round(whole.seconds, 2),
+        "seconds_true": round(true.seconds, 2),
+        **counts,
+        "problems": problems,
+    }
+
+
+def _after_kill(run: Path, ended: Ended, counts: Counter[str]) -> bool:
+    """Count what a killed training left, and tell whether it can be continued."""
+    from striate.runs import checkpoints
+
+    said, begun = acknowledged(run, ended), has_begun(run)
+    counts["survived_to_the_end"] += ended.code == 0
+    counts["temporaries_found_and_removed"] += len(leftovers(run))
+    counts["killed_before_it_was_a_run"] += not begun
+    counts["runs_without_a_checkpoint"] += not begun and (run / "recipe.toml").exists()
+    reached = checkpoints.latest(run)[0].step if begun else 0
+    counts["lost_acknowledged"] += reached < said
+    counts["saved_within_an_epoch"] += begun and reached % steps_an_epoch(run) > 0
+    return begun
 
 
 def flips(count: int, place: Path, random_: random.Random) -> dict[str, Any]:

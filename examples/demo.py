@@ -1,6 +1,7 @@
 """Train on handwritten digits, evaluate, predict, draw: `make demo`, under a minute."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from striate import terminal
 
 
 def main() -> None:
-    """Do what a first user does, and say in five lines what came of it."""
+    """Do what a first user does, and say what came of it."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--out", type=Path, default=Path("runs/demo"))
     options.add_argument("--seed", type=int, default=0)
@@ -27,26 +28,34 @@ def main() -> None:
         view.close()
     found = run.evaluate()
     low, high = found.metrics.interval
-    answers = run.predict(save_held_out(found.names, chosen.out / "pictures"))
-    said = ", ".join(f"{a.file}: {a.classes[0].name} ({a.classes[0].probability:.1%})" for a in answers)
+    # Not in the run, which --overwrite replaces only while it holds nothing but a run's own files.
+    beside = chosen.out.with_name(f"{chosen.out.name}-pictures")
+    answers = run.predict(save_held_out(found.names, beside)[:3])
+    said = ", ".join(
+        f"{a.file} is a {a.classes[0].name} ({a.classes[0].probability:.1%})" for a in answers
+    )
     result = run.result
-    print(f"trained  {run.recipe['model']}, {result['parameters']:,} weights, {result['epochs']} epochs "
-          f"in {result['train_seconds']:.0f} s, on four fifths of 1,797 handwritten digits")
-    print(f"reached  {found.accuracy:.2%} on the {found.metrics.n} digits of the last fifth "
-          f"(95 % interval {low:.1%} to {high:.1%})")
+    print(
+        f"trained  {run.recipe['model']}, {result['parameters']:,} weights, {result['epochs']} "
+        f"epochs in {result['train_seconds']:.0f} s, on four in five of 1,797 handwritten digits"
+    )
+    print(
+        f"reached  {found.accuracy:.2%} on the {found.metrics.n} digits held out for the test "
+        f"(95 % interval {low:.1%} to {high:.1%})"
+    )
     print(f"asked    {said}")
     print(f"look at  {run.folder / 'overview.png'}: the curves, and the worst mistakes")
-    print("next     striate train mnist, or striate train FOLDER with a folder of photos in each "
-          "class's name (source .venv/bin/activate first)")
+    print(f"         {beside}: the digits of the test as pictures, a folder a class")
+    print(f"next     source .venv/bin/activate; striate train {beside}, or your own such folder")
 
 
-def save_held_out(names: list[str], folder: Path) -> list[Path]:
-    """Save three digits that the network has not seen as PNG, with their label in the name."""
-    folder.mkdir(parents=True, exist_ok=True)
+def save_held_out(names: Sequence[str], folder: Path) -> list[Path]:
+    """Save the digits that the network has not seen as PNG, in a folder for each class."""
     digits, paths = load_digits(), []
-    for name in names[:3]:
+    for name in names:
         row = int(name.rpartition("/")[2])
-        paths.append(folder / f"{digits.target[row]}-number-{row}.png")
+        paths.append(folder / str(digits.target[row]) / f"{row}.png")
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.rint(digits.images[row] * (255 / 16)).astype(np.uint8)).save(paths[-1])
     return paths
 

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from striate import figures
+from striate.figures import style
+from striate.figures.curves import best, scale_loss
+from striate.figures.sheet import caption_lines, resized
+from striate.training.session import best_row
 
 Pixels = NDArray[np.uint8]
 RED, WHITE = (255, 0, 0), (255, 255, 255)
@@ -55,8 +59,8 @@ def test_curves_of_any_length_fill_the_width(epochs: int, validation: bool) -> N
     assert 500 < drawn.shape[0] < 700
     assert (drawn[:, [0, -1]] == 255).all(), "ink at the edge: something is cut off"
     assert (drawn[[0, -1]] == 255).all()
-    assert (count(drawn, rgb(figures.BLUE)) > 0) == (epochs > 0)
-    assert (count(drawn, rgb(figures.ORANGE)) > 0) == (validation and epochs > 0)
+    assert (count(drawn, rgb(style.BLUE)) > 0) == (epochs > 0)
+    assert (count(drawn, rgb(style.ORANGE)) > 0) == (validation and epochs > 0)
 
 
 def test_curves_leave_out_what_is_not_finite_or_not_there() -> None:
@@ -65,28 +69,33 @@ def test_curves_leave_out_what_is_not_finite_or_not_there() -> None:
     rows[2]["train_loss"] = float("nan")
     rows[3]["validation_loss"] = float("inf")
     rows[5]["validation_loss"] = float("nan")  # of the best epoch
-    assert count(pixels(figures.curves(rows)), rgb(figures.ORANGE)) > 0
+    assert count(pixels(figures.curves(rows)), rgb(style.ORANGE)) > 0
     broken = [{**row, "train_loss": float("nan")} for row in history(3, validation=False)]
     assert pixels(figures.curves(broken)).shape[1] == 1600
 
 
-def test_the_best_epoch_is_the_first_of_the_highest_validation_accuracy() -> None:
+def test_the_best_epoch_is_that_of_the_run() -> None:
     rows = history(5)
-    for row, accuracy in zip(rows, (0.1, 0.8, 0.3, 0.8, 0.2), strict=True):
+    for row, accuracy in zip(rows, (0.1, 0.8, 0.3, 0.8, 0.8), strict=True):
         row["validation_accuracy"] = accuracy
-    changed = [dict(row) for row in rows]
-    changed[3]["validation_accuracy"] = 0.81
-    assert figures._best(rows)[0] is rows[1]
-    assert figures._best(changed)[0] is changed[3]
-    assert figures._best(history(5, validation=False))[1] == "train"
+    for row, loss in zip(rows, (0.1, 0.5, 0.1, 0.4, 0.4), strict=True):
+        row["validation_loss"] = loss
+    assert best(rows)[0] is rows[4] is best_row(rows), "the later of equals"
+    rows[3]["validation_loss"] = 0.3
+    assert best(rows)[0] is rows[3] is best_row(rows), "the lower loss"
+    rows[1]["validation_accuracy"] = 0.81
+    assert best(rows)[0] is rows[1] is best_row(rows), "the higher accuracy"
+    rows[1]["validation_loss"] = float("nan")
+    assert best(rows)[0] is rows[1]
+    assert best(history(5, validation=False))[1] == "train"
 
 
 @pytest.mark.parametrize(
     ("low", "scale"), [(0.01, "log"), (1e-5, "log"), (1.0, "linear"), (0.0, "linear")]
 )
 def test_the_loss_axis_is_logarithmic_where_losses_fall_far(low: float, scale: str) -> None:
-    axes = figures._axes(figures._figure(600, 400), 100, 50, 400, 300)
-    figures._scale_loss(axes, [2.0, low])
+    axes = style.panel(style.canvas(600, 400), 100, 50, 400, 300)
+    scale_loss(axes, [2.0, low])
     assert axes.get_yscale() == scale
     bottom, top = axes.get_ylim()
     assert bottom <= low < 2 < top
@@ -98,7 +107,7 @@ def test_the_loss_axis_is_logarithmic_where_losses_fall_far(low: float, scale: s
     ("value", "text"), [(0, "0"), (0.1, "0.1"), (1e-4, "1e-4"), (2.5e-5, "2.5e-5"), (200, "200")]
 )
 def test_numbers_on_an_axis_are_short(value: float, text: str) -> None:
-    assert figures._short_number(value) == text
+    assert style.short_number(value) == text
 
 
 @pytest.mark.parametrize("number", [0, 1, 7, 8, 9, 17])
@@ -116,7 +125,7 @@ def test_a_sheet_shows_every_picture_in_its_colour(number: int) -> None:
 
 def test_small_pictures_become_equal_square_dots() -> None:
     board = ((np.indices((8, 8)).sum(axis=0) % 2) * 200).astype(np.uint8)
-    drawn = figures._resize(board, 170)
+    drawn = resized(board, 170)
     dots = drawn.reshape(8, 21, 8, 21, 3)
     assert (dots == dots[:, :1, :, :1]).all()
     np.testing.assert_array_equal(dots[:, 0, :, 0, 0], board)
@@ -133,7 +142,7 @@ def test_a_resized_picture_fits_its_box_and_keeps_its_shape(
     height: int, width: int, box: int, grey: bool
 ) -> None:
     image = np.full((height, width) if grey else (height, width, 3), 77, dtype=np.uint8)
-    drawn = figures._resize(image, box)
+    drawn = resized(image, box)
     assert max(drawn.shape[:2]) <= box
     assert max(drawn.shape[:2]) > 0.74 * box
     wanted = max(drawn.shape[:2]) * min(height, width) / max(height, width)
@@ -161,42 +170,42 @@ def test_captions_and_titles_may_hold_anything() -> None:
 
 def test_a_dollar_is_drawn_as_it_is() -> None:
     one, other = (figures.sheet([], [], title=title) for title in ("$x_1$", "x1"))
-    assert figures._shorten("$x_1$", 500, 9) == "$x_1$"
+    assert style.shorten("$x_1$", 500, 9) == "$x_1$"
     ink = [int((pixels(content) < 128).any(axis=2).sum()) for content in (one, other)]
     assert ink[0] > 1.5 * ink[1]
 
 
 def test_captions_keep_three_lines() -> None:
-    assert figures._lines("a\nb\nc", 170) == ["a", "b", "c"]
-    assert figures._lines("a\nb\nc\nd", 170) == ["a", "b", "c …"]
-    assert figures._lines("", 170) == []
+    assert caption_lines("a\nb\nc", 170) == ["a", "b", "c"]
+    assert caption_lines("a\nb\nc\nd", 170) == ["a", "b", "c …"]
+    assert caption_lines("", 170) == []
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(text=st.text(max_size=60), room=st.integers(60, 400), ending=st.sampled_from([0, 2]))
 def test_shortened_text_fits_the_room(text: str, room: int, ending: int) -> None:
-    shown = figures._shorten(text, room, 8, ending=ending)
-    assert figures._length(shown, 8) <= room
+    shown = style.shorten(text, room, 8, ending=ending)
+    assert style.length(shown, 8) <= room
     assert "\n" not in shown
-    assert all(figures._drawable(letter) for letter in shown)
+    assert all(style.drawable(letter) for letter in shown)
 
 
 def test_long_text_ends_in_dots_and_can_keep_its_ending() -> None:
     name = "a very long class name of which only the number differs 17"
-    assert figures._shorten(name, 200, 8).endswith("…")
-    assert figures._shorten(name, 200, 8, ending=3).endswith("… 17")
-    assert figures._shorten("x" * 100_000, 200, 8).endswith("x…")
+    assert style.shorten(name, 200, 8).endswith("…")
+    assert style.shorten(name, 200, 8, ending=3).endswith("… 17")
+    assert style.shorten("x" * 100_000, 200, 8).endswith("x…")
 
 
 def test_the_overview_is_curves_above_mistakes() -> None:
     drawn = pixels(figures.overview(history(5), [plain(RED)] * 3, ["a"] * 3, "run", note="worst"))
     assert drawn.shape[1] == 1600
     below = int(np.argwhere((drawn == RED).all(axis=2))[0][0])
-    curve = np.argwhere((drawn == rgb(figures.BLUE)).all(axis=2))
+    curve = np.argwhere((drawn == rgb(style.BLUE)).all(axis=2))
     assert curve[:, 0].max() < below
     alone = pixels(figures.overview(history(5), [], [], "run", note="no mistakes among 9 pictures"))
     assert alone.shape[0] < drawn.shape[0]
-    assert count(alone[-76:], rgb(figures.INK)) > 100, "the note is missing"
+    assert count(alone[-76:], rgb(style.INK)) > 100, "the note is missing"
 
 
 @pytest.mark.parametrize("k", [1, 2, 10, 20, 21, 100, 150])
@@ -244,6 +253,10 @@ def test_drawing_leaves_pyplot_and_the_settings_alone() -> None:
     program = """
 import sys
 from striate import figures
+from striate.figures import style
+from striate.figures.curves import best, scale_loss
+from striate.figures.sheet import caption_lines, resized
+from striate.training.session import best_row
 assert "matplotlib" not in sys.modules
 figures.confusion([[1]], ["a"])
 import matplotlib

@@ -11,7 +11,7 @@ from torch import nn
 
 from striate import data as sources
 from striate import devices, evaluation, files, models, prediction, usercode
-from striate.data import Data, Origin, Split
+from striate.data import Origin, Split
 from striate.data.batches import read
 from striate.errors import DataError, UsageError
 from striate.evaluation import Evaluation
@@ -132,10 +132,8 @@ class Run:
             chosen, bundle.preprocessing, workers=workers, strict=strict, poll=poll
         )
         found = evaluation.evaluate(
-            bundle.model,
-            bundle.preprocessing,
+            bundle,
             pictures,
-            classes=bundle.classes,
             split=name,
             device=devices.pick(device),
             poll=poll,
@@ -198,9 +196,9 @@ def train(
     out: Path | str | None = None,
     overwrite: bool = False,
     resume: Path | str | None = None,
-    means: Means = Means(),
+    means: Means | None = None,
     show: Show | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    tell: Callable[[str], None] | None = None,
     **choices: Any,
 ) -> Run:
     """Train a network on `data` and leave a run folder; `choices` are the fields of a Recipe.
@@ -213,7 +211,7 @@ def train(
     Raises UsageError, DataError, and Stopped after SIGINT or SIGTERM, when the state is saved.
     """
     usercode.refuse_while_loading()
-    halt = Halt()
+    halt, means = Halt(), means or Means()
     with halt.listening(), torch.random.fork_rng(devices=[]):
         if resume is not None:
             path = folder.require(Path(resume).expanduser())
@@ -223,8 +221,10 @@ def train(
         recipes.check_names(choices, where="striate.train")
         opened = sources.find(_required(data))
         plan, initial = _architecture(model, choices)
-        path = Path(out).expanduser() if out else folder.new_folder(
-            Path("runs"), opened.name, plan.name
+        path = (
+            Path(out).expanduser()
+            if out
+            else folder.new_folder(Path("runs"), opened.name, plan.name)
         )
         folder.claim(path, overwrite=overwrite)
         with _removed_unless_begun(path), _owned(path):
@@ -241,11 +241,12 @@ def _required(data: Any) -> Any:
 
 
 def _carry_out(
-    ready: Ready, halt: Halt, show: Show | None, tell: Callable[[str], None]
+    ready: Ready, halt: Halt, show: Show | None, tell: Callable[[str], None] | None
 ) -> Run:
     session = ready.session
-    for note in ready.notes:
-        tell(note)
+    if tell:
+        for note in ready.notes:
+            tell(note)
     with devices.deterministic(session.learner.recipe.deterministic):
         for event in teach(session, halt):
             if show:
@@ -254,9 +255,7 @@ def _carry_out(
     return Run(session.folder)
 
 
-def _resumed(
-    path: Path, data: Any, choices: Mapping[str, Any], means: Means, halt: Halt
-) -> Ready:
+def _resumed(path: Path, data: Any, choices: Mapping[str, Any], means: Means, halt: Halt) -> Ready:
     given = {name: value for name, value in choices.items() if value is not None}
     epochs = given.pop("epochs", None)
     if given:
@@ -267,14 +266,19 @@ def _resumed(
     return resume_run(path, epochs=epochs, data=data, means=means, halt=halt)
 
 
-def _architecture(
-    model: Any, choices: Mapping[str, Any]
-) -> tuple[Architecture, nn.Module | None]:
+def _architecture(model: Any, choices: Mapping[str, Any]) -> tuple[Architecture, nn.Module | None]:
     arguments = choices.get("arguments", {})
     if model is None or isinstance(model, str):
         return models.find(model or recipes.Recipe().model, arguments), None
     maker = type(model) if isinstance(model, nn.Module) else model
     reference = usercode.reference(maker)
+    try:
+        usercode.load(reference)
+    except (DataError, UsageError) as error:
+        raise UsageError(
+            f"{reference.name} cannot be built again from its source file ({error}): give a class "
+            "or function of a file of your own, or functools.partial of one with its arguments"
+        ) from error
     plan = Architecture(
         f"user.py:{reference.name}", {**reference.arguments, **arguments}, reference.source
     )

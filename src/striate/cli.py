@@ -1,20 +1,17 @@
 """Commands: read flags, call one function, print."""
 
-import dataclasses
 import json
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.config import Env
 
 from striate import __version__
 from striate.errors import DataError, Stopped, UsageError
-from striate.training import recipe as recipes
-from striate.training.recipe import Recipe
+from striate.flags import Flags, from_file, given
 
 # torch is slow to import: commands load it, --help does not.
 
@@ -29,21 +26,14 @@ app = App(
     help_format="markdown",
     # STRIATE_TRAIN_EPOCHS=5 is --epochs 5; a flag wins.
     config=Env("STRIATE_", command=True, show=False),
+    suppress_keyboard_interrupt=False,  # main() gives the signal's own exit code
 )
 app.register_install_completion_command()
 
-DATA_HELP = "digits, mnist, fashion-mnist, kmnist, cifar10, cifar100, a folder, or file.py:function."
-Device = Annotated[str, Parameter(group=RUN_OPTIONS, help="auto, cpu, cuda or mps.")]
-Workers = Annotated[
-    int | None,
-    Parameter(group=RUN_OPTIONS, help="Threads that decode pictures. [default: one a processor]"),
-]
-Strict = Annotated[
-    bool, Parameter(group=RUN_OPTIONS, negative="", help="Stop at the first unreadable picture.")
-]
-AsJson = Annotated[
-    bool, Parameter(name="--json", group=OUTPUT, negative="", help="Print one JSON document.")
-]
+
+def _switch(text: str, *, name: str | None = None, group: Group = RUN_OPTIONS) -> Parameter:
+    """Give a flag that is either there or not."""
+    return Parameter(name, group=group, negative="", show_default=False, help=text)
 
 
 def _examples(lines: str) -> str:
@@ -51,46 +41,32 @@ def _examples(lines: str) -> str:
     return "Examples:\n" + lines.rstrip()
 
 
-def _flags() -> type:
-    """Make a dataclass of optional fields from the recipe's: None stands for "not given"."""
-    hints = get_type_hints(Recipe)
-    empty = Recipe()
-    fields = []
-    for f in dataclasses.fields(Recipe):
-        default = f.metadata["shown"] or getattr(empty, f.name)
-        known = "" if default in (None, {}) or default is False else f" [default: {default}]"
-        parameter = Parameter(
-            help=f.metadata["help"] + known, show_default=False, group=_group(f.name)
-        )
-        kind = dict[str, str] if f.name == "arguments" else hints[f.name] | None
-        fields.append((f.name, Annotated[kind, parameter], dataclasses.field(default=None)))
-    # cyclopts takes classes of the module `types`, make_dataclass's own, for built in.
-    home = {"__module__": __name__}
-    return dataclasses.make_dataclass("Flags", fields, frozen=True, namespace=home)
+DATA_HELP = (
+    "digits, mnist, fashion-mnist, kmnist, cifar10, cifar100, a folder, or file.py:function."
+)
+Device = Annotated[str, Parameter(group=RUN_OPTIONS, help="auto, cpu, cuda or mps.")]
+Workers = Annotated[
+    int | None,
+    Parameter(group=RUN_OPTIONS, help="Threads that decode pictures. [default: one a processor]"),
+]
+Strict = Annotated[
+    bool,
+    _switch("Stop at the first unreadable picture."),
+]
+AsJson = Annotated[
+    bool,
+    _switch("Print one JSON document.", name="--json", group=OUTPUT),
+]
 
 
-def _group(name: str) -> Group:
-    places = recipes.names()
-    titles = (("size", "Training"), ("crop_padding", "Preprocessing"),
-              ("validation_share", "Augmentation, in training only"))
-    for number, (first_of_next, title) in enumerate(titles):
-        if places.index(name) < places.index(first_of_next):
-            return Group(title, sort_key=4 + number)
-    return Group("Splits and seeds", sort_key=8)
-
-
-if TYPE_CHECKING:
-    Flags = Any
-else:
-    Flags = _flags()
-
-
-@app.command(help_epilogue=_examples("""
+@app.command(
+    help_epilogue=_examples("""
     striate train digits
     striate train photos/ --model torchvision/resnet18 --size 128 --epochs 20 -o runs/first
     striate train mnist --model mnist-convnet --config recipe.toml --seed 1
     striate train --resume runs/first
-"""))
+""")
+)
 def train(
     data: Annotated[str | None, Parameter(help=DATA_HELP)] = None,
     /,
@@ -104,7 +80,8 @@ def train(
         Path | None, Parameter(group=RUN_OPTIONS, help="Continue this run; DATA is not needed.")
     ] = None,
     overwrite: Annotated[
-        bool, Parameter(group=RUN_OPTIONS, negative="", help="Replace the run in --out.")
+        bool,
+        _switch("Replace the run in --out."),
     ] = False,
     config: Annotated[
         Path | None,
@@ -112,7 +89,7 @@ def train(
     ] = None,
     print_config: Annotated[
         bool,
-        Parameter(group=RUN_OPTIONS, negative="", help="Print every choice as TOML; train nothing."),
+        _switch("Print every choice as TOML; train nothing."),
     ] = False,
     device: Device = "auto",
     workers: Workers = None,
@@ -123,12 +100,11 @@ def train(
     ] = 300.0,
     as_json: AsJson = False,
 ) -> None:
-    """Train a network on DATA and leave a run folder.
-    """
+    """Train a network on DATA and leave a run folder."""
     from striate import api, terminal
     from striate.training.start import Means
 
-    choices = {**_from_file(config), **_given(flags)}
+    choices = {**from_file(config), **given(flags)}
     if print_config:
         print(api.plan(data, **choices), end="")
         return
@@ -158,11 +134,13 @@ def train(
     )
 
 
-@app.command(help_epilogue=_examples("""
+@app.command(
+    help_epilogue=_examples("""
     striate evaluate runs/digits-convnet-1
     striate evaluate runs/first more-photos/ --json
     striate evaluate runs/first --split validation
-"""))
+""")
+)
 def evaluate(
     run: Annotated[Path, Parameter(help="Run folder or bundle.")],
     data: Annotated[str | None, Parameter(help=DATA_HELP + " [default: the run's own]")] = None,
@@ -194,13 +172,15 @@ def evaluate(
     if as_json:
         _print_json(found.to_json())
         return
-    _print_evaluation(found.to_json())
+    terminal.print_evaluation(found.to_json())
 
 
-@app.command(help_epilogue=_examples("""
+@app.command(
+    help_epilogue=_examples("""
     striate predict runs/first cat.jpg
     striate predict runs/first holiday/ --top 1 --json
-"""))
+""")
+)
 def predict(
     run: Annotated[Path, Parameter(help="Run folder or bundle.")],
     pictures: Annotated[list[Path], Parameter(help="Pictures, or folders of them.")],
@@ -228,23 +208,24 @@ def predict(
     if as_json:
         _print_json([row.to_json() for row in found])
     else:
-        terminal.table(["picture", "class"], [_prediction_row(row) for row in found])
+        terminal.table(["picture", "class"], [terminal.prediction_row(row) for row in found])
     if all(row.error for row in found):
         raise DataError("none of the pictures could be read")
 
 
-@app.command(help_epilogue=_examples("""
+@app.command(
+    help_epilogue=_examples("""
     striate runs
     striate runs experiments/ --json
-"""))
+""")
+)
 def runs(
     folder: Annotated[Path, Parameter(help="Folder that holds runs.")] = Path("runs"),
     /,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs in a folder, the best accuracy first.
-    """
+    """List the runs in a folder, the best accuracy first."""
     from striate import api, terminal
 
     rows = api.summaries(folder)
@@ -329,73 +310,5 @@ def _complain(line: str) -> None:
     sys.stderr.write(f"striate: {line}\n")
 
 
-def _given(flags: Any) -> dict[str, Any]:
-    """Keep the flags that were given."""
-    if flags is None:
-        return {}
-    pairs = ((f.name, getattr(flags, f.name)) for f in dataclasses.fields(flags))
-    chosen = {name: value for name, value in pairs if value is not None}
-    if "arguments" in chosen:
-        chosen["arguments"] = {k: _value(v) for k, v in chosen["arguments"].items()}
-    return chosen
-
-
-def _value(text: str) -> Any:
-    """Read a network's argument as TOML does: a number, true, a string."""
-    try:
-        return tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _from_file(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        found = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no TOML: {error}") from error
-    recipes.check_names(found, where=str(path))
-    return found
-
-
 def _print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False))
-
-
-def _prediction_row(row: Any) -> list[str]:
-    if row.error:
-        return [row.file, f"unreadable: {row.error}"]
-    ranked = "  ".join(f"{found.name} {found.probability:.1%}" for found in row.classes)
-    return [row.file, ranked]
-
-
-def _print_evaluation(found: dict[str, Any]) -> None:
-    from striate import terminal
-
-    low, high = found["interval"]
-    print(
-        f"{found['split']} accuracy {found['accuracy']:.4f} (95 % interval {low:.4f} to "
-        f"{high:.4f}, {found['n']} pictures)  top-5 {found['top5']:.4f}  loss {found['loss']:.4f}"
-    )
-    keys = ("precision", "recall", "f1")
-    terminal.table(
-        ["class", "n", *keys],
-        [
-            [row["class"], f"{row['n']}", *(terminal.share(row[key]) for key in keys)]
-            for row in found["per_class"]
-        ],
-    )
-    if found["confusions"]:
-        print("most confused:")
-        terminal.table(
-            ["true", "predicted", "count"],
-            [
-                [row["true"], row["predicted"], f"{row['count']}"]
-                for row in found["confusions"][:10]
-            ],
-        )
-
-

@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from striate import metrics
+from striate import devices, metrics
 from striate.data import Data, Split
 from striate.data.batches import Pictures, Unreadable
 from striate.data.preprocessing import Preprocessing
 from striate.errors import DataError
 from striate.metrics import Metrics
+from striate.runs import Bundle
 
 BATCH = 256
 
@@ -84,20 +85,18 @@ class Evaluation:
 
 
 def evaluate(
-    model: nn.Module,
-    preprocessing: Preprocessing,
+    bundle: Bundle,
     pictures: Pictures,
     *,
-    classes: tuple[str, ...],
     split: str,
     device: torch.device,
     poll: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Ask the network about every picture."""
-    model.to(device, memory_format=torch.channels_last)
-    found = logits(model, preprocessing, pictures, device=device, poll=poll)
-    measured = metrics.measure(found, pictures.labels, classes)
-    return Evaluation(split, measured, found, pictures.labels, pictures, classes)
+    model = devices.place(bundle.model, device)
+    found = logits(model, bundle.preprocessing, pictures, device=device, poll=poll)
+    measured = metrics.measure(found, pictures.labels, bundle.classes)
+    return Evaluation(split, measured, found, pictures.labels, pictures, bundle.classes)
 
 
 def logits(

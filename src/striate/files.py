@@ -196,6 +196,8 @@ def _sync_folder(folder: Path) -> None:
 
 def _make(folder: Path) -> None:
     """Make a folder; that it is there is known on the disk once its own folder is synced."""
+    if folder.is_dir():
+        return
     missing = [part for part in (folder, *folder.absolute().parents) if not part.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for part in missing:

@@ -106,9 +106,9 @@ def eight_bit(image: Image.Image) -> Image.Image:
     if image.has_transparency_data and _is_usable(image):
         return _over_white(image.convert("LA" if image.mode in ("1", "L", "LA") else "RGBA"))
     if image.mode in ("1", "L"):
-        return image if image.mode == "L" else _plain(image, "L")
+        return image if image.mode == "L" else image.convert("L")
     if image.mode in _COLOURS:
-        return image if image.mode == "RGB" else _plain(image, "RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     raise ValueError(f"pixels of Pillow's mode {image.mode} are not supported")
 
 
@@ -155,17 +155,10 @@ def _stretched(values: np.ndarray) -> Image.Image:
 
 
 def _over_white(image: Image.Image) -> Image.Image:
-    plain = _plain(image, image.mode.removesuffix("A"))
+    plain = image.convert(image.mode.removesuffix("A"))
     white = Image.new(plain.mode, image.size, "white")
     white.paste(plain, mask=image.getchannel("A"))
     return white
-
-
-def _plain(image: Image.Image, mode: str) -> Image.Image:
-    # Pillow would convert a transparent colour as well, and fails at one out of range.
-    image = image.copy()
-    image.info.pop("transparency", None)
-    return image.convert(mode)
 
 
 def _is_usable(image: Image.Image) -> bool:

@@ -26,7 +26,7 @@ class Ranked(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What the network says of a picture, the likeliest class first; or why it could not be read."""
+    """What the network says of a picture, the likeliest class first; or why it is unreadable."""
 
     file: str
     classes: list[Ranked]
@@ -69,7 +69,7 @@ def predict(
     """
     count = devices.processors() if workers is None else workers
     chunks = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
-    bundle.model.to(device, memory_format=torch.channels_last)
+    devices.place(bundle.model, device)
 
     def pixels(picture: Any) -> Tensor | str:
         return _pixels(bundle.preprocessing, picture)
@@ -100,9 +100,7 @@ def _probabilities(
     good = [result for result in results if isinstance(result, Tensor)]
     if not good:
         return []
-    logits = evaluation.answer(
-        bundle.model, bundle.preprocessing, torch.stack(good), device=device
-    )
+    logits = evaluation.answer(bundle.model, bundle.preprocessing, torch.stack(good), device=device)
     return list(logits.double().softmax(1))
 
 

@@ -48,6 +48,38 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     console.print(drawn)
 
 
+def prediction_row(row: Any) -> list[str]:
+    if row.error:
+        return [row.file, f"unreadable: {row.error}"]
+    ranked = "  ".join(f"{found.name} {found.probability:.1%}" for found in row.classes)
+    return [row.file, ranked]
+
+
+def print_evaluation(found: dict[str, Any]) -> None:
+    low, high = found["interval"]
+    print(
+        f"{found['split']} accuracy {found['accuracy']:.4f} (95 % interval {low:.4f} to "
+        f"{high:.4f}, {found['n']} pictures)  top-5 {found['top5']:.4f}  loss {found['loss']:.4f}"
+    )
+    keys = ("precision", "recall", "f1")
+    table(
+        ["class", "n", *keys],
+        [
+            [row["class"], f"{row['n']}", *(share(row[key]) for key in keys)]
+            for row in found["per_class"]
+        ],
+    )
+    if found["confusions"]:
+        print("most confused:")
+        table(
+            ["true", "predicted", "count"],
+            [
+                [row["true"], row["predicted"], f"{row['count']}"]
+                for row in found["confusions"][:10]
+            ],
+        )
+
+
 class Lines:
     """One plain line an epoch."""
 
@@ -94,6 +126,11 @@ class Bar:
         """Stop the bar and show the cursor again."""
         self._progress.stop()
 
+    @property
+    def finished(self) -> bool:
+        """Tell whether the bar has come to its end."""
+        return self._task is not None and self._progress.finished
+
     def _step(self, session: Session, step: Step) -> None:
         assert self._task is not None
         self._rate.add(step.pictures)
@@ -129,15 +166,16 @@ class Speed:
 def line(session: Session, event: Epoch) -> str:
     """Write an epoch in one line."""
     row = event.row
-    found = f"loss {row['train_loss']:.4f}  accuracy {row['train_accuracy']:.2%}"
+    found = f"loss {row['train_loss']:.4f}  accuracy {row['train_accuracy']:7.2%}"
     if "validation_accuracy" in row:
         found += (
             f"  |  validation loss {row['validation_loss']:.4f}  "
-            f"accuracy {row['validation_accuracy']:.2%}"
+            f"accuracy {row['validation_accuracy']:7.2%}"
         )
     mark = "  best" if event.best and "validation_accuracy" in row else ""
     total = session.learner.recipe.epochs
-    return f"epoch {row['epoch']:>{len(str(total))}}/{total}  {found}  {duration(row['seconds'])}{mark}"
+    number = f"epoch {row['epoch']:>{len(str(total))}}/{total}"
+    return f"{number}  {found}  {duration(row['seconds'])}{mark}"
 
 
 def duration(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """Labelled pictures by name, from folders and from own code: one source a file, one line here."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,27 +10,36 @@ from striate.errors import DataError, UsageError, choose
 from striate.usercode import Reference
 
 from . import named, own
-from .folder import folder, list_pictures
+from .folder import folder, list_pictures, original, shown
 from .splits import Data, Origin, Split, assigned, complete
 
-__all__ = ["SOURCES", "Data", "Origin", "Split", "assigned", "complete", "find", "list_pictures",
-           "reopen"]
+__all__ = [
+    "SOURCES",
+    "Data",
+    "Origin",
+    "Split",
+    "assigned",
+    "complete",
+    "find",
+    "list_pictures",
+    "reopen",
+]
 
 SOURCES: dict[str, Callable[[], Data]] = {
     "digits": named.digits,
-    **{name: (lambda name=name: named.listed(name)) for name in named.LISTED},
+    **{name: functools.partial(named.listed, name) for name in named.LISTED},
 }
 
 
 def find(data: Any) -> Data:
-    """Open DATA: a name in SOURCES, a folder, `file.py:function`, or a Dataset (or dict of them)."""
+    """Open DATA: a name in SOURCES, a folder, `file.py:function`, a Dataset or a dict of them."""
     if isinstance(data, Data):
         return data
     if isinstance(data, Path):
         return _folder(data)
     if isinstance(data, str):
         return _by_text(data)
-    if callable(data) and not hasattr(data, "__getitem__"):
+    if isinstance(data, type) or (callable(data) and not hasattr(data, "__getitem__")):
         return own.from_reference(usercode.reference(data))
     return own.from_object(data)
 
@@ -41,7 +51,7 @@ def reopen(origin: Origin) -> Data:
     if origin.kind == "file":
         assert origin.source is not None
         return own.from_reference(Reference(origin.source, origin.text, dict(origin.arguments)))
-    return _by_text(origin.text) if origin.kind == "named" else _folder(Path(origin.text))
+    return _by_text(origin.text) if origin.kind == "named" else _folder(Path(original(origin.text)))
 
 
 def _by_text(text: str) -> Data:
@@ -53,14 +63,16 @@ def _by_text(text: str) -> Data:
     if path.exists():
         return _folder(path)
     if len(path.parts) > 1:
-        raise DataError(f"there is no folder {path}")
+        raise DataError(f"there is no folder {shown(path)}")
     choose("data", text, [*SOURCES, "FOLDER", "file.py:function"])
     raise AssertionError  # choose raises: the text is in none of the lists
 
 
 def _folder(path: Path) -> Data:
     if not path.exists():
-        raise DataError(f"there is no folder {path}")
+        raise DataError(f"there is no folder {shown(path)}")
     if not path.is_dir():
-        raise DataError(f"{path} is not a folder: DATA is a name, a folder or file.py:function")
+        raise DataError(
+            f"{shown(path)} is not a folder: DATA is a name, a folder or file.py:function"
+        )
     return folder(path)

@@ -131,24 +131,28 @@ def read(
                 raise
             return Unreadable(split.names[row], error.reason)
 
-    rows = torch.arange(len(split)).split(256)
-    for chunk, results in zip(
-        rows, ahead(attempt, [chunk.tolist() for chunk in rows], count), strict=True
-    ):
+    rows = range(len(split))
+    chunks = [rows[start : start + 256] for start in rows[::256]]
+    for chunk, results in zip(chunks, ahead(attempt, chunks, count), strict=True):
         poll()
-        for row, result in zip(chunk.tolist(), results, strict=True):
+        for row, result in zip(chunk, results, strict=True):
             if isinstance(result, Unreadable):
                 unreadable.append(result)
                 continue
             if held is not None:
                 held[len(good)] = result
             good.append(row)
-    if not good:
-        raise DataError(f"no picture can be read; the first: {unreadable[0].file}: "
-                        f"{unreadable[0].reason}" if unreadable else "there are no pictures")
-    kept = split if not unreadable else split.take(np.array(good))
+    kept = _kept(split, good, unreadable)
     pixels = held[: len(good)] if held is not None else None
     return Pictures(kept, preprocessing, held=pixels, workers=count), unreadable
+
+
+def _kept(split: Split, good: list[int], unreadable: list[Unreadable]) -> Split:
+    if good:
+        return split.take(np.array(good)) if unreadable else split
+    if unreadable:
+        raise DataError(f"no picture can be read; the first: {': '.join(unreadable[0])}")
+    raise DataError("there are no pictures")
 
 
 def order(count: int, *, seed: int, epoch: int) -> Tensor:

@@ -1,9 +1,11 @@
 """Data sets by name: scikit-learn's embedded digits, and torchvision's, checked and downloaded."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,24 +75,37 @@ def _load(name: str, *, train: bool) -> Any:
 
     factory: Callable[..., Any] = getattr(datasets, LISTED[name].factory)
     root = data_root()
-    try:
-        return factory(root, train=train, download=False)
-    except RuntimeError:  # torchvision: "Dataset not found" (or an md5 is wrong)
-        sys.stderr.write(f"fetching {name} into {root}\n")
-    try:
-        return factory(root, train=train, download=True)
-    except (OSError, RuntimeError) as error:
-        raise DataError(
-            f"{name} is not in {root} and cannot be fetched ({_short(error)}): put "
-            f"{', '.join(_files(factory))} into {_place(name, root)}, or set STRIATE_DATA "
-            "to the folder that has it"
-        ) from error
+    # Standard output is for results: torchvision has printed to it.
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            return factory(root, train=train, download=False)
+        except (RuntimeError, *_DAMAGED) as error:
+            # torchvision: "Dataset not found", or "... or corrupted" where an md5 is wrong.
+            if "not found" not in str(error):
+                raise DataError(
+                    f"the files of {name} in {_place(name, root)} are damaged ({_short(error)}): "
+                    "remove them, and they are fetched again"
+                ) from error
+            sys.stderr.write(f"fetching {name} into {root}\n")
+        try:
+            return factory(root, train=train, download=True)
+        except (RuntimeError, *_DAMAGED) as error:
+            raise DataError(
+                f"{name} is not whole in {root} and cannot be fetched ({_short(error)}): put "
+                f"{', '.join(_files(factory))} into {_place(name, root)}, or set STRIATE_DATA "
+                "to the folder that has it"
+            ) from error
+
+
+# What torchvision's readers raise on files that are cut off or are others.
+_DAMAGED = (AssertionError, EOFError, IndexError, KeyError, OSError, UnpicklingError, ValueError)
 
 
 def _files(factory: Any) -> list[str]:
     if hasattr(factory, "resources"):
         return [Path(url).name for url, _ in factory.resources]
-    return [file for file, _ in factory.train_list + factory.test_list]
+    listed = [file for file, _ in factory.train_list + factory.test_list]
+    return [*listed, factory.meta["filename"]]
 
 
 def _place(name: str, root: Path) -> Path:
@@ -98,7 +113,8 @@ def _place(name: str, root: Path) -> Path:
 
 
 def _short(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
 
 
 def _split(dataset: Any, name: str) -> Split:

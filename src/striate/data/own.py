@@ -1,5 +1,7 @@
 """A user's own torch Dataset, or a `file.py:function` that gives one."""
 
+import operator
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,14 +10,18 @@ import numpy as np
 
 from striate import usercode
 from striate.errors import DataError, UsageError, choose
+from striate.images import PictureError
 from striate.usercode import Reference
 
-from .splits import NAMES, Data, Origin, Split
+from .splits import NAMES, Data, Origin, Split, split_name
+
+# A label above this is a mistake (a year, a number of a person), not a class.
+MOST_CLASSES = 100_000
 
 
 def from_reference(reference: Reference, *, kind: str = "file") -> Data:
     """Call the user's function: it gives a Dataset, or a dict of splits to Datasets."""
-    made = usercode.load(reference)(**reference.arguments)
+    made = usercode.call(reference, {})
     origin = Origin(kind, reference.name, reference.source, reference.arguments)
     return _data(made, reference.name, origin)
 
@@ -27,9 +33,7 @@ def from_object(given: Any) -> Data:
 
 
 def _data(given: Any, name: str, origin: Origin) -> Data:
-    parts = dict(given) if isinstance(given, Mapping) else {"train": given}
-    for part in parts:
-        choose("split", part, NAMES)
+    parts = _parts(given) if isinstance(given, Mapping) else {"train": given}
     splits = {part: _split(dataset, part) for part, dataset in parts.items()}
     classes = _classes(parts, splits)
     sizes = ", ".join(f"{part} {len(split)}" for part, split in splits.items())
@@ -37,37 +41,109 @@ def _data(given: Any, name: str, origin: Origin) -> Data:
     return Data(Path(name).stem, origin, classes, splits, layout)
 
 
-class _Pictures(Sequence[Any]):
-    """The pictures of a Dataset of (picture, label) pairs."""
+def _parts(given: Mapping[Any, Any]) -> dict[str, Any]:
+    parts = {}
+    for word, dataset in given.items():
+        name = split_name(str(word)) or choose("split", str(word), NAMES)
+        if name in parts:
+            raise UsageError(f"the data have two splits for {name}: {', '.join(map(str, given))}")
+        parts[name] = dataset
+    return parts
 
-    def __init__(self, dataset: Any) -> None:
+
+class _Pictures(Sequence[Any]):
+    """The pictures of a Dataset of (picture, label) pairs, fetched by one thread at a time."""
+
+    def __init__(self, dataset: Any, part: str) -> None:
         self._dataset = dataset
+        self._part = part
+        self._lock = threading.Lock()  # a user's Dataset need not be ready for threads
 
     def __len__(self) -> int:
         return len(self._dataset)
 
     def __getitem__(self, place: Any) -> Any:
-        return self._dataset[int(place)][0]
+        if not 0 <= place < len(self):  # what ends a loop over a sequence
+            raise IndexError(place)
+        return self.pair(int(place))[0]
+
+    def pair(self, place: int) -> tuple[Any, Any]:
+        """Give the picture and the label at a place; whatever fails is a PictureError."""
+        name = _name(self._part, place)
+        try:
+            with self._lock:
+                found = self._dataset[place]
+        except Exception as error:  # a user's Dataset may raise anything
+            said = " ".join(str(error).split())
+            raise PictureError(
+                name, f"cannot be fetched: {type(error).__name__}: {said}"
+            ) from error
+        if not isinstance(found, (tuple, list)) or len(found) < 2:
+            kind = type(found).__name__
+            raise DataError(f"{name} is a {kind}: a Dataset gives pairs (picture, label)")
+        return found[0], found[1]
 
 
 def _split(dataset: Any, part: str) -> Split:
-    if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
-        raise UsageError(f"data is a name, a folder, file.py:function or a torch Dataset with "
-                         f"__len__ and __getitem__, not {type(dataset).__name__}")
-    targets = getattr(dataset, "targets", None)
-    if targets is None or len(targets) != len(dataset):
-        targets = [dataset[place][1] for place in range(len(dataset))]
-    labels = np.asarray([int(label) for label in targets], dtype=np.int64)
-    if len(labels) and labels.min() < 0:
-        raise DataError(f"labels are 0, 1, 2, ...: the {part} split has {labels.min()}")
-    return Split(_Pictures(dataset), labels, [f"{part}/{row:05d}" for row in range(len(labels))])
+    if isinstance(dataset, (str, bytes)) or not (
+        hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
+    ):
+        raise UsageError(
+            "data is a name, a folder, file.py:function or a torch Dataset with __len__ and "
+            f"__getitem__ (or a dict of them), not {type(dataset).__name__}"
+        )
+    pictures = _Pictures(dataset, part)
+    rows = range(len(dataset))
+    targets = _targets(pictures, dataset)
+    given = targets if targets is not None else (pictures.pair(row)[1] for row in rows)
+    labels = [_label(label, part, row) for row, label in zip(rows, given, strict=True)]
+    return Split(pictures, np.array(labels, dtype=np.int64), [_name(part, row) for row in rows])
+
+
+def _targets(pictures: _Pictures, dataset: Any) -> Any:
+    """Give the labels that torchvision's Datasets list, where they are what the pairs have."""
+    targets: Any = getattr(dataset, "targets", None)
+    if not hasattr(targets, "__len__") or len(targets) != len(dataset) or not len(dataset):
+        return None
+    if getattr(dataset, "target_transform", None) is not None:
+        return None
+    try:
+        ends = [(pictures.pair(row)[1], targets[row]) for row in (0, len(dataset) - 1)]
+        same = all(operator.index(one) == operator.index(other) for one, other in ends)
+    except (KeyError, TypeError, DataError):
+        return None
+    return targets if same else None
+
+
+def _label(label: Any, part: str, row: int) -> int:
+    try:
+        number = operator.index(label)  # no rounding: 1.5 is no class
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"labels are whole numbers 0, 1, 2, ...: {_name(part, row)} has {_brief(label)}"
+        ) from error
+    if not 0 <= number < MOST_CLASSES:
+        raise DataError(f"labels are 0, 1, 2, ...: {_name(part, row)} has {number}")
+    return number
 
 
 def _classes(parts: Mapping[str, Any], splits: Mapping[str, Split]) -> tuple[str, ...]:
     count = 1 + max((int(s.labels.max()) for s in splits.values() if len(s)), default=-1)
-    named = next((d.classes for d in parts.values() if hasattr(d, "classes")), None)
-    if named is None:
-        return tuple(str(label) for label in range(count))
-    if len(named) < count:
-        raise DataError(f"the data set names {len(named)} classes but has the label {count - 1}")
-    return tuple(str(name) for name in named)
+    named = next((d.classes for d in parts.values() if hasattr(d, "classes")), range(count))
+    classes = tuple(str(name) for name in named)
+    if len(classes) < count:
+        raise DataError(f"the data set names {len(classes)} classes but has the label {count - 1}")
+    if len(set(classes)) < len(classes):
+        raise DataError("the data set has two classes of one name")
+    if len(classes) < 2:
+        raise DataError(f"the data set has {len(classes)} classes: nothing can be told apart")
+    return classes
+
+
+def _name(part: str, row: int) -> str:
+    return f"{part}/{row:05d}"
+
+
+def _brief(label: Any) -> str:
+    text = " ".join(repr(label).split())
+    return text if len(text) <= 40 else f"{type(label).__name__} {text[:30]}..."

@@ -24,7 +24,15 @@ from .whitening import Zca as Zca
 Picture = Image.Image | np.ndarray | Tensor | Path | bytes
 
 FITS = ("crop", "stretch", "pad")
-FILTERS = {name.lower(): filter for name, filter in Image.Resampling.__members__.items()}
+# Named one by one: Pillow 13 has more, 12 has not.
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 NORMALISATIONS = ("dataset", "picture", "zca", "none")
 
 

@@ -17,11 +17,20 @@ SYNONYMS = {
 }
 
 
+def split_name(word: str) -> str | None:
+    """Give the split that a word stands for, in any case.
+
+    >>> split_name("Valid"), split_name("cats")
+    ('validation', None)
+    """
+    return next((name for name, words in SYNONYMS.items() if word.lower() in words), None)
+
+
 @dataclass(frozen=True)
 class Split:
     """Pictures with a label and a name each; a picture is whatever preprocessing takes."""
 
-    pictures: Sequence[Any]
+    pictures: Sequence[Any] | NDArray[np.uint8]
     labels: NDArray[np.int64]  # (N,), places in the list of classes
     names: Sequence[str]  # unique in the data: a relative path, or split/number
 
@@ -82,7 +91,7 @@ def complete(
     """
     splits = dict(data.splits)
     if "train" not in splits or len(splits["train"]) == 0:
-        raise DataError(f"{data.name} has no training pictures")
+        raise DataError(f"{data.name} has no training pictures (splits: {', '.join(splits)})")
     if set(splits) == {"train"} and test_share:
         splits["train"], splits["test"] = cut(splits["train"], test_share, seed=[seed, 1])
     if "validation" not in splits and validation_share:
@@ -103,7 +112,10 @@ def cut(split: Split, share: float, *, seed: Sequence[int]) -> tuple[Split, Spli
     out = np.sort(np.concatenate(held))
     stay = np.setdiff1d(np.arange(len(split)), out)
     if not len(out):
-        raise DataError("no class has two pictures: nothing can be held out for validation or test")
+        raise DataError(
+            "no class has two pictures left: none can be held out; give more pictures, or "
+            "--validation-share 0 or --test-share 0"
+        )
     return split.take(stay), split.take(out)
 
 
@@ -118,7 +130,7 @@ def assigned(data: Data, table: Mapping[str, Sequence[str]]) -> dict[str, Split]
     missing = [p for names in table.values() for p in names if p not in where]
     if missing:
         raise DataError(
-            f"{len(missing)} pictures of this run are gone from {data.origin.text}, "
+            f"{len(missing)} of this run's pictures are gone from {data.origin.text}, "
             f"the first is {missing[0]}"
         )
     return {name: _gathered(data, [where[p] for p in names]) for name, names in table.items()}

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from striate import images
+from striate.images import PictureError
 
 # Enough to know the usual size. Colour is asked of all, up to the first that is not grey.
 LOOKED_AT = 2000
@@ -18,35 +20,45 @@ class Survey(NamedTuple):
 
     height: int  # medians
     width: int
-    uniform: bool  # all of one size
     grey: bool
 
 
-def survey(pictures: Sequence[Any]) -> Survey:
-    """Look at the headers of up to 2,000 pictures, evenly spread; unreadable ones are passed over."""
+def survey(pictures: Sequence[Any] | NDArray[np.uint8]) -> Survey:
+    """Look at the headers of up to 2,000 pictures, evenly spread; a bad one is passed over."""
     if isinstance(pictures, np.ndarray):
-        return Survey(pictures.shape[1], pictures.shape[2], True, pictures.ndim == 3)
-    places = np.unique(np.linspace(0, len(pictures) - 1, LOOKED_AT).astype(int))
-    seen = [found for place in places if (found := _header(pictures[int(place)]))]
+        return Survey(
+            pictures.shape[1], pictures.shape[2], pictures.ndim == 3 or pictures.shape[3] == 1
+        )
+    places = np.linspace(0, len(pictures) - 1, min(LOOKED_AT, len(pictures))).astype(int)
+    seen = [found for place in places if (found := _header(pictures, int(place)))]
     if not seen:
-        return Survey(64, 64, True, False)
+        return Survey(64, 64, False)
     heights, widths, greys = zip(*seen, strict=True)
-    grey = all(greys) and (len(seen) == len(pictures) or _all_grey(pictures))
-    uniform = len(set(heights)) == len(set(widths)) == 1
-    return Survey(int(np.median(heights)), int(np.median(widths)), uniform, grey)
+    grey = all(greys) and (len(places) == len(pictures) or _all_grey(pictures))
+    return Survey(int(np.median(heights)), int(np.median(widths)), grey)
 
 
 def _all_grey(pictures: Sequence[Any]) -> bool:
-    headers = (_header(pictures[place]) for place in range(len(pictures)))
+    headers = (_header(pictures, place) for place in range(len(pictures)))
     return all(found[2] for found in headers if found)
 
 
-def _header(picture: Any) -> tuple[int, int, bool] | None:
+def _header(pictures: Sequence[Any], place: int) -> tuple[int, int, bool] | None:
+    """Give height, width, and whether it is grey; None for what no preprocessing would take."""
+    try:
+        picture = pictures[place]
+    except PictureError:
+        return None
     if isinstance(picture, Path):
         return images.header(picture)
     if isinstance(picture, Image.Image):
-        return picture.height, picture.width, picture.mode in ("1", "L", "I;16", "I", "F")
-    shape = tuple(picture.shape)
-    if isinstance(picture, np.ndarray):
-        return shape[0], shape[1], len(shape) == 2 or shape[2] == 1
-    return shape[1], shape[2], shape[0] == 1
+        grey = picture.mode in ("1", "L", "LA", "I", "F") or picture.mode.startswith("I;16")
+        return picture.height, picture.width, grey
+    shape = tuple(getattr(picture, "shape", ()))
+    if len(shape) == 2:
+        return shape[0], shape[1], True
+    if len(shape) != 3:
+        return None
+    # Arrays are (H, W, C), tensors (C, H, W).
+    height, width, channels = shape if isinstance(picture, np.ndarray) else (*shape[1:], shape[0])
+    return height, width, channels == 1

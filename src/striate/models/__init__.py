@@ -1,5 +1,6 @@
 """Networks by name: one architecture a file, and one line here."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -34,7 +35,9 @@ class Model(NamedTuple):
 
 
 MODELS: dict[str, Model] = {
-    "convnet": Model(convnet, "small, for any picture size: stages of 3x3 convolutions, batch norm"),
+    "convnet": Model(
+        convnet, "small, for any picture size: stages of 3x3 convolutions, batch norm"
+    ),
     "mlp": Model(
         mlp,
         "fully connected baseline: two hidden layers of 512",
@@ -83,7 +86,9 @@ def find(name: str, arguments: Mapping[str, Any] | None = None) -> Architecture:
     if not net:
         choose("model", name, [*MODELS, "torchvision/NAME", "timm/NAME", "file.py:function"])
     elif library not in ("torchvision", "timm"):
-        raise UsageError(f"unknown model {name!r}: a prefix is torchvision/ or timm/")
+        raise UsageError(
+            f"unknown model {name!r}: write torchvision/NAME, timm/NAME or file.py:function"
+        )
     else:
         published(name)  # raises for an unknown network
     return Architecture(name, chosen)
@@ -119,14 +124,31 @@ def build(
         maker = torchvision_net if library == "torchvision" else timm_net
         return maker(net, classes, pretrained=pretrained, **plan.arguments)
     if pretrained:
-        raise UsageError(f"{plan.name} has no published weights: --pretrained is for torchvision/ "
-                         "and timm/; pass your own with --weights FILE")
+        raise UsageError(
+            f"{plan.name} has no published weights: --pretrained is for torchvision/ "
+            "and timm/; pass your own with --weights FILE"
+        )
     if plan.source is not None:
         return _build_users(plan, channels, classes, height_width)
-    try:
-        return MODELS[plan.name].build(channels, classes, height_width, **plan.arguments)
-    except TypeError as error:
-        raise UsageError(f"{plan.name} does not take these arguments: {error}") from error
+    builder = MODELS[choose("model", plan.name, MODELS)].build
+    _check_arguments(plan.name, builder, plan.arguments)
+    return builder(channels, classes, height_width, **plan.arguments)
+
+
+def _check_arguments(
+    model: str, builder: Callable[..., nn.Module], given: Mapping[str, Any]
+) -> None:
+    """Refuse what our builders do not take: the choices are their keyword-only arguments."""
+    parameters = inspect.signature(builder).parameters.values()
+    choices = {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY}
+    for name, value in given.items():
+        kind = choices[choose(f"argument of {model}", name, choices)]
+        whole_is_fine = kind is float and isinstance(value, int)
+        if isinstance(value, bool) or not (whole_is_fine or isinstance(value, kind)):
+            shown = getattr(kind, "__name__", str(kind))
+            raise UsageError(f"{name} of {model} is {shown}, not {value!r}")
+    if not 0 <= given.get("dropout", 0) < 1:
+        raise UsageError(f"dropout of {model} lies in 0 to 1, below 1, not {given['dropout']}")
 
 
 def _build_users(
@@ -134,12 +156,8 @@ def _build_users(
 ) -> nn.Module:
     assert plan.source is not None
     name = plan.name.rpartition(":")[2]
-    maker = usercode.load(Reference(plan.source, name, plan.arguments))
     offered = {"channels": channels, "classes": classes, "size": size}
-    try:
-        net = maker(**{**usercode.accepted(maker, offered), **plan.arguments})
-    except TypeError as error:
-        raise UsageError(f"{name} cannot be called: {error}") from error
+    net = usercode.call(Reference(plan.source, name, plan.arguments), offered)
     if not isinstance(net, nn.Module):
         raise UsageError(f"{name} gives {type(net).__name__}, not a torch.nn.Module")
     return net

@@ -27,7 +27,13 @@ def convnet(
     if min(size) < 4:
         raise UsageError(f"convnet needs pictures of 4x4 or more, not {size[0]}x{size[1]}")
     stride = 2 if min(size) >= 96 else 1
-    count = stages or min((min(size) // stride // 4).bit_length(), 5)
+    most = (min(size) // stride).bit_length()  # each stage but the last halves the map
+    count = min(max(most - 2, 1), 5) if stages is None else stages
+    if width < 1 or not 1 <= count <= most:
+        raise UsageError(
+            f"a convnet on {size[0]}x{size[1]} has width >= 1 and 1 to {most} stages, "
+            f"not {width} and {count}"
+        )
     layers: dict[str, nn.Module] = {}
     for number in range(1, count + 1):
         wide = width * min(2 ** (number - 1), 8)

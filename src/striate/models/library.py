@@ -1,6 +1,9 @@
-"""Networks of torchvision and timm, reached by prefix, with the preprocessing they were made for."""
+"""Networks of torchvision and timm, by prefix, with the preprocessing they were made for."""
 
-import inspect
+import contextlib
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -26,27 +29,40 @@ def torchvision_net(name: str, classes: int, *, pretrained: bool, **arguments: A
     from torchvision import models
 
     builder = models.get_model_builder(_torchvision_name(name))
-    for flag, value in (("aux_logits", False), ("init_weights", True)):
-        # Inception and GoogLeNet answer with a tuple in training unless told otherwise.
-        if flag in inspect.signature(_class_of(builder)).parameters:
-            arguments.setdefault(flag, value)
+    known = f"torchvision/{name}"
+    _check_own_choice(known, arguments)
+    if name in ("inception_v3", "googlenet"):
+        # With auxiliary heads they would answer with a tuple in training. Their input is scaled as
+        # their published weights want it, in every case: a run is opened again without those.
+        fixed = {"aux_logits": False, "transform_input": True}
+        # Their own rule for initial weights needs seconds, and says so in a warning if left open.
+        arguments = {"init_weights": not pretrained, **fixed, **arguments}
     if not pretrained:
-        return _built(builder, num_classes=classes, **arguments)
+        return _built(lambda: builder(num_classes=classes, **arguments), known, arguments)
     weights = models.get_model_weights(name).DEFAULT
-    arguments = {k: v for k, v in arguments.items() if k not in ("aux_logits", "init_weights")}
-    net = _fetched(lambda: builder(weights=weights, **arguments), f"torchvision/{name}")
-    return with_head(net, classes)
+    arguments.pop("init_weights", None)
+    return with_head(
+        _fetched(lambda: builder(weights=weights, **arguments), known, arguments), classes
+    )
 
 
 def timm_net(name: str, classes: int, *, pretrained: bool, **arguments: Any) -> nn.Module:
     """Build a classification network of timm for RGB pictures."""
     import timm
 
-    _timm_name(name)
-    choices = {"num_classes": classes, "pretrained": pretrained, **arguments}
-    if pretrained:
-        return _fetched(lambda: timm.create_model(name, **choices), f"timm/{name}")
-    return _built(timm.create_model, name, **choices)
+    known = f"timm/{_timm_name(name)}"
+    _check_own_choice(known, arguments)
+
+    def build() -> nn.Module:
+        net: nn.Module = timm.create_model(
+            name, pretrained=pretrained, num_classes=classes, **arguments
+        )
+        return net
+
+    if not pretrained:
+        return _built(build, known, arguments)
+    with _offline_if_unreachable():
+        return _fetched(build, known, arguments)
 
 
 def torchvision_published(name: str) -> Published:
@@ -103,26 +119,57 @@ def _timm_name(name: str) -> str:
     return name
 
 
-def _class_of(builder: Any) -> Any:
-    # torchvision's builders forward **kwargs to one class of their module.
-    names = {"inception_v3": "Inception3", "googlenet": "GoogLeNet"}
-    return getattr(inspect.getmodule(builder), names.get(builder.__name__, ""), builder)
+def _check_own_choice(known: str, arguments: Mapping[str, Any]) -> None:
+    for name in ("num_classes", "pretrained", "weights"):
+        if name in arguments:
+            raise UsageError(
+                f"{name} is no argument of {known} here: it follows from other choices"
+            )
 
 
-def _built(builder: Any, *names: str, **arguments: Any) -> nn.Module:
+def _built(build: Callable[[], nn.Module], known: str, arguments: Mapping[str, Any]) -> nn.Module:
     try:
-        net: nn.Module = builder(*names, **arguments)
-    except TypeError as error:
-        raise UsageError(f"the network does not take these arguments: {error}") from error
-    return net
+        return build()
+    except (TypeError, ValueError) as error:
+        if not arguments:
+            raise
+        # The libraries' builders forward what they are given: their own error says what is wrong.
+        shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+        raise UsageError(f"{known} cannot be built with {shown}: {error}") from error
 
 
-def _fetched(build: Any, name: str) -> nn.Module:
+def _fetched(build: Callable[[], nn.Module], known: str, arguments: Mapping[str, Any]) -> nn.Module:
     try:
-        net: nn.Module = build()
+        return _built(build, known, arguments)
+    except UsageError:
+        raise
     except Exception as error:  # torch.hub, urllib and the hub client each have errors of their own
         raise DataError(
-            f"the published weights of {name} could not be fetched ({type(error).__name__}): "
+            f"the published weights of {known} could not be fetched ({type(error).__name__}): "
             "connect, or leave out --pretrained, or pass a file with --weights FILE"
         ) from error
-    return net
+
+
+@contextlib.contextmanager
+def _offline_if_unreachable() -> Iterator[None]:
+    """Spare people the hub client's retries, 45 seconds of them, where there is no network."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    if not before and not _reachable(constants.ENDPOINT):
+        constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _reachable(url: str) -> bool:
+    try:
+        request = urllib.request.Request(url, method="HEAD")
+        urllib.request.urlopen(request, timeout=10).close()
+    except urllib.error.HTTPError:
+        return True  # it answered
+    except OSError:
+        return False
+    return True

@@ -35,7 +35,9 @@ def mnist_convnet_listed(channels: int, classes: int, size: tuple[int, int]) -> 
 
 def _trunk(channels: int, size: tuple[int, int]) -> dict[str, nn.Module]:
     if min(size) < 4:
-        raise UsageError(f"mnist-convnet halves the picture twice: {size[0]}x{size[1]} is too small")
+        raise UsageError(
+            f"mnist-convnet halves the picture twice: {size[0]}x{size[1]} is too small"
+        )
     # ReLU and max-pooling commute; pooling first leaves a quarter of the numbers for the ReLU.
     return {
         "conv1": nn.Conv2d(channels, 32, 5, padding=2),

@@ -113,9 +113,7 @@ def _step(
     return update(learner, learner.preprocessing.values(pixels), labels, rate=rate)
 
 
-def update(
-    learner: Learner, values: Tensor, labels: Tensor, *, rate: float
-) -> tuple[float, int]:
+def update(learner: Learner, values: Tensor, labels: Tensor, *, rate: float) -> tuple[float, int]:
     """Take one step on values (N, C, H, W) and labels (N,): loss before it in nats, and hits.
 
     Raises DivergedError and takes no step where the loss or the gradient is not finite; running

@@ -54,7 +54,7 @@ def rate(recipe: Recipe, step: int, steps_an_epoch: int) -> float:
 
 def save_state(optimiser: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
     """Give the optimiser's tensors by name: `momentum_buffer/stage1.conv1.weight`."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {p: name for name, p in model.named_parameters()}
     return {
         f"{key}/{names[parameter]}": value
         for parameter, state in optimiser.state.items()
@@ -66,7 +66,7 @@ def save_state(optimiser: torch.optim.Optimizer, model: nn.Module) -> dict[str, 
 def load_state(
     optimiser: torch.optim.Optimizer, model: nn.Module, saved: Mapping[str, Tensor]
 ) -> None:
-    """Put the tensors back, each in the memory order of its parameter: so the bits stay the same."""
+    """Put the tensors back, each in its parameter's memory order: so the bits stay the same."""
     parameters = dict(model.named_parameters())
     for entry, value in saved.items():
         key, _, name = entry.partition("/")

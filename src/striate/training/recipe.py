@@ -56,9 +56,7 @@ class Recipe:
     step_factor: float = _choice(0.1, "What each drop multiplies the rate by.")
     label_smoothing: float = _choice(0.05, "Share of each target spread over all classes.")
     clip: float | None = _choice(None, "Largest norm of the gradient; above it, scaled down.")
-    precision: str = _choice(
-        "auto", "auto (bfloat16 on a GPU, else float32), float32 or bfloat16."
-    )
+    precision: str = _choice("auto", "auto (bfloat16 on a GPU, else float32), float32 or bfloat16.")
     patience: int | None = _choice(
         None, "Stop after this many epochs without a better validation accuracy."
     )
@@ -196,7 +194,9 @@ def _recipe(chosen: Mapping[str, Any]) -> Recipe:
     for f in dataclasses.fields(Recipe):
         value = chosen.get(f.name)
         kind = _KINDS.get(str(f.type), (object,))
-        if value is not None and (not isinstance(value, kind) or isinstance(value, bool) > (bool in kind)):
+        if value is not None and (
+            not isinstance(value, kind) or isinstance(value, bool) > (bool in kind)
+        ):
             raise UsageError(f"{flag(f.name)} takes {f.type}, not {value!r}")
     return Recipe(**chosen)
 

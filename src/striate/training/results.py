@@ -21,10 +21,8 @@ def finish(session: Session, halt: Halt) -> None:
     bundle = folder.load_bundle(path)
     split = next(name for name in PREFERRED if name in session.pictures)
     found = evaluation.evaluate(
-        bundle.model,
-        bundle.preprocessing,
+        bundle,
         session.pictures[split],
-        classes=bundle.classes,
         split=split,
         device=session.learner.device,
         poll=halt.poll,

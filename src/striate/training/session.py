@@ -111,8 +111,9 @@ def teach(session: Session, halt: Halt) -> Iterator[Event]:
         if not _is_out_of_memory(error):
             raise
         half = max(1, session.learner.recipe.batch_size // 2)
-        raise DataError(f"out of memory at step {session.progress.step + 1}: "
-                        f"try --batch-size {half}") from error
+        raise DataError(
+            f"out of memory at step {session.progress.step + 1}: try --batch-size {half}"
+        ) from error
     folder.write_bundle(session.folder)
 
 

@@ -25,9 +25,13 @@ def load_weights(model: nn.Module, given: str) -> list[str]:
     last = _last_layer(model)
     if missing or any(name.rpartition(".")[0] != last for name in unlike):
         name = (missing + unlike)[0]
-        raise UsageError(f"{path} does not fit the network: {name} is "
-                         f"{'not in it' if missing else 'of another shape'}")
-    model.load_state_dict({**own, **{k: v for k, v in found.items() if k in own and k not in unlike}})
+        raise UsageError(
+            f"{path} does not fit the network: {name} is "
+            f"{'not in it' if missing else 'of another shape'}"
+        )
+    model.load_state_dict(
+        {**own, **{k: v for k, v in found.items() if k in own and k not in unlike}}
+    )
     fresh = f"; {last} starts fresh: the file has other classes" if unlike else ""
     return [f"weights from {path}{fresh}"]
 

@@ -1,0 +1,41 @@
+"""Write docs/cli.md from the help of every command: `make docs`."""
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from striate.cli import app
+
+CLI = Path(__file__).with_name("cli.md")
+TOP = """# Commands
+
+The help of every command. `make docs` writes this page; a test compares it with the commands.
+"""
+
+
+def main() -> None:
+    """Write the page."""
+    CLI.write_text(page(), encoding="utf-8")
+    print(f"wrote {CLI}")
+
+
+def page() -> str:
+    """Give the page: `striate --help`, then each command's, by name."""
+    commands = sorted(name for name in app if not name.startswith("-"))
+    parts = [_part("striate", []), *(_part(f"striate {name}", [name]) for name in commands)]
+    return "\n".join([TOP, *parts])
+
+
+def _part(title: str, tokens: list[str]) -> str:
+    console = Console(
+        file=io.StringIO(), width=80, color_system=None, force_terminal=False, legacy_windows=False
+    )
+    app.help_print(tokens, console=console)
+    written = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = "\n".join(line.rstrip() for line in written.splitlines()).strip("\n")
+    return f"## {title}\n\n```text\n{lines}\n```\n"
+
+
+if __name__ == "__main__":
+    main()

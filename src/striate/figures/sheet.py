@@ -1,0 +1,122 @@
+"""Sheets of pictures with captions, alone or below the curves of a training."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from . import style
+from .curves import CHARTS, History, draw_curves
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Pixels = NDArray[np.uint8]
+
+LINES = 3  # of a caption
+
+
+class Cell(NamedTuple):
+    """A picture of a sheet, resized and framed, and the lines under it."""
+
+    picture: Pixels
+    lines: list[str]
+
+
+def sheet(
+    images: Sequence[Pixels], captions: Sequence[str], *, columns: int = 8, title: str = ""
+) -> bytes:
+    """Draw a grid of pictures (H, W) or (H, W, 3), each with up to three lines underneath."""
+    grid, top = _grid(images, captions, columns), style.heading_height(title)
+    # A few pictures keep their size and narrow the sheet, down to what a title needs.
+    shown = min(columns, max(len(images), math.ceil(columns / 2)))
+    width = 2 * style.MARGIN + shown * _pitch(columns) - style.GAP
+    figure = style.canvas(width, top + _grid_height(grid))
+    style.write_heading(figure, title, top=0)
+    _draw_grid(figure, grid, top, _pitch(columns))
+    return style.png(figure)
+
+
+def overview(
+    history: History, images: Sequence[Pixels], captions: Sequence[str], title: str, *, note: str
+) -> bytes:
+    """Draw what a training leaves: its curves and below, under the note, its worst mistakes."""
+    columns = 8
+    grid, top = _grid(images, captions, columns), style.heading_height(title)
+    below = top + CHARTS
+    figure = style.canvas(style.WIDTH, below + style.HEADING + (_grid_height(grid) if grid else 0))
+    style.write_heading(figure, title, top=0)
+    draw_curves(figure, history, top)
+    style.write_heading(figure, note, top=below)
+    if grid:
+        _draw_grid(figure, grid, below + style.HEADING, _pitch(columns))
+    return style.png(figure)
+
+
+def _pitch(columns: int) -> int:
+    return (style.WIDTH - 2 * style.MARGIN + style.GAP) // columns
+
+
+def _grid(images: Sequence[Pixels], captions: Sequence[str], columns: int) -> list[list[Cell]]:
+    box = _pitch(columns) - style.GAP
+    cells = [
+        Cell(_frame(resized(image, box - 2)), caption_lines(caption, box))
+        for image, caption in zip(images, captions, strict=True)
+    ]
+    return [cells[i : i + columns] for i in range(0, len(cells), columns)]
+
+
+def resized(image: Pixels, box: int) -> Pixels:
+    """Fit a picture in a square box, (H, W) or (H, W, 3) -> (h, w, 3); small ones as dots."""
+    picture = Image.fromarray(image).convert("RGB")
+    factor = box / max(picture.size)
+    if factor >= 3:
+        # A whole factor, or some of the dots would be wider than others.
+        dots = picture.resize(
+            [side * int(factor) for side in picture.size], Image.Resampling.NEAREST
+        )
+        return np.asarray(dots)
+    size = [max(1, round(side * factor)) for side in picture.size]
+    return np.asarray(picture.resize(size, Image.Resampling.LANCZOS))
+
+
+def _frame(picture: Pixels) -> Pixels:
+    return np.pad(picture, ((1, 1), (1, 1), (0, 0)), constant_values=0xC9)
+
+
+def caption_lines(caption: str, room: int) -> list[str]:
+    """Give up to LINES lines, each shortened to the room in pixels."""
+    lines = caption.splitlines()
+    if len(lines) > LINES:
+        lines = [*lines[: LINES - 1], lines[LINES - 1] + " …"]
+    return [style.shorten(line, room, style.SMALL) for line in lines]
+
+
+def _row_height(row: Sequence[Cell]) -> int:
+    tallest = max(len(cell.picture) for cell in row)
+    return tallest + 10 + style.LINE * max(len(cell.lines) for cell in row)
+
+
+def _grid_height(grid: Sequence[Sequence[Cell]]) -> int:
+    if not grid:
+        return 2 * style.MARGIN
+    return sum(_row_height(row) + style.GAP for row in grid) + style.MARGIN - style.GAP
+
+
+def _draw_grid(figure: "Figure", grid: Sequence[Sequence[Cell]], top: int, pitch: int) -> None:
+    if not grid:
+        style.write(figure, style.MARGIN, top, "no pictures", style.font(style.NORMAL))
+    for row in grid:
+        tallest = max(len(cell.picture) for cell in row)
+        for i, cell in enumerate(row):
+            left, down = style.MARGIN + i * pitch, top + tallest
+            # Placed as it is: an axes would resample it.
+            figure.figimage(cell.picture, left, round(figure.bbox.height) - down)
+            for number, line in enumerate(cell.lines):
+                style.write(
+                    figure, left, down + 8 + number * style.LINE, line, style.font(style.SMALL)
+                )
+        top += _row_height(row) + style.GAP

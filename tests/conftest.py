@@ -1,0 +1,53 @@
+"""What several tests share: hypothesis's profile, drawn pictures in folders, real data sets."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from numpy.typing import NDArray
+from PIL import Image
+
+from striate.data.named import LISTED
+
+settings.register_profile("striate", deadline=None, derandomize=True)
+settings.load_profile("striate")
+
+CLASSES = ("cross", "ring", "stripes")
+
+
+def drawing(kind: str, number: int, side: int = 20) -> NDArray[np.uint8]:
+    """One colour drawing of a class, uint8 (side, side, 3); each number gives another."""
+    random = np.random.default_rng([CLASSES.index(kind), number])
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2 + random.uniform(-2, 2, (2, 1, 1))
+    shape = {
+        "cross": (abs(x) < 2) | (abs(y) < 2),
+        "ring": abs(np.hypot(x, y) - side / 4) < 2,
+        "stripes": (x // 3) % 2 == 0,
+    }[kind]
+    ink, paper = random.integers(0, 100, 3), random.integers(150, 256, 3)
+    return np.where(shape[..., None], ink, paper).astype(np.uint8)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of three classes with 4, 5 and 6 pictures."""
+    for extra, kind in enumerate(CLASSES):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for number in range(4 + extra):
+            path = tmp_path / "photos" / kind / f"{number}.png"
+            Image.fromarray(drawing(kind, number)).save(path)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real data sets that STRIATE_DATA names; without one the test is skipped."""
+    given = os.environ.get("STRIATE_DATA")
+    if not given:
+        pytest.skip("STRIATE_DATA is not set")
+    root = Path(given)
+    if not any((root / listed.folder).is_dir() for listed in LISTED.values()):
+        pytest.skip(f"STRIATE_DATA={given} has none of {', '.join(LISTED)}")
+    return root

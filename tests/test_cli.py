@@ -1,0 +1,286 @@
+"""The commands: exit codes, what goes to stdout, what stays behind."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from striate import cli
+from striate.training import recipe as recipes
+
+TINY = ["--arguments.width", "4", "--epochs", "1", "--batch-size", "256"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "digits"
+    assert cli.main(["train", "digits", *TINY, "-o", str(path)]) == 0
+    return path
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """Give the one line of complaint."""
+    found = capsys.readouterr().err.strip().splitlines()
+    assert len(found) == 1, found
+    assert found[0].startswith("striate: ")
+    return found[0]
+
+
+def test_training_prints_one_json_document(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "digits", *TINY, "--json"]) == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert set(found) == {
+        "run",
+        "accuracy",
+        "split",
+        "n",
+        "interval",
+        "top5",
+        "loss",
+        "epochs",
+        "best_epoch",
+        "train_seconds",
+        "parameters",
+    }
+    assert found["run"] == "runs/digits-convnet-1"
+    assert (here / found["run"] / "bundle" / "model.json").exists()
+    assert found["split"] == "test"
+    assert 0 <= found["accuracy"] <= 1
+    assert "epoch 1/1" in captured.err
+
+
+def test_the_next_run_gets_the_next_number(here: Path) -> None:
+    for _ in range(2):
+        assert cli.main(["train", "digits", *TINY]) == 0
+    assert sorted(path.name for path in (here / "runs").iterdir()) == [
+        "digits-convnet-1",
+        "digits-convnet-2",
+    ]
+
+
+def test_a_folder_in_the_way_is_a_usage_error_and_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    assert cli.main(["train", "digits", *TINY, "-o", str(tmp_path)]) == 2
+    assert "is not empty" in one_line(capsys)
+    assert cli.main(["train", "digits", *TINY, "-o", str(tmp_path), "--overwrite"]) == 2
+    assert "--overwrite replaces runs and nothing else" in one_line(capsys)
+    assert (tmp_path / "mine.txt").read_text() == "precious"
+
+
+def test_a_run_is_replaced_when_that_is_asked_for(tmp_path: Path) -> None:
+    for seed in ("1", "2"):
+        arguments = ["train", "digits", *TINY, "-o", str(tmp_path / "run"), "--overwrite"]
+        assert cli.main([*arguments, "--seed", seed]) == 0
+    assert "seed = 2" in (tmp_path / "run" / "recipe.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["train", "digist"], 2, "did you mean digits"),
+        (["train", "digits", "--model", "convnett"], 2, "did you mean convnet"),
+        (["train", "digits", "--model", "torchvision/resnet19"], 2, "did you mean resnet1"),
+        (["train", "digits", "--epoch", "3"], 2, "--epochs"),
+        (["train", "digits", "--epochs", "many"], 2, "many"),
+        (["train", "digits", "--epochs", "0"], 2, "--epochs lies in 1"),
+        (["train", "digits", "--optimiser", "sdg"], 2, "did you mean sgd"),
+        (["train", "digits", "--arguments.wide", "3"], 2, "wide"),
+        (["train", "digits", "--device", "gpu"], 2, "choose one of auto, cpu, cuda, mps"),
+        (["train", "digits", "--precision", "bfloat16", "--device", "cpu"], 2, "bfloat16"),
+        (["train", "digits", "--size", "2"], 2, "4x4"),
+        (["train", "digits", "--normalise", "imagenet"], 2, "--colour rgb"),
+        (["train", "digits", "--config", "no.toml"], 2, "no.toml"),
+        (["train", "digits", "--weights", "no.bin"], 2, "no.bin"),
+        (["train", "digits", "--weights", "no.safetensors"], 1, "no.safetensors"),
+        (["train", "digits", "--pretrained"], 2, "no published weights"),
+        (["train"], 2, "DATA is missing"),
+        (["train", "no/such/folder"], 1, "no folder no/such/folder"),
+        (["train", "--resume", "no-run"], 1, "does not exist"),
+        (["trian", "digits"], 2, "train"),
+        (["evaluate", "no-run"], 1, "does not exist"),
+        (["predict", "no-run", "x.png"], 1, "does not exist"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_is_wrong_is_said_in_one_line(
+    arguments: list[str], code: int, said: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(here.rglob("*"))
+    assert cli.main(arguments) == code
+    assert said in one_line(capsys)
+    left = [path for path in here.rglob("*") if path not in before and path.name != "runs"]
+    assert left == []
+
+
+def test_a_config_file_is_read_and_flags_win(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "my.toml").write_text("epochs = 7\nseed = 3\nbatch_size = 32\n[arguments]\nwidth = 6\n")
+    monkeypatch.setenv("STRIATE_TRAIN_BATCH_SIZE", "16")
+    asked = ["train", "digits", "--config", "my.toml", "--seed", "4", "--print-config"]
+    assert cli.main(asked) == 0
+    found = capsys.readouterr().out
+    for line in ("epochs = 7", "seed = 4", "batch_size = 16", "width = 6", "crop_padding = 1"):
+        assert line in found.splitlines()
+    assert list(here.iterdir()) == [here / "my.toml"]
+
+
+def test_an_unknown_key_in_the_config_file_is_a_usage_error(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "my.toml").write_text("epoch = 7\n")
+    assert cli.main(["train", "digits", "--config", "my.toml"]) == 2
+    assert "did you mean epochs" in one_line(capsys)
+
+
+def test_a_printed_config_trains_the_same_run(
+    here: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert cli.main(["train", "digits", *TINY, "--print-config"]) == 0
+    (here / "printed.toml").write_text(capsys.readouterr().out)
+    assert cli.main(["train", "digits", "--config", "printed.toml", "-o", "again"]) == 0
+    weights = [path / "bundle" / "model.safetensors" for path in (run, here / "again")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_evaluation_prints_the_documented_keys(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["evaluate", str(run), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"accuracy", "top5", "n", "interval", "per_class", "confusions"} <= set(found)
+    assert cli.main(["evaluate", str(run)]) == 0
+    text = capsys.readouterr().out
+    assert f"test accuracy {found['accuracy']:.4f}" in text
+    assert "precision" in text
+
+
+def test_an_unknown_split_is_a_usage_error(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["evaluate", str(run), "--split", "tests"]) == 2
+    assert "it has" in one_line(capsys)
+
+
+def test_prediction_fails_only_if_nothing_could_be_read(
+    run: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "bad.png").write_bytes(b"no picture")
+    assert cli.main(["predict", str(run), "bad.png", "missing.png", "--json"]) == 1
+    captured = capsys.readouterr()
+    rows = json.loads(captured.out)
+    assert [bool(row["error"]) for row in rows] == [True, True]
+    assert "none of the pictures could be read" in captured.err
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(here / "good.png")
+    assert cli.main(["predict", str(run), "bad.png", "good.png"]) == 0
+    text = capsys.readouterr().out
+    assert "unreadable" in text
+    assert "good.png" in text
+
+
+def test_runs_are_listed_the_best_first(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in ("0", "1"):
+        assert cli.main(["train", "digits", *TINY, "--seed", seed]) == 0
+    (here / "runs" / "no-run").mkdir()
+    capsys.readouterr()
+    assert cli.main(["runs", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == 2
+    assert rows[0]["accuracy"] >= rows[1]["accuracy"]
+    assert cli.main(["runs"]) == 0
+    assert "digits-convnet-1" in capsys.readouterr().out
+
+
+def test_no_runs_is_no_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert here
+    assert cli.main(["runs"]) == 0
+    assert "no runs" in capsys.readouterr().err
+
+
+def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models", "--json"]) == 0
+    names = [row["name"] for row in json.loads(capsys.readouterr().out)]
+    assert {"mlp", "convnet", "mnist-convnet", "mnist-convnet-listed"} <= set(names)
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "runs"])
+def test_every_command_has_help_with_examples(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "Examples:" in text
+    assert f"striate {command}" in text
+    assert "--json" in text
+
+
+def test_every_choice_of_a_recipe_is_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    missing = [name for name in recipes.names() if recipes.flag(name) not in text]
+    assert missing == []
+
+
+def in_a_process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = (
+        "import sys\nfrom striate import cli\ncli.main(['train', '--help'])\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert in_a_process("-c", code).returncode == 0
+
+
+def test_the_package_runs_as_a_module() -> None:
+    found = in_a_process("-m", "striate", "--version")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", found.stdout.strip())
+
+
+def test_the_bar_is_shown_on_a_terminal_and_lines_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from striate import terminal
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert isinstance(terminal.view(), terminal.Bar)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert isinstance(terminal.view(), terminal.Lines)
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
+    assert isinstance(terminal.view(), terminal.Lines)
+
+
+def test_the_bar_trains_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from striate import terminal
+
+    shown: list[Any] = []
+    bar = terminal.Bar()
+    monkeypatch.setattr(terminal, "view", lambda: shown.append(bar) or bar)
+    assert cli.main(["train", "digits", *TINY, "-o", str(tmp_path / "run")]) == 0
+    assert shown == [bar]
+    assert bar.finished

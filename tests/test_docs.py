@@ -1,0 +1,163 @@
+import re
+import runpy
+import shlex
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from striate import cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+IDS = [page.name for page in PAGES]
+FENCE = re.compile(
+    r"(?P<mark><!-- not run: [^\n]+ -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S
+)
+# Documents say how long a good training takes; here only that it runs is asked.
+EPOCHS = (re.compile(r"--epochs \d+"), "--epochs 1"), (re.compile(r"\bepochs=\d+"), "epochs=1")
+
+
+class Block(NamedTuple):
+    kind: str
+    text: str
+    line: int
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text()
+    return [
+        Block(found["kind"], found["text"], text.count("\n", 0, found.start("text")))
+        for found in FENCE.finditer(text)
+        if not found["mark"]
+    ]
+
+
+def commands(block: Block) -> Iterator[tuple[dict[str, str], list[str]]]:
+    """Give the variables and arguments of each line of a shell block that calls striate."""
+    for line in block.text.splitlines():
+        words = shlex.split(line.removeprefix("$ "), comments=True)
+        settings = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
+        rest = words[len(settings) :]
+        if rest[:1] == ["striate"]:
+            yield settings, rest[1:]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Make what the documents take for granted: the demo's pictures, a run, and photos."""
+    threads = torch.get_num_threads()
+    # On small pictures threads cost more than they bring, and ten times more on a busy machine.
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("docs")
+    save = runpy.run_path(str(ROOT / "examples" / "demo.py"))["save_held_out"]
+    save([f"all/{row:05d}" for row in range(0, 1797, 25)], folder / "runs" / "demo-pictures")
+    random = np.random.default_rng(0)
+    for number, name in enumerate(("cat", "dog")):
+        for copy in range(6):
+            pixels = random.integers(0, 60, (24, 30, 3)) + 180 * number
+            path = folder / "photos" / name / f"{copy}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(path)
+    arguments = ["train", "digits", "--epochs", "1", "--out", str(folder / "runs" / "first")]
+    assert cli.main(arguments) == 0
+    yield folder
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(place)
+    monkeypatch.syspath_prepend(str(place))
+    monkeypatch.setenv("STRIATE_TRAIN_EPOCHS", "1")
+    before = set(sys.modules)
+    yield place
+    for name in set(sys.modules) - before:
+        if Path(getattr(sys.modules[name], "__file__", None) or "/").parent == place:
+            del sys.modules[name]
+
+
+def run(block: Block, where: str, names: dict[str, object]) -> None:
+    text = block.text
+    for pattern, short in EPOCHS:
+        text = pattern.sub(short, text)
+    if block.kind == "python":
+        file = re.match(r"# (\w+\.py)\n", text)
+        if file:
+            Path(file[1]).write_text(text)
+        exec(compile("\n" * block.line + text, where, "exec"), names)
+        return
+    for settings, arguments in commands(block._replace(text=text)):
+        # The run that all pages share is there already.
+        made = "--out" in arguments and Path(arguments[arguments.index("--out") + 1]).exists()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in settings.items():
+                patch.setenv(name, "1" if name == "STRIATE_TRAIN_EPOCHS" else value)
+            code = cli.main([*arguments, *(["--overwrite"] if made else [])])
+        assert code == 0, f"{where}: striate {shlex.join(arguments)}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_every_block_runs(page: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert here.is_dir()
+    names: dict[str, object] = {"__name__": "docs"}
+    for block in blocks(page):
+        if block.kind in ("python", "bash", "console"):
+            run(block, f"{page.name}:{block.line}", names)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if re.match(r"https?://", link):
+            continue
+        name, _, heading = link.partition("#")
+        target = (page.parent / name) if name else page
+        assert target.exists(), f"{page.name} links to {link}"
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", target.read_text(), re.M)
+            anchors = [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles]
+            assert heading in anchors, f"{page.name} links to {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_every_fence_is_closed_and_names_its_language(page: Path) -> None:
+    opening = page.read_text().splitlines()
+    fences = [line for line in opening if line.startswith("```")]
+    assert len(fences) % 2 == 0
+    assert all(line != "```" for line in fences[::2])
+
+
+def test_the_page_of_commands_is_the_help() -> None:
+    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    assert (ROOT / "docs" / "cli.md").read_text() == generate["page"](), "run `make docs`"
+
+
+def test_the_layers_described_are_those_that_are_checked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    assert "\n".join(layers) in (ROOT / "docs" / "architecture.md").read_text()
+
+
+def test_the_help_does_not_depend_on_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "generate.py"))["page"]
+    before = page()
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert page() == before
+    assert max(len(line) for line in before.splitlines()) <= 101
+
+
+def test_the_picture_on_the_first_screen_is_small() -> None:
+    picture = ROOT / "docs" / "overview.png"
+    assert picture.stat().st_size <= 300_000
+    with Image.open(picture) as image:
+        assert image.width == 1600

@@ -1,0 +1,173 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from striate.data.splits import (
+    NAMES,
+    SYNONYMS,
+    Chosen,
+    Data,
+    Origin,
+    Split,
+    assigned,
+    complete,
+    cut,
+    split_name,
+)
+from striate.errors import DataError, UsageError
+
+COUNTS = st.lists(st.integers(1, 40), min_size=1, max_size=6)
+SHARES = st.floats(0.01, 0.9)
+SEEDS = st.integers(0, 2**63 - 1)
+
+
+def split_of(counts: Sequence[int], name: str = "train") -> Split:
+    """A split of numbered pictures; the labels are mixed."""
+    labels = np.repeat(np.arange(len(counts)), counts).astype(np.int64)
+    labels = np.random.default_rng(0).permutation(labels)
+    rows = range(len(labels))
+    return Split([f"picture {row}" for row in rows], labels, [f"{name}/{row}" for row in rows])
+
+
+def data_of(**splits: Split) -> Data:
+    classes = tuple(f"class {label}" for label in range(10))
+    return Data("data", Origin("named", "data"), classes, splits, "")
+
+
+def test_words_for_splits_are_known_in_any_case() -> None:
+    assert set(SYNONYMS) == set(NAMES)
+    for name, words in SYNONYMS.items():
+        for word in words:
+            assert split_name(word) == split_name(word.upper()) == split_name(word.title()) == name
+    assert split_name("cats") is None
+
+
+@given(COUNTS, SHARES, SEEDS)
+def test_each_class_is_cut_to_within_one_picture(
+    counts: list[int], share: float, seed: int
+) -> None:
+    split = split_of(counts)
+    if max(counts) < 2:
+        with pytest.raises(DataError, match="no class has two pictures left"):
+            cut(split, share, seed=[seed])
+        return
+    stay, out = cut(split, share, seed=[seed])
+    for label, count in enumerate(counts):
+        held = int((out.labels == label).sum())
+        assert abs(held - share * count) <= 1
+        assert held >= 1 or count == 1
+        assert held < count
+
+
+@given(COUNTS.filter(lambda counts: max(counts) > 1), SHARES, SEEDS)
+def test_a_cut_loses_and_doubles_nothing(counts: list[int], share: float, seed: int) -> None:
+    split = split_of(counts)
+    stay, out = cut(split, share, seed=[seed])
+    assert sorted([*stay.names, *out.names]) == sorted(split.names)
+    for part in (stay, out):
+        assert len(part) == len(part.names) == len(part.pictures) == len(part.labels)
+        for row, name in enumerate(part.names):
+            before = list(split.names).index(name)
+            assert part.pictures[row] == split.pictures[before]
+            assert part.labels[row] == split.labels[before]
+    again = cut(split, share, seed=[seed])
+    assert again[1].names == out.names
+
+
+def test_another_seed_cuts_other_pictures() -> None:
+    split = split_of([50, 50])
+    found = {tuple(cut(split, 0.2, seed=[seed])[1].names) for seed in range(5)}
+    assert len(found) == 5
+
+
+@given(COUNTS.filter(lambda counts: min(counts) > 3), st.floats(0.01, 0.3), SEEDS)
+def test_the_test_split_does_not_depend_on_the_validation_share(
+    counts: list[int], share: float, seed: int
+) -> None:
+    tests = [
+        complete(
+            data_of(train=split_of(counts)), validation_share=other, test_share=share, seed=seed
+        )["test"]
+        for other in (0.0, 0.1, 0.3)
+    ]
+    assert tests[0].names == tests[1].names == tests[2].names
+
+
+def test_splits_are_disjoint_complete_and_in_order() -> None:
+    data = data_of(train=split_of([40, 30, 20]))
+    found = complete(data, validation_share=0.1, test_share=0.2, seed=3)
+    assert tuple(found) == NAMES
+    names = [name for split in found.values() for name in split.names]
+    assert sorted(names) == sorted(data.splits["train"].names)
+    assert [len(split) for split in found.values()] == [65, 7, 18]
+
+
+def test_no_share_makes_no_split() -> None:
+    data = data_of(train=split_of([9, 9]))
+    found = complete(data, validation_share=0, test_share=0, seed=0)
+    assert found == {"train": data.splits["train"]}
+
+
+@pytest.mark.parametrize("brought", ["validation", "test"])
+def test_validation_is_cut_from_train_and_a_test_only_where_there_are_no_splits(
+    brought: str,
+) -> None:
+    data = data_of(train=split_of([20, 20]), **{brought: split_of([5, 5], brought)})
+    found = complete(data, validation_share=0.25, test_share=0.25, seed=0)
+    assert found[brought] is data.splits[brought]
+    if brought == "test":
+        assert len(found["validation"]) == 10
+        assert all(name.startswith("train/") for name in found["validation"].names)
+    else:
+        assert "test" not in found
+        assert found["train"] is data.splits["train"]
+
+
+@pytest.mark.parametrize("splits", [{}, {"test": split_of([3])}, {"train": split_of([0])}])
+def test_data_without_training_pictures_are_refused(splits: dict[str, Split]) -> None:
+    with pytest.raises(DataError, match="data has no training pictures"):
+        complete(data_of(**splits), validation_share=0.1, test_share=0.1, seed=0)
+
+
+def test_too_few_pictures_for_a_cut_name_the_flags() -> None:
+    with pytest.raises(DataError, match="--validation-share 0"):
+        complete(data_of(train=split_of([2, 2])), validation_share=0.1, test_share=0.5, seed=0)
+
+
+@given(COUNTS.filter(lambda counts: max(counts) > 3), SEEDS)
+def test_saved_splits_come_back_as_they_were(counts: list[int], seed: int) -> None:
+    data = data_of(train=split_of(counts), test=split_of([2, 2], "test"))
+    made = complete(data, validation_share=0.3, test_share=0, seed=seed)
+    back = assigned(data, {name: list(split.names) for name, split in made.items()})
+    for name, split in made.items():
+        assert list(back[name].names) == list(split.names)
+        assert list(back[name].pictures) == list(split.pictures)
+        np.testing.assert_array_equal(back[name].labels, split.labels)
+
+
+def test_a_picture_that_is_gone_is_counted_and_named() -> None:
+    data = data_of(train=split_of([2, 2]))
+    with pytest.raises(DataError, match="2 of this run's pictures are gone from data, the first"):
+        assigned(data, {"train": ["train/0", "train/7", "train/8"]})
+
+
+def test_an_unknown_split_names_those_there_are() -> None:
+    with pytest.raises(UsageError, match="unknown split 'tests': did you mean test"):
+        data_of(train=split_of([1]), test=split_of([1])).split("tests")
+
+
+@given(st.lists(st.integers(0, 9), max_size=20))
+def test_chosen_items_are_those_of_the_sequence(rows: list[int]) -> None:
+    chosen = Chosen("abcdefghij", np.array(rows, dtype=np.int64))
+    assert "".join(chosen) == "".join("abcdefghij"[row] for row in rows)
+
+
+def test_an_array_of_pictures_stays_an_array() -> None:
+    pictures = np.arange(24, dtype=np.uint8).reshape(6, 2, 2)
+    split = Split(pictures, np.zeros(6, np.int64), list("abcdef"))
+    kept = split.take(np.array([5, 0]))
+    np.testing.assert_array_equal(kept.pictures, pictures[[5, 0]])
+    assert kept.names == ["f", "a"]
