@@ -37,7 +37,12 @@ def test_results_keep_their_order_for_any_number_of_workers(
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_no_more_than_a_few_chunks_are_done_ahead(workers: int) -> None:
     done: list[int] = []
-    results = ahead(lambda item: done.append(item) or item, [[n] for n in range(50)], workers)
+
+    def work(item: int) -> int:
+        done.append(item)
+        return item
+
+    results = ahead(work, [[n] for n in range(50)], workers)
     for number in range(20):
         assert next(results) == [number]
         assert len(done) <= number + 1 + AHEAD
@@ -139,7 +144,7 @@ def test_nothing_to_read_is_said_with_the_first_reason(photos: Path) -> None:
         read(Split([], np.zeros(0, np.int64), []), COLOUR, workers=0)
 
 
-class Halted(BaseException):  # noqa: N818 - as KeyboardInterrupt, no error
+class Halted(BaseException):
     pass
 
 

@@ -51,7 +51,7 @@ def test_only_processors_of_this_process_are_counted() -> None:
 
 def test_placing_a_network_lays_its_convolutions_channels_last() -> None:
     net = devices.place(nn.Sequential(nn.Conv2d(3, 4, 3)), torch.device("cpu"))
-    assert net[0].weight.is_contiguous(memory_format=torch.channels_last)  # type: ignore[index, union-attr, operator]
+    assert net.get_parameter("0.weight").is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("before", [False, True])

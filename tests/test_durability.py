@@ -220,7 +220,8 @@ class Pictures:
 
 def train(run: Path, **more: Any) -> None:
     choices = {"model": "mlp", "arguments": {"hidden": 2}, "epochs": 1, "batch_size": 8}
-    api.train(Pictures(), **({"out": run, "overwrite": True, **choices} | more))
+    whole: dict[str, Any] = {"out": run, "overwrite": True, **choices} | more
+    api.train(Pictures(), **whole)
 
 
 def proceed(run: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from striate import data as sources
+from striate import usercode
 from striate.data import SOURCES, find, reopen
 from striate.data.batches import read
 from striate.data.folder import folder, list_pictures, original, shown
@@ -319,7 +319,7 @@ def test_a_folder_that_may_not_be_read_is_not_passed_over(nobody: Path, closed: 
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_source_is_reached_by_its_name_alone(name: str) -> None:
     assert name.isascii()
-    assert not sources.usercode.is_reference(name)
+    assert not usercode.is_reference(name)
 
 
 @pytest.mark.parametrize(

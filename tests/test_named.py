@@ -144,7 +144,7 @@ def test_a_cut_off_mnist_file_is_one_line_that_names_the_folder(
     for stem in ("train", "t10k"):
         (place / f"{stem}-images-idx3-ubyte").write_bytes(idx((100, 28, 28), kept))
         (place / f"{stem}-labels-idx1-ubyte").write_bytes(idx((100,)))
-    with pytest.raises(DataError, match="damaged .*: remove them, and they are fetched") as caught:
+    with pytest.raises(DataError, match=r"damaged .*: remove them, and they are fetched") as caught:
         find("mnist")
     assert str(place) in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1

@@ -54,7 +54,7 @@ def test_each_class_is_cut_to_within_one_picture(
         with pytest.raises(DataError, match="no class has two pictures left"):
             cut(split, share, seed=[seed])
         return
-    stay, out = cut(split, share, seed=[seed])
+    _, out = cut(split, share, seed=[seed])
     for label, count in enumerate(counts):
         held = int((out.labels == label).sum())
         assert abs(held - share * count) <= 1

@@ -93,13 +93,6 @@ def test_workers_do_not_change_the_weights(
     whole: Path, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("striate.data.batches.HELD_BYTES", 0)
-    monkeypatch.setattr(
-        "striate.data.batches.read.__kwdefaults__",
-        {
-            **api.read.__kwdefaults__,
-            "held_bytes": 0,
-        },
-    )
     run = api.train("digits", out=tmp_path / "run", means=Means(workers=workers), **TINY)
     assert weights(run.folder) == weights(whole)
 
@@ -229,9 +222,9 @@ def test_what_is_not_finite_is_caught_before_the_step(poison: float, where: str)
     if where == "picture":
         values[2, 0, 3, 3] = poison
     elif where == "weight":
-        net[4].weight.data[0, 0] = poison
+        net.get_parameter("4.weight").data[0, 0] = poison
     else:
-        net[0].weight.register_hook(lambda gradient: gradient + poison)
+        net.get_parameter("0.weight").register_hook(lambda gradient: gradient + poison)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     with pytest.raises(DivergedError):
         update(learner(net), values, torch.tensor([0, 1, 0, 1, 0, 1]), rate=0.1)
@@ -279,7 +272,7 @@ def test_an_update_is_sgd_with_nesterov_momentum_by_its_formula() -> None:
                 assert p.grad is not None
                 gradient = p.grad + 0.01 * p * (p.ndim > 1)
                 velocity[name] = 0.9 * velocity[name] + gradient
-                p -= 0.1 * (gradient + 0.9 * velocity[name])
+                p.sub_(0.1 * (gradient + 0.9 * velocity[name]))
     for (name, found), expected in zip(net.named_parameters(), oracle.parameters(), strict=True):
         torch.testing.assert_close(found, expected, msg=name)
 

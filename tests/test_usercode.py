@@ -168,7 +168,7 @@ def test_a_partial_is_saved_by_the_names_of_its_arguments() -> None:
 
 
 @pytest.mark.parametrize("value", [torch.zeros(1), object(), {1, 2}, float("nan"), Path("x")])
-def test_an_argument_that_cannot_be_written_down_is_refused(value: object) -> None:
+def test_an_argument_that_cannot_be_written_down_is_refused(value: Any) -> None:
     with pytest.raises(UsageError, match="the argument width cannot be saved with the run"):
         usercode.reference(functools.partial(build, width=value))
 
@@ -305,5 +305,5 @@ def test_a_users_network_is_found_and_built(tmp_path: Path) -> None:
     assert sum(p.numel() for p in net.parameters()) == 30 * 6 + 6 + 6 * 4 + 4
     with pytest.raises(UsageError, match="has no published weights"):
         models.build(plan, 4, pretrained=True)
-    with pytest.raises(UsageError, match="text gives str, not a torch.nn.Module"):
+    with pytest.raises(UsageError, match=r"text gives str, not a torch\.nn\.Module"):
         models.build(plan._replace(name="user.py:text", arguments={}), 4)

@@ -29,8 +29,6 @@ from striate.training.start import resume as resume_run
 __all__ = ["Run", "load", "plan", "summaries", "train"]
 
 Show = Callable[[Session, Event], None]
-# The split that an accuracy is of, where nothing else is asked for.
-PREFERRED = ("test", "validation", "train")
 
 
 class Run:
@@ -143,11 +141,11 @@ class Run:
     def _chosen(self, data: Any, split: str | None) -> tuple[str, Split]:
         if data is not None:
             opened = sources.find(data)
-            name = split or next(n for n in PREFERRED if n in opened.splits)
+            name = split or evaluation.preferred(opened.splits)
             whole = set(opened.splits) == {"train"} and split is None
             return "all" if whole else name, evaluation.by_name(opened, name, self.classes)
         table = folder.read_splits(self.folder)
-        name = split or next(n for n in PREFERRED if n in table)
+        name = split or evaluation.preferred(table)
         if name not in table:
             raise UsageError(f"this run has no {name} split, it has {', '.join(table)}")
         record = folder.read_json(self.folder, folder.DATA)
@@ -228,9 +226,7 @@ def train(
         )
         folder.claim(path, overwrite=overwrite)
         with _removed_unless_begun(path), _owned(path):
-            ready = begin(opened, choices, plan, run=path, means=means, halt=halt)
-            if initial is not None:
-                ready.session.learner.model.load_state_dict(initial.state_dict())
+            ready = begin(opened, choices, plan, run=path, means=means, halt=halt, initial=initial)
             return _carry_out(ready, halt, show, tell)
 
 

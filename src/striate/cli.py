@@ -1,6 +1,7 @@
 """Commands: read flags, call one function, print."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,7 +63,7 @@ AsJson = Annotated[
 @app.command(
     help_epilogue=_examples("""
     striate train digits
-    striate train photos/ --model torchvision/resnet18 --size 128 --epochs 20 -o runs/first
+    striate train photos/ --model torchvision/resnet18 -o runs/first
     striate train mnist --model mnist-convnet --config recipe.toml --seed 1
     striate train --resume runs/first
 """)
@@ -85,7 +86,10 @@ def train(
     ] = False,
     config: Annotated[
         Path | None,
-        Parameter(group=RUN_OPTIONS, help="TOML file of flags (batch_size = 64); flags win."),
+        Parameter(
+            group=RUN_OPTIONS,
+            help="TOML file of flags (batch_size = 64); flags, and STRIATE_TRAIN_BATCH_SIZE=64, win.",
+        ),
     ] = None,
     print_config: Annotated[
         bool,
@@ -298,6 +302,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """Be the `striate` command."""
+    # Threads that wait by spinning take the processor from other programs, and from each other:
+    # beside one busy core a small training takes twice as long. Read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(main())
 
 

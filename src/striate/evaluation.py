@@ -1,7 +1,7 @@
 """A network's answers over a data set, and what is drawn from them."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,16 @@ from striate.metrics import Metrics
 from striate.runs import Bundle
 
 BATCH = 256
+
+
+def preferred(splits: Iterable[str]) -> str:
+    """Give the split that an accuracy is of, where nothing else is asked for.
+
+    >>> preferred(["train", "validation"])
+    'validation'
+    """
+    there = set(splits)
+    return next(name for name in ("test", "validation", "train") if name in there)
 
 
 @dataclasses.dataclass(frozen=True)

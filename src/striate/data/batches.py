@@ -110,7 +110,7 @@ def read(
     workers: int | None = None,
     strict: bool = False,
     poll: Poll = lambda: None,
-    held_bytes: int = HELD_BYTES,
+    held_bytes: int | None = None,
 ) -> tuple[Pictures, list[Unreadable]]:
     """Decode every picture of a split once: keep the pixels if they fit, list what is unreadable.
 
@@ -118,7 +118,7 @@ def read(
     """
     count = devices.processors() if workers is None else workers
     shape = (preprocessing.channels, *preprocessing.size)
-    hold = len(split) * int(np.prod(shape)) <= held_bytes
+    hold = len(split) * int(np.prod(shape)) <= (HELD_BYTES if held_bytes is None else held_bytes)
     held = torch.empty((len(split), *shape), dtype=torch.uint8) if hold else None
     good: list[int] = []
     unreadable: list[Unreadable] = []

@@ -145,8 +145,8 @@ def _check_arguments(
         kind = choices[choose(f"argument of {model}", name, choices)]
         whole_is_fine = kind is float and isinstance(value, int)
         if isinstance(value, bool) or not (whole_is_fine or isinstance(value, kind)):
-            shown = getattr(kind, "__name__", str(kind))
-            raise UsageError(f"{name} of {model} is {shown}, not {value!r}")
+            what = "a number" if kind is float else "a whole number"
+            raise UsageError(f"{name} of {model} is {what}, not {value!r}")
     if not 0 <= given.get("dropout", 0) < 1:
         raise UsageError(f"dropout of {model} lies in 0 to 1, below 1, not {given['dropout']}")
 

@@ -15,20 +15,23 @@ def convnet(
     classes: int,
     size: tuple[int, int],
     *,
-    width: int = 32,
+    width: int | None = None,
     stages: int | None = None,
     dropout: float = 0.0,
 ) -> nn.Sequential:
     """Give stages down to a map of about 4x4, global average pooling, and one linear layer.
 
     Pictures (N, C, H, W) -> logits (N, K). From 96 pixels on, the first convolution has stride 2:
-    full-size maps would cost more than all the rest.
+    full-size maps would cost more than all the rest. The first stage has
+    `width` channels: 32, and 64 for pictures below 16 pixels, where width is cheap and needed.
     """
     if min(size) < 4:
         raise UsageError(f"convnet needs pictures of 4x4 or more, not {size[0]}x{size[1]}")
     stride = 2 if min(size) >= 96 else 1
     most = (min(size) // stride).bit_length()  # each stage but the last halves the map
     count = min(max(most - 2, 1), 5) if stages is None else stages
+    if width is None:
+        width = 64 if min(size) < 16 else 32
     if width < 1 or not 1 <= count <= most:
         raise UsageError(
             f"a convnet on {size[0]}x{size[1]} has width >= 1 and 1 to {most} stages, "

@@ -193,14 +193,21 @@ def as_table(recipe: Recipe) -> dict[str, Any]:
 def _recipe(chosen: Mapping[str, Any]) -> Recipe:
     for f in dataclasses.fields(Recipe):
         value = chosen.get(f.name)
-        kind = _KINDS.get(str(f.type), (object,))
+        kind = _KINDS[str(f.type)]
         if value is not None and (
             not isinstance(value, kind) or isinstance(value, bool) > (bool in kind)
         ):
-            raise UsageError(f"{flag(f.name)} takes {f.type}, not {value!r}")
+            raise UsageError(f"{flag(f.name)} takes {_SPOKEN[kind]}, not {value!r}")
     return Recipe(**chosen)
 
 
+_SPOKEN: dict[tuple[type, ...], str] = {
+    (int,): "a whole number",
+    (int, float): "a number",
+    (bool,): "true or false",
+    (str,): "a text",
+    (Mapping,): "a table",
+}
 _KINDS: dict[str, tuple[type, ...]] = {
     str(kind): allowed
     for kind, allowed in (
@@ -211,5 +218,6 @@ _KINDS: dict[str, tuple[type, ...]] = {
         (int | None, (int,)),
         (float | None, (int, float)),
         (str | None, (str,)),
+        (Mapping[str, Any], (Mapping,)),
     )
 }

@@ -12,14 +12,13 @@ from striate.runs import folder
 from .session import Halt, Session, best_row
 
 MISTAKES = 24  # in the picture
-PREFERRED = ("test", "validation", "train")
 
 
 def finish(session: Session, halt: Halt) -> None:
     """Evaluate the bundle on the test split (else validation, else train) and write the results."""
     path = session.folder
     bundle = folder.load_bundle(path)
-    split = next(name for name in PREFERRED if name in session.pictures)
+    split = evaluation.preferred(session.pictures)
     found = evaluation.evaluate(
         bundle,
         session.pictures[split],
@@ -40,7 +39,7 @@ def overview(session: Session, found: Evaluation) -> bytes:
     answers, shares = found.answers()
     captions = [
         f"{found.classes[found.labels[row]]} taken for {found.classes[answers[row]]}\n"
-        f"{shares[row]:.0%} sure, {found.names[row]}"
+        f"{shares[row]:.0%} sure\n{found.names[row]}"
         for row in rows
     ]
     wrong = int((answers != found.labels).sum())
@@ -48,7 +47,8 @@ def overview(session: Session, found: Evaluation) -> bytes:
         f"{session.folder.name}: {found.split} accuracy {found.accuracy:.2%} "
         f"({found.metrics.n:,} pictures)"
     )
-    note = f"{wrong} mistakes in {found.metrics.n:,} pictures of the {found.split} split"
+    count = f"{wrong:,} mistake{'s' * (wrong != 1)}" if wrong else "no mistakes"
+    note = f"{count} in {found.metrics.n:,} pictures of the {found.split} split"
     return figures.overview(
         session.progress.history,
         [found.image(row) for row in rows],

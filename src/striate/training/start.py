@@ -43,7 +43,7 @@ class Ready(NamedTuple):
     notes: list[str]  # lines for people
 
 
-def begin(
+def begin(  # noqa: PLR0913
     data: Data,
     given: Mapping[str, Any],
     architecture: Architecture,
@@ -51,8 +51,12 @@ def begin(
     run: Path,
     means: Means,
     halt: Halt,
+    initial: nn.Module | None = None,
 ) -> Ready:
-    """Resolve every choice, read the pictures, build the network, and write the run's start."""
+    """Resolve every choice, read the pictures, build the network, and write the run's start.
+
+    With `initial`, the network starts from that one's weights.
+    """
     splits = make_splits(data, given)
     recipe = plan(splits["train"], given, architecture)
     recipe = dataclasses.replace(recipe, precision=_precision(recipe, devices.pick(means.device)))
@@ -60,6 +64,8 @@ def begin(
     pictures, unreadable = _read(splits, geometry, means, halt)
     preprocessing = _normalised(geometry, recipe, pictures["train"], architecture)
     learner, loaded = _learner(recipe, architecture, preprocessing, data.classes, means)
+    if initial is not None:
+        learner.model.load_state_dict(initial.state_dict())
     session = Session(
         run, architecture, data.classes, learner, pictures, Progress(), means.save_every
     )
