@@ -88,7 +88,7 @@ def train(
         Path | None,
         Parameter(
             group=RUN_OPTIONS,
-            help="TOML file of flags (batch_size = 64); flags, and STRIATE_TRAIN_BATCH_SIZE=64, win.",
+            help="TOML file of flags (batch_size = 64). STRIATE_TRAIN_BATCH_SIZE=64 and flags win.",
         ),
     ] = None,
     print_config: Annotated[

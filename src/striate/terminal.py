@@ -45,7 +45,12 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*row)
-    console.print(drawn)
+    if console.is_terminal:
+        console.print(drawn)
+        return
+    with console.capture() as captured:
+        console.print(drawn)
+    print("\n".join(row.rstrip() for row in captured.get().splitlines()))
 
 
 def prediction_row(row: Any) -> list[str]:
