@@ -326,8 +326,8 @@ def test_every_source_is_reached_by_its_name_alone(name: str) -> None:
     ("given", "error", "message"),
     [
         ("mnst", UsageError, "did you mean mnist"),
-        ("nowhere/at/all", DataError, "there is no folder nowhere/at/all"),
-        (Path("nowhere"), DataError, "there is no folder nowhere"),
+        ("nowhere/at/all", DataError, "there is no file or folder nowhere/at/all"),
+        (Path("nowhere"), DataError, "there is no file or folder nowhere"),
         ("gone.py:data", UsageError, "no file gone.py"),
     ],
 )
@@ -339,7 +339,7 @@ def test_data_that_are_not_there_are_said_to_be(
 
 
 def test_a_file_is_no_folder(photos: Path) -> None:
-    with pytest.raises(DataError, match="is not a folder: DATA is a name, a folder or"):
+    with pytest.raises(DataError, match="is no data: DATA is a name, a folder, "):
         find(str(photos / "ring" / "0.png"))
 
 

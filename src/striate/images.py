@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -39,6 +39,14 @@ _COLOURS = ("RGB", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "P")
 _GREYS = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
 
+@runtime_checkable
+class Stored(Protocol):
+    """A picture's file inside something else, an archive say; `str` gives its name."""
+
+    def read(self) -> bytes:
+        """Give the bytes of the file, or raise PictureError."""
+
+
 class PictureError(DataError):
     """A picture that cannot be used: `path` says which, `reason` says why."""
 
@@ -51,20 +59,20 @@ class PictureError(DataError):
         return f"{self.path}: {self.reason}"
 
 
-def is_picture(path: Path) -> bool:
+def is_picture(path: Any) -> bool:
     """Tell by its name whether a file should be a picture; hidden files are none."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def decode(
-    source: Path | bytes, *, max_pixels: int = MAX_PIXELS, name: str | None = None
+    source: Path | bytes | Stored, *, max_pixels: int = MAX_PIXELS, name: str | None = None
 ) -> Image.Image:
     """Give the first frame of a file, or of its bytes, as `upright` does.
 
     Every failure is one PictureError. No pixel is decoded before the header's size is checked;
     Pillow's own limit (twice Image.MAX_IMAGE_PIXELS) stands beside `max_pixels`.
     """
-    known = name or (str(source) if isinstance(source, Path) else "picture")
+    known = name or ("picture" if isinstance(source, bytes) else str(source))
     with (
         _refusing(known),
         _opened(source, known) as handle,
@@ -112,7 +120,7 @@ def eight_bit(image: Image.Image) -> Image.Image:
     raise ValueError(f"pixels of Pillow's mode {image.mode} are not supported")
 
 
-def header(path: Path) -> tuple[int, int, bool] | None:
+def header(path: Path | Stored) -> tuple[int, int, bool] | None:
     """Give a file's upright height and width in pixels, and whether it is grey; None if it is bad.
 
     No pixel is decoded, so a file whose header is good may still be refused by `decode`.
@@ -175,7 +183,9 @@ def _orientation(image: Image.Image) -> int:
 
 
 @contextlib.contextmanager
-def _opened(source: Path | bytes, name: str) -> Iterator[IO[bytes]]:
+def _opened(source: Path | bytes | Stored, name: str) -> Iterator[IO[bytes]]:
+    if not isinstance(source, Path | bytes):
+        source = source.read()
     if isinstance(source, bytes):
         size = len(source)
     else:

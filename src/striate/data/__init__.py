@@ -9,8 +9,10 @@ from striate import usercode
 from striate.errors import DataError, UsageError, choose
 from striate.usercode import Reference
 
-from . import named, own
-from .folder import folder, list_pictures, original, shown
+from . import named, own, shards
+from .archives import COMPRESSED
+from .archives import SUFFIXES as ARCHIVES
+from .folder import archive, folder, list_pictures, original, shown
 from .splits import Data, Origin, Split, assigned, complete
 
 __all__ = [
@@ -32,11 +34,11 @@ SOURCES: dict[str, Callable[[], Data]] = {
 
 
 def find(data: Any) -> Data:
-    """Open DATA: a name in SOURCES, a folder, `file.py:function`, a Dataset or a dict of them."""
+    """Open DATA: a name in SOURCES, a folder, an archive, shards, `file.py:function`, a Dataset."""
     if isinstance(data, Data):
         return data
     if isinstance(data, Path):
-        return _folder(data)
+        return _at(data)
     if isinstance(data, str):
         return _by_text(data)
     if isinstance(data, type) or (callable(data) and not hasattr(data, "__getitem__")):
@@ -51,7 +53,7 @@ def reopen(origin: Origin) -> Data:
     if origin.kind == "file":
         assert origin.source is not None
         return own.from_reference(Reference(origin.source, origin.text, dict(origin.arguments)))
-    return _by_text(origin.text) if origin.kind == "named" else _folder(Path(original(origin.text)))
+    return _by_text(origin.text) if origin.kind == "named" else _at(Path(original(origin.text)))
 
 
 def _by_text(text: str) -> Data:
@@ -60,19 +62,27 @@ def _by_text(text: str) -> Data:
     if usercode.is_reference(text):
         return own.from_reference(usercode.read(text))
     path = Path(text).expanduser()
-    if path.exists():
-        return _folder(path)
+    if path.exists() or shards.is_pattern(path):
+        return _at(path)
     if len(path.parts) > 1:
-        raise DataError(f"there is no folder {shown(path)}")
-    choose("data", text, [*SOURCES, "FOLDER", "file.py:function"])
+        raise DataError(f"there is no file or folder {shown(path)}")
+    choose("data", text, [*SOURCES, "FOLDER", "FILE.zip", "SHARDS.tar", "file.py:function"])
     raise AssertionError  # choose raises: the text is in none of the lists
 
 
-def _folder(path: Path) -> Data:
+def _at(path: Path) -> Data:
+    """Open what lies at a path, by its kind and its name."""
+    if shards.is_pattern(path):
+        return shards.shards(path)
     if not path.exists():
-        raise DataError(f"there is no folder {shown(path)}")
-    if not path.is_dir():
-        raise DataError(
-            f"{shown(path)} is not a folder: DATA is a name, a folder or file.py:function"
-        )
-    return folder(path)
+        raise DataError(f"there is no file or folder {shown(path)}")
+    if path.is_dir():
+        return shards.shards(path) if shards.is_folder_of_shards(path) else folder(path)
+    if path.suffix.lower() == ".tar" and shards.is_shard(path):
+        return shards.shards(path)
+    if path.name.lower().endswith((*ARCHIVES, *COMPRESSED)):
+        return archive(path)
+    raise DataError(
+        f"{shown(path)} is no data: DATA is a name, a folder, a .zip or .tar file, "
+        "or file.py:function"
+    )

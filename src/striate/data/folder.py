@@ -1,17 +1,24 @@
-"""Folders of pictures: root/class/* and root/split/class/*."""
+"""Folders of pictures, and archives read as folders: root/class/* and root/split/class/*."""
 
+import dataclasses
+import itertools
 import os
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from striate.errors import DataError
 from striate.images import is_picture
 
+from .archives import Archive, Inside
 from .splits import Data, Origin, Split, split_name
+
+Place = Path | Inside
+P = TypeVar("P", bound=Place)
 
 # What systems and notebooks leave in folders; torchvision would take the first for a class.
 LITTER = ("__MACOSX", "$RECYCLE.BIN", "lost+found")
@@ -20,9 +27,15 @@ LITTER = ("__MACOSX", "$RECYCLE.BIN", "lost+found")
 _ODD = re.compile(r"[\udc80-\udcff\x00-\x1f\x7f\\]")
 
 
-def folder(root: Path) -> Data:
-    """Recognise the layout of a folder and list its pictures; classes sort as torchvision's do."""
-    tops = subfolders(root)
+def folder(root: Place) -> Data:
+    """Recognise the layout of a folder and list its pictures; classes sort as torchvision's do.
+
+    A single folder between the root and the class folders is passed through.
+    """
+    while len(tops := subfolders(root)) == 1 and not split_name(tops[0]):
+        if not _has_classes(root / tops[0], least=2):
+            break
+        root = root / tops[0]
     if not tops:
         raise DataError(f"{shown(root)} has no subfolders: put the pictures of each class into one")
     splits = {top: name for top in tops if (name := split_name(top)) and _has_classes(root / top)}
@@ -31,16 +44,16 @@ def folder(root: Path) -> Data:
     return _flat(root, tops)
 
 
-def list_pictures(folder: Path) -> Iterator[Path]:
+def list_pictures(folder: P) -> Iterator[P]:
     """Give the pictures below a folder, sorted, without hidden ones; each real folder once.
 
     Links to folders are followed, but not to one that was listed or that holds the start.
     """
-    start = folder.resolve()
-    yield from _below(folder, {_identity(place) for place in start.parents})
+    above = () if isinstance(folder, Inside) else folder.resolve().parents
+    yield from cast("Iterator[P]", _below(folder, {_identity(place) for place in above}))
 
 
-def shown(path: Path | str) -> str:
+def shown(path: Place | str) -> str:
     r"""Give a path as one line of text that UTF-8 can hold; `original` undoes it.
 
     >>> shown("caf\udce9/new\nline.png")
@@ -55,19 +68,19 @@ def original(text: str) -> str:
     return codes.sub(lambda code: os.fsdecode(bytes([int(code[1], 16)])), text)
 
 
-def subfolders(folder: Path) -> list[str]:
+def subfolders(folder: Place) -> list[str]:
     """Name the folders in a folder, sorted, without hidden ones and what systems leave there."""
     return _listing(folder)[0]
 
 
-def _flat(root: Path, tops: list[str]) -> Data:
+def _flat(root: Place, tops: list[str]) -> Data:
     classes, warnings = _classes(root, tops)
     split = _read(root, root, classes)
     layout = f"{shown(root)}: {len(split)} pictures in {len(classes)} class folders, no splits"
-    return _data(root, classes, {"train": split}, layout, warnings + _loose(root))
+    return made(root, classes, {"train": split}, layout, warnings + _loose(root))
 
 
-def _with_splits(root: Path, tops: list[str], splits: dict[str, str]) -> Data:
+def _with_splits(root: Place, tops: list[str], splits: dict[str, str]) -> Data:
     warnings = _left_out(root, [top for top in tops if top not in splits], splits)
     if len(set(splits.values())) < len(splits):
         raise DataError(f"{shown(root)} has two folders for one split: {', '.join(splits)}")
@@ -82,10 +95,10 @@ def _with_splits(root: Path, tops: list[str], splits: dict[str, str]) -> Data:
     layout = f"{shown(root)}: split folders of {len(classes)} class folders ({sizes} pictures)"
     for base, (_, empty) in zip(known, found, strict=True):
         warnings += empty + _loose(root / base)
-    return _data(root, classes, parts, layout, warnings + _loose(root))
+    return made(root, classes, parts, layout, warnings + _loose(root))
 
 
-def _left_out(root: Path, strays: Sequence[str], splits: Mapping[str, str]) -> list[str]:
+def _left_out(root: Place, strays: Sequence[str], splits: Mapping[str, str]) -> list[str]:
     """Warn of folders beside the splits that hold no class; refuse one that may be a class."""
     warnings = []
     for stray in strays:
@@ -100,7 +113,7 @@ def _left_out(root: Path, strays: Sequence[str], splits: Mapping[str, str]) -> l
     return warnings
 
 
-def _classes(base: Path, names: list[str]) -> tuple[tuple[str, ...], list[str]]:
+def _classes(base: Place, names: list[str]) -> tuple[tuple[str, ...], list[str]]:
     """Give the class folders that have pictures, and a warning for each that has none."""
     classes = tuple(name for name in names if _has_pictures(base / name))
     if not classes:
@@ -113,7 +126,7 @@ def _classes(base: Path, names: list[str]) -> tuple[tuple[str, ...], list[str]]:
     ]
 
 
-def _refuse_unknown(base: Path, classes: tuple[str, ...]) -> None:
+def _refuse_unknown(base: Place, classes: tuple[str, ...]) -> None:
     for name in subfolders(base):
         if name not in classes and _has_pictures(base / name):
             raise DataError(
@@ -121,35 +134,45 @@ def _refuse_unknown(base: Path, classes: tuple[str, ...]) -> None:
             )
 
 
-def _read(root: Path, base: Path, classes: tuple[str, ...]) -> Split:
+def _read(root: Place, base: Place, classes: tuple[str, ...]) -> Split:
     listing = [list(list_pictures(base / name)) for name in classes if (base / name).is_dir()]
     present = [place for place, name in enumerate(classes) if (base / name).is_dir()]
     paths = [path for pictures in listing for path in pictures]
     labels = np.repeat(present, [len(pictures) for pictures in listing])
-    names = [shown(path.relative_to(root).as_posix()) for path in paths]
+    names = [shown(_relative(path, root)) for path in paths]
     return Split(paths, labels.astype(np.int64), names)
 
 
-def _has_pictures(folder: Path) -> bool:
+def _relative(path: Place, root: Place) -> str:
+    if isinstance(path, Inside):
+        assert isinstance(root, Inside)
+        return path.relative_to(root).as_posix()
+    assert isinstance(root, Path)
+    return path.relative_to(root).as_posix()
+
+
+def _has_pictures(folder: Place) -> bool:
     return next(list_pictures(folder), None) is not None
 
 
-def _has_classes(folder: Path) -> bool:
-    return any(_has_pictures(folder / name) for name in subfolders(folder))
+def _has_classes(folder: Place, *, least: int = 1) -> bool:
+    named = (name for name in subfolders(folder) if _has_pictures(folder / name))
+    return len(list(itertools.islice(named, least))) == least
 
 
-def _loose(folder: Path) -> list[str]:
+def _loose(folder: Place) -> list[str]:
     count = sum(is_picture(folder / name) for name in _listing(folder)[1])
     return [f"{count} pictures lie in {shown(folder)} itself: left out"] if count else []
 
 
-def _data(
-    root: Path,
+def made(
+    root: Place,
     classes: tuple[str, ...],
     splits: dict[str, Split],
     layout: str,
     warnings: list[str],
 ) -> Data:
+    """Give the data of a folder; DataError where its classes cannot be told apart."""
     names = tuple(shown(name) for name in classes)
     if len(names) < 2:
         raise DataError(f"{shown(root)} has one class only ({names[0]}): nothing can be told apart")
@@ -160,12 +183,22 @@ def _data(
             f"{shown(root)} has class folders whose names differ only in how accents are coded "
             f"({', '.join(map(ascii, twins))}): rename one, or join them"
         )
-    path = root.absolute()
+    place = root.archive.path if isinstance(root, Inside) else root
+    path = place.absolute()
     name = shown(path.name if path.name != ".." else path.resolve().name) or "root"
-    return Data(name, Origin("folder", shown(path)), names, splits, layout, tuple(warnings))
+    kind = "archive" if isinstance(root, Inside) else "folder"
+    return Data(name, Origin(kind, shown(path)), names, splits, layout, tuple(warnings))
 
 
-def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+def archive(path: Path) -> Data:
+    """Open a zip or tar file that holds class folders, by themselves or below one folder."""
+    opened = Archive(path)
+    found = folder(Inside(opened))
+    refused = [f"{shown(file)}: {reason}: left out" for file, reason in opened.refused]
+    return dataclasses.replace(found, warnings=(*found.warnings, *refused))
+
+
+def _below(folder: Place, seen: set[Any]) -> Iterator[Place]:
     if (identity := _identity(folder)) in seen:
         return
     seen.add(identity)
@@ -175,18 +208,25 @@ def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         yield from _below(folder / name, seen)
 
 
-def _listing(folder: Path) -> tuple[list[str], list[str]]:
+def _listing(folder: Place) -> tuple[list[str], list[str]]:
     """Name the folders and the other entries in a folder, each sorted, without what is hidden."""
+    if isinstance(folder, Inside):
+        inner, within = folder.listing()
+        return sorted(filter(_counts, inner)), sorted(filter(_counts, within))
     folders: list[str] = []
     files: list[str] = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if not entry.name.startswith(".") and entry.name not in LITTER:
+                if _counts(entry.name):
                     (folders if _is_folder(entry) else files).append(entry.name)
     except OSError as error:
         raise DataError(f"cannot read {shown(folder)}: {error.strerror or error}") from error
     return sorted(folders), sorted(files)
+
+
+def _counts(name: str) -> bool:
+    return not name.startswith(".") and name not in LITTER
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -196,7 +236,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _identity(folder: Path) -> tuple[int, int]:
+def _identity(folder: Place) -> tuple[Any, ...]:
+    if isinstance(folder, Inside):
+        return (folder.inner,)
     try:
         status = folder.stat()
     except OSError as error:

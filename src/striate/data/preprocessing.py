@@ -21,7 +21,7 @@ from striate.errors import DataError, UsageError, choose
 
 from .whitening import Zca as Zca
 
-Picture = Image.Image | np.ndarray | Tensor | Path | bytes
+Picture = Image.Image | np.ndarray | Tensor | Path | bytes | images.Stored
 
 FITS = ("crop", "stretch", "pad")
 # Named one by one: Pillow 13 has more, 12 has not.
@@ -208,7 +208,7 @@ def _standardised(batch: Tensor) -> Tensor:
 
 
 def _image(picture: Picture, max_pixels: int) -> Image.Image:
-    if isinstance(picture, Path | bytes):
+    if isinstance(picture, Path | bytes | images.Stored):
         return images.decode(picture, max_pixels=max_pixels)
     if isinstance(picture, Image.Image):
         return images.upright(picture, max_pixels=max_pixels)

@@ -49,7 +49,7 @@ def _header(pictures: Sequence[Any], place: int) -> tuple[int, int, bool] | None
         picture = pictures[place]
     except PictureError:
         return None
-    if isinstance(picture, Path):
+    if isinstance(picture, Path | images.Stored):
         return images.header(picture)
     if isinstance(picture, Image.Image):
         grey = picture.mode in ("1", "L", "LA", "I", "F") or picture.mode.startswith("I;16")

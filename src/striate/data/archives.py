@@ -1,0 +1,200 @@
+"""Zip and tar files read in place, as if they were folders: nothing is ever unpacked to the disk.
+
+A member that could do harm (a name that leads out of the archive, a link, a device, more bytes than
+a picture has) is refused by itself; the others are used.
+"""
+
+import functools
+import os
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from striate.errors import DataError
+from striate.images import PictureError
+
+SUFFIXES = (".zip", ".tar")
+COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar", ".gz")
+# A picture of 50 megapixels has less, even with 16 bits for each of three colours.
+MAX_MEMBER_BYTES = 512 << 20
+
+
+class Refused(NamedTuple):
+    """A member that is not looked at."""
+
+    file: str
+    reason: str
+
+
+class Archive:
+    """The members of a zip or tar file, as a tree of folders and files."""
+
+    def __init__(self, path: Path) -> None:
+        """List the members; DataError if the file is no archive, or a compressed tar."""
+        self.path = path
+        self.folders: dict[str, set[str]] = {"": set()}
+        self.files: dict[str, list[str]] = {"": []}
+        self.refused: list[Refused] = []
+        self._readers: dict[str, Callable[[], bytes]] = {}
+        if path.name.lower().endswith(COMPRESSED):
+            raise DataError(
+                f"{path} is compressed as a whole and cannot be read in place: unpack it, or make "
+                "a plain .tar or a .zip of it"
+            )
+        members = _zip_members if zipfile.is_zipfile(path) else _tar_members
+        for name, reason, reader in members(path):
+            self._add(name, reason, reader)
+
+    def __repr__(self) -> str:
+        return f"Archive({str(self.path)!r}, {len(self._readers)} files)"
+
+    def read(self, inner: str) -> bytes:
+        """Give the bytes of a member; whatever fails is a PictureError."""
+        try:
+            return self._readers[inner]()
+        except PictureError as error:
+            raise PictureError(f"{self.path}/{inner}", error.reason) from error
+        # zipfile raises RuntimeError for a password, NotImplementedError for a method it lacks.
+        except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise PictureError(f"{self.path}/{inner}", f"damaged in the archive: {said}") from error
+
+    def _add(self, name: str, reason: str, reader: Callable[[], bytes]) -> None:
+        reason = reason or _reason(name)
+        if not reason and name in self._readers:
+            reason = "a second member of that name"
+        if reason:
+            self.refused.append(Refused(f"{self.path}/{name}".rstrip("/"), reason))
+            return
+        parts = PurePosixPath(name).parts
+        for depth, part in enumerate(parts[:-1]):
+            folder = "/".join(parts[: depth + 1])
+            self.folders["/".join(parts[:depth])].add(part)
+            self.folders.setdefault(folder, set())
+            self.files.setdefault(folder, [])
+        self.files["/".join(parts[:-1])].append(parts[-1])
+        self._readers[name] = reader
+
+
+class Inside:
+    """A place in an archive, with those parts of a Path's behaviour that a listing needs."""
+
+    __slots__ = ("archive", "inner")
+
+    def __init__(self, archive: Archive, inner: str = "") -> None:
+        self.archive, self.inner = archive, inner
+
+    def __truediv__(self, name: str) -> "Inside":
+        return Inside(self.archive, f"{self.inner}/{name}" if self.inner else name)
+
+    def __str__(self) -> str:
+        return f"{self.archive.path}/{self.inner}" if self.inner else str(self.archive.path)
+
+    __repr__ = __str__
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return PurePosixPath(self.inner).name or self.archive.path.name
+
+    @property
+    def suffix(self) -> str:
+        """The ending of the name, with its dot."""
+        return PurePosixPath(self.inner).suffix
+
+    def relative_to(self, root: "Inside") -> PurePosixPath:
+        """Give the path from a folder of the same archive."""
+        return PurePosixPath(self.inner).relative_to(root.inner)
+
+    def is_dir(self) -> bool:
+        """Tell whether this is a folder in the archive."""
+        return self.inner in self.archive.folders
+
+    def listing(self) -> tuple[list[str], list[str]]:
+        """Name the folders and the files in this one."""
+        return list(self.archive.folders[self.inner]), self.archive.files[self.inner]
+
+    def read(self) -> bytes:
+        """Give the bytes of the file; whatever fails is a PictureError."""
+        return self.archive.read(self.inner)
+
+
+def _reason(name: str) -> str:
+    """Say why a name is refused; nothing where it is fine."""
+    parts = name.split("/")
+    if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or ":" in parts[0]:
+        return "its name leads out of the archive"
+    if "" in parts or "." in parts:
+        return "its name is not in plain form"
+    return ""
+
+
+Member = tuple[str, str, Callable[[], bytes]]  # name, why it is refused or "", reader
+
+
+def _zip_members(path: Path) -> Iterator[Member]:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile, ValueError) as error:
+        raise DataError(f"{path} is a damaged zip file: {error}") from error
+    for info in archive.infolist():
+        if info.is_dir():
+            continue
+        kind = info.external_attr >> 28  # of a Unix mode: 8 a file, 10 a link, 0 not said
+        reason = "" if kind in (0, 8) else "a link or a device, not a file"
+        if info.file_size > MAX_MEMBER_BYTES:
+            reason = f"{info.file_size} bytes, more than {MAX_MEMBER_BYTES} are refused"
+        yield info.filename.removeprefix("./"), reason, functools.partial(_unzip, archive, info)
+
+
+def _unzip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    # zipfile lets threads read members of one file at the same time. Asked for the stated size, it
+    # unpacks no more than that: a bomb that states little cannot fill the memory.
+    with archive.open(info) as handle:
+        return handle.read(info.file_size)
+
+
+def _tar_members(path: Path) -> Iterator[Member]:
+    try:
+        with path.open("rb") as handle, tarfile.open(fileobj=handle, mode="r:") as archive:
+            opened = _File(path)
+            for info in archive:
+                if not info.isdir():
+                    reader = functools.partial(opened.part, info.offset_data, info.size)
+                    yield info.name.removeprefix("./"), _tar_reason(info, opened.size), reader
+                vars(archive)["members"] = []  # else it keeps them all
+            # tarfile takes any end for the end; of a whole archive it is a block of zeros.
+            if opened.part(archive.offset, tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                reason = "no end mark: pictures may be missing"
+                yield "", reason, functools.partial(opened.part, 0, 0)
+    except (OSError, tarfile.TarError, ValueError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is no archive, or a damaged one: {error}") from error
+
+
+def _tar_reason(info: tarfile.TarInfo, size: int) -> str:
+    if not info.isreg() or info.issparse():
+        return "a link or a device, not a file"
+    if info.size > MAX_MEMBER_BYTES:
+        return f"{info.size} bytes, more than {MAX_MEMBER_BYTES} are refused"
+    if info.offset_data + info.size > size:
+        return "truncated: the archive ends before it does"
+    return ""
+
+
+class _File:
+    """A file that stays open as long as something may still read from it."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY)
+        self.size = os.fstat(self._descriptor).st_size
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
+
+    def part(self, offset: int, size: int) -> bytes:
+        """Give some bytes; pread has no position that threads would share."""
+        return os.pread(self._descriptor, size, offset)
