@@ -3,11 +3,21 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from striate.api import Run, load, train
+    from striate.api import Run, inspect, load, preview, train
     from striate.errors import DataError, Stopped, UsageError
 
 __version__ = "0.1.0"
-__all__ = ["DataError", "Run", "Stopped", "UsageError", "__version__", "load", "train"]
+__all__ = [
+    "DataError",
+    "Run",
+    "Stopped",
+    "UsageError",
+    "__version__",
+    "inspect",
+    "load",
+    "preview",
+    "train",
+]
 
 _HOME = {"DataError": "errors", "Stopped": "errors", "UsageError": "errors"}
 

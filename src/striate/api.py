@@ -1,6 +1,7 @@
 """What Python users hold: train(), load(), and a Run with its methods."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -10,23 +11,25 @@ import torch
 from torch import nn
 
 from striate import data as sources
-from striate import devices, evaluation, files, models, prediction, usercode
+from striate import devices, evaluation, files, inspection, models, prediction, usercode
 from striate.data import Origin, Split
 from striate.data.batches import read
 from striate.errors import DataError, UsageError
 from striate.evaluation import Evaluation
+from striate.inspection import Report
 from striate.models import Architecture
 from striate.prediction import Prediction
 from striate.runs import Bundle, folder
 from striate.training import recipe as recipes
 from striate.training.plan import make_splits
 from striate.training.plan import plan as resolve_plan
+from striate.training.preview import preview as draw_preview
 from striate.training.results import finish
 from striate.training.session import Event, Halt, Session, teach
 from striate.training.start import Means, Ready, begin
 from striate.training.start import resume as resume_run
 
-__all__ = ["Run", "load", "plan", "summaries", "train"]
+__all__ = ["Run", "inspect", "load", "plan", "preview", "summaries", "train"]
 
 Show = Callable[[Session, Event], None]
 
@@ -136,7 +139,13 @@ class Run:
             device=devices.pick(device),
             poll=poll,
         )
-        return found.without(unreadable)
+        leak = self.leak(name) if data is None else None
+        return dataclasses.replace(found, unreadable=unreadable, leak=leak)
+
+    def leak(self, split: str) -> dict[str, Any] | None:
+        """Tell how many pictures of a split have a copy in training; None if none has."""
+        record = folder.read_json(self.folder, folder.DATA)
+        return next((leak for leak in record.get("leaks", []) if leak["split"] == split), None)
 
     def _chosen(self, data: Any, split: str | None) -> tuple[str, Split]:
         if data is not None:
@@ -167,6 +176,19 @@ def plan(data: Any, *, model: Any = None, **choices: Any) -> str:
     return folder.recipe_text(recipes.as_table(recipe))
 
 
+def inspect(
+    data: Any, *, workers: int | None = None, poll: Callable[[], None] = lambda: None
+) -> Report:
+    """Look at data before training: counts, sizes, damage, duplicates, leaks, what is odd."""
+    return inspection.inspect(sources.find(data), workers=workers, poll=poll)
+
+
+def preview(data: Any, *, model: Any = None, **choices: Any) -> bytes:
+    """Draw training pictures as the network sees them, plain and augmented: PNG."""
+    recipes.check_names(choices, where="striate.preview")
+    return draw_preview(sources.find(data), choices, _architecture(model, choices)[0])
+
+
 def summaries(parent: Path | str = "runs") -> list[dict[str, Any]]:
     """Give a row a run in a folder, the best accuracy first, unfinished ones last."""
     rows = [_summary(path) for path in folder.list_runs(Path(parent).expanduser())]
@@ -184,6 +206,7 @@ def _summary(path: Path) -> dict[str, Any]:
         "epochs": len(history),
         "train_seconds": history[-1]["seconds"] if history else 0.0,
         "finished": bool(result),
+        "leak": result.get("leak"),
     }
 
 

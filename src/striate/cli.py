@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.config import Env
 
-from striate import __version__
+from striate import __version__, files
 from striate.errors import DataError, Stopped, UsageError
 from striate.flags import Flags, from_file, given
 
@@ -136,6 +136,7 @@ def train(
         f"(95 % interval {low:.4f} to {high:.4f}, {result['n']} pictures)  "
         f"{terminal.duration(result['train_seconds'])}  {run.folder}"
     )
+    terminal.print_leak(result["leak"])
 
 
 @app.command(
@@ -219,6 +220,41 @@ def predict(
 
 @app.command(
     help_epilogue=_examples("""
+    striate data photos/
+    striate data cifar10 --json
+    striate data photos.zip --show sheet.png
+""")
+)
+def data(
+    data: Annotated[str, Parameter(help=DATA_HELP)],
+    /,
+    *,
+    show: Annotated[
+        Path | None,
+        Parameter(group=OUTPUT, help="PNG of pictures as a network sees them, before and after."),
+    ] = None,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at DATA: counts, sizes, damage, duplicates, leaks between splits, and what is odd."""
+    from striate import api, terminal
+    from striate.training.session import Halt
+
+    halt = Halt()
+    with halt.listening():
+        report = api.inspect(data, workers=workers, poll=halt.poll)
+        if show:
+            files.write(show, api.preview(data))
+    if as_json:
+        _print_json(report.to_json())
+        return
+    terminal.print_report(report)
+    if show:
+        terminal.say(f"wrote {show}")
+
+
+@app.command(
+    help_epilogue=_examples("""
     striate runs
     striate runs experiments/ --json
 """)
@@ -231,6 +267,7 @@ def runs(
 ) -> None:
     """List the runs in a folder, the best accuracy first."""
     from striate import api, terminal
+    from striate.inspection import leak_line
 
     rows = api.summaries(folder)
     if as_json:
@@ -248,13 +285,16 @@ def runs(
                 f"{row['epochs']}",
                 row["split"] or "-",
                 f"{row['n']}" if row["n"] else "-",
-                terminal.share(row["accuracy"]),
+                terminal.share(row["accuracy"]) + ("*" if row["leak"] else ""),
                 terminal.duration(row["train_seconds"]),
                 "done" if row["finished"] else "unfinished",
             ]
             for row in rows
         ],
     )
+    for row in rows:
+        if row["leak"]:
+            print(f"* {row['run']}: {leak_line(row['leak'])}")
 
 
 @app.command

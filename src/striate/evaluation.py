@@ -1,7 +1,7 @@
 """A network's answers over a data set, and what is drawn from them."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ class Evaluation:
     pictures: Pictures
     classes: tuple[str, ...]
     unreadable: Sequence[Unreadable] = ()
+    leak: Mapping[str, Any] | None = None  # of this split into training
 
     @property
     def accuracy(self) -> float:
@@ -56,11 +57,8 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Give the document that `striate evaluate --json` prints."""
         left_out = [entry._asdict() for entry in self.unreadable]
-        return {"split": self.split, **metrics.as_json(self.metrics), "unreadable": left_out}
-
-    def without(self, unreadable: Sequence[Unreadable]) -> "Evaluation":
-        """Note which pictures were left out."""
-        return dataclasses.replace(self, unreadable=unreadable)
+        numbers = metrics.as_json(self.metrics)
+        return {"split": self.split, **numbers, "leak": self.leak, "unreadable": left_out}
 
     def answers(self) -> tuple[Tensor, Tensor]:
         """Give the likeliest class of each picture, and its probability."""

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from striate.inspection import Report, leak_line
 from striate.training.loop import Step
 from striate.training.session import Epoch, Event, Session
 
@@ -60,12 +61,19 @@ def prediction_row(row: Any) -> list[str]:
     return [row.file, ranked]
 
 
+def print_leak(leak: dict[str, Any] | None) -> None:
+    """Say beside an accuracy what makes it too high."""
+    if leak:
+        print(leak_line(leak))
+
+
 def print_evaluation(found: dict[str, Any]) -> None:
     low, high = found["interval"]
     print(
         f"{found['split']} accuracy {found['accuracy']:.4f} (95 % interval {low:.4f} to "
         f"{high:.4f}, {found['n']} pictures)  top-5 {found['top5']:.4f}  loss {found['loss']:.4f}"
     )
+    print_leak(found["leak"])
     keys = ("precision", "recall", "f1")
     table(
         ["class", "n", *keys],
@@ -83,6 +91,35 @@ def print_evaluation(found: dict[str, Any]) -> None:
                 for row in found["confusions"][:10]
             ],
         )
+
+
+def print_report(report: Report) -> None:
+    """Print what was found in data, the warnings last."""
+    print(report.layout)
+    sizes = report.sizes
+    height, width = (
+        f"{found['smallest']}-{found['largest']}"
+        if found["smallest"] < found["largest"]
+        else f"{found['smallest']}"
+        for found in (sizes["height"], sizes["width"])
+    )
+    print(
+        f"{height} x {width} pixels (height x width): "
+        f"{sizes['grey']} grey, {sizes['colour']} in colour"
+    )
+    mean, std = (" ".join(f"{v:.4f}" for v in values) for values in (report.mean, report.std))
+    print(f"mean {mean}, standard deviation {std} of the training pixels on 0 to 1")
+    table(
+        ["class", *report.splits],
+        [
+            [name, *(f"{counts.get(split, 0)}" for split in report.splits)]
+            for name, counts in report.classes.items()
+        ],
+    )
+    for entry in report.unreadable:
+        print(f"unreadable: {entry.file}: {entry.reason}")
+    for warning in report.warnings or ["nothing odd was found"]:
+        print(warning)
 
 
 class Lines:

@@ -59,6 +59,16 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.split)
 
+    @property
+    def channels(self) -> int:
+        """Channels of a picture, as the network gets it."""
+        return self._preprocessing.channels
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self._preprocessing.size
+
     def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
         """Give these pictures, in this order, `size` at a time."""
         chunks = rows.split(size)

@@ -104,7 +104,7 @@ class Preprocessing:
 
         Arrays are uint8 (H, W), (H, W, 1) or (H, W, 3); tensors (1 or 3, H, W), uint8 or in [0, 1].
         """
-        image = _image(picture, self.max_pixels)
+        image = as_image(picture, self.max_pixels)
         if self.channels == 1:
             image = image.convert("L")
         fitted = torch.from_numpy(np.array(self._fitted(image)))
@@ -207,7 +207,8 @@ def _standardised(batch: Tensor) -> Tensor:
     return ((batch.double() - mean.view(-1, 1, 1, 1)) / std.view(-1, 1, 1, 1)).float()
 
 
-def _image(picture: Picture, max_pixels: int) -> Image.Image:
+def as_image(picture: Picture, max_pixels: int = images.MAX_PIXELS) -> Image.Image:
+    """Give any picture, decoded and upright, as "L" or "RGB" in its own size."""
     if isinstance(picture, Path | bytes | images.Stored):
         return images.decode(picture, max_pixels=max_pixels)
     if isinstance(picture, Image.Image):

@@ -1,5 +1,6 @@
 """What a finished training leaves besides its bundle: numbers, predictions and a picture."""
 
+import dataclasses
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +27,9 @@ def finish(session: Session, halt: Halt) -> None:
         device=session.learner.device,
         poll=halt.poll,
     )
+    recorded = folder.read_json(path, folder.DATA)["leaks"]
+    leak = next((entry for entry in recorded if entry["split"] == split), None)
+    found = dataclasses.replace(found, leak=leak)
     sink = pa.BufferOutputStream()
     pq.write_table(found.table(), sink, compression="zstd")
     files.write(path / folder.PREDICTIONS, sink.getvalue().to_pybytes())
@@ -45,7 +49,8 @@ def overview(session: Session, found: Evaluation) -> bytes:
     wrong = int((answers != found.labels).sum())
     title = (
         f"{session.folder.name}: {found.split} accuracy {found.accuracy:.2%} "
-        f"({found.metrics.n:,} pictures)"
+        f"({found.metrics.n:,} pictures"
+        + (f", {found.leak['copies']:,} of them with a copy in training)" if found.leak else ")")
     )
     count = f"{wrong:,} mistake{'s' * (wrong != 1)}" if wrong else "no mistakes"
     note = f"{count} in {found.metrics.n:,} pictures of the {found.split} split"
@@ -64,6 +69,7 @@ def _result(session: Session, found: Evaluation) -> dict[str, Any]:
     return {
         "accuracy": found.accuracy,
         "split": found.split,
+        "leak": found.leak,
         **{key: numbers[key] for key in ("n", "interval", "top5", "loss")},
         "epochs": progress.epochs,
         "best_epoch": best_row(progress.history)["epoch"],

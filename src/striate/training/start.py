@@ -16,6 +16,7 @@ from striate.data.augment import Augmentation
 from striate.data.batches import Pictures, Unreadable, read
 from striate.data.preprocessing import Moments, Preprocessing, Zca
 from striate.errors import DataError, UsageError
+from striate.inspection import Leak, leaks
 from striate.models import Architecture
 from striate.runs import bundle, checkpoints, folder
 
@@ -62,6 +63,7 @@ def begin(  # noqa: PLR0913
     recipe = dataclasses.replace(recipe, precision=_precision(recipe, devices.pick(means.device)))
     geometry = geometry_of(recipe, architecture)
     pictures, unreadable = _read(splits, geometry, means, halt)
+    leaking = leaks(pictures) if all(part.held is not None for part in pictures.values()) else []
     preprocessing = _normalised(geometry, recipe, pictures["train"], architecture)
     learner, loaded = _learner(recipe, architecture, preprocessing, data.classes, means)
     if initial is not None:
@@ -72,11 +74,11 @@ def begin(  # noqa: PLR0913
     folder.write_start(
         run,
         recipe=as_table(recipe),
-        data=_record(data, architecture, pictures, unreadable),
+        data=_record(data, architecture, pictures, unreadable, leaking),
         splits={name: _listing(part.split, data.classes) for name, part in pictures.items()},
     )
     save(session)
-    return Ready(session, [*_notes(data, unreadable), *loaded])
+    return Ready(session, [*_notes(data, unreadable), *(leak.line() for leak in leaking), *loaded])
 
 
 def resume(run: Path, *, epochs: int | None, data: Any, means: Means, halt: Halt) -> Ready:
@@ -228,6 +230,7 @@ def _record(
     architecture: Architecture,
     pictures: Mapping[str, Pictures],
     unreadable: list[Unreadable],
+    leaking: list[Leak],
 ) -> dict[str, Any]:
     counts = {
         name: torch.bincount(part.labels, minlength=len(data.classes)).tolist()
@@ -242,6 +245,7 @@ def _record(
         "fingerprints": {name: fingerprint(part) for name, part in pictures.items()},
         "unreadable": [entry._asdict() for entry in unreadable],
         "warnings": list(data.warnings),
+        "leaks": [leak.to_json() for leak in leaking],
         "model": architecture.name,
     }
 

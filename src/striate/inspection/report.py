@@ -1,0 +1,329 @@
+"""A data doctor: counts, sizes, means, damage, duplicates, and what is odd, in one pass."""
+
+import dataclasses
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from striate import devices
+from striate.data import Data
+from striate.data.batches import Unreadable, ahead
+from striate.data.preprocessing import as_image
+from striate.errors import DataError
+from striate.images import PictureError
+
+from . import duplicates
+
+IMBALANCE = 10  # times more pictures in the largest class than in the smallest
+CONSTANT = 1  # levels of 255 between the darkest and the brightest pixel, at most
+_CHUNK = 256
+_LEVELS = np.arange(256)
+
+
+class Seen(NamedTuple):
+    """What one pass keeps of a picture."""
+
+    digest: bytes  # of its pixels
+    height: int
+    width: int
+    colour: bool
+    constant: bool
+    sums: tuple[NDArray[np.int64], NDArray[np.int64]]  # (C,) each: of the levels, their squares
+    thumb: NDArray[np.uint8]  # (256,)
+
+
+class Picture(NamedTuple):
+    """Where a readable picture stands, in the order in which all were read."""
+
+    split: str
+    name: str
+    label: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Copies:
+    """Pictures that are there twice."""
+
+    exact: list[list[str]]  # groups of names with equal pixels
+    near: list[dict[str, Any]]  # pairs: first, second, similarity, mirrored
+    across: dict[str, int]  # for each split but train: pictures with a copy in train
+    conflicting: list[list[str]]  # copies with different labels
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What `striate data` prints."""
+
+    name: str
+    layout: str
+    classes: dict[str, dict[str, int]]  # counts of readable pictures by class, then split
+    splits: dict[str, int]
+    sizes: dict[str, Any]  # height and width: smallest, median, largest; and colour counts
+    mean: list[float]  # of the training pictures' pixels, on [0, 1]: one or three channels
+    std: list[float]
+    unreadable: list[Unreadable]
+    duplicates: Copies
+    warnings: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the document that `striate data --json` prints."""
+        document = dataclasses.asdict(self)
+        document["unreadable"] = [entry._asdict() for entry in self.unreadable]
+        return document
+
+
+def inspect(
+    data: Data, *, workers: int | None = None, poll: Callable[[], None] = lambda: None
+) -> Report:
+    """Decode every picture once, and look at all of them together."""
+    pictures, seen, unreadable = _pass(data, workers, poll)
+    if not seen:
+        raise DataError(f"{data.name}: no picture can be read; the first: {unreadable[0]}")
+    copies = _copies(pictures, seen, poll)
+    mean, std = _moments([s for p, s in zip(pictures, seen, strict=True) if p.split == "train"])
+    classes = {name: dict.fromkeys(data.splits, 0) for name in data.classes}
+    for picture in pictures:
+        classes[data.classes[picture.label]][picture.split] += 1
+    return Report(
+        data.name,
+        data.layout,
+        classes,
+        dict(Counter(picture.split for picture in pictures)),
+        _sizes(seen),
+        mean,
+        std,
+        unreadable,
+        copies,
+        [*data.warnings, *_warnings(data, pictures, seen, classes, copies, unreadable)],
+    )
+
+
+def _pass(
+    data: Data, workers: int | None, poll: Callable[[], None]
+) -> tuple[list[Picture], list[Seen], list[Unreadable]]:
+    pictures: list[Picture] = []
+    seen: list[Seen] = []
+    unreadable: list[Unreadable] = []
+    count = devices.processors() if workers is None else workers
+    for name, split in data.splits.items():
+
+        def look(row: int, taken: Any = split) -> Seen | Unreadable:
+            try:
+                return _look(as_image(taken.pictures[row]))
+            except PictureError as error:
+                return Unreadable(taken.names[row], error.reason)
+
+        rows = range(len(split))
+        chunks = [rows[start : start + _CHUNK] for start in rows[::_CHUNK]]
+        for chunk, results in zip(chunks, ahead(look, chunks, count), strict=True):
+            poll()
+            for row, result in zip(chunk, results, strict=True):
+                if isinstance(result, Unreadable):
+                    unreadable.append(result)
+                    continue
+                pictures.append(Picture(name, split.names[row], int(split.labels[row])))
+                seen.append(result)
+    return pictures, seen, unreadable
+
+
+def _look(image: Image.Image) -> Seen:
+    digest = hashlib.blake2b(f"{image.mode} {image.size}".encode(), digest_size=16)
+    digest.update(image.tobytes())
+    levels = np.array(image.histogram(), dtype=np.int64).reshape(-1, 256)
+    ranges = [np.ptp(np.flatnonzero(channel)) for channel in levels]
+    return Seen(
+        digest.digest(),
+        image.height,
+        image.width,
+        image.mode == "RGB",
+        bool(max(ranges) <= CONSTANT),
+        (levels @ _LEVELS, levels @ _LEVELS**2),
+        duplicates.thumbnail(image),
+    )
+
+
+def _moments(seen: Sequence[Seen]) -> tuple[list[float], list[float]]:
+    """Give mean and standard deviation of each channel over all pixels, from exact sums."""
+    if not seen:
+        return [], []
+    channels = 3 if any(one.colour for one in seen) else 1
+    pixels = sum(one.height * one.width for one in seen)
+    # A grey picture counts for all three channels.
+    first, second = (
+        np.sum([np.broadcast_to(one.sums[power], channels) for one in seen], axis=0) / pixels
+        for power in (0, 1)
+    )
+    deviation = np.sqrt(np.maximum(second - first**2, 0))
+    return (first / 255).tolist(), (deviation / 255).tolist()
+
+
+def _sizes(seen: Sequence[Seen]) -> dict[str, Any]:
+    def spread(values: list[int]) -> dict[str, int]:
+        return {"smallest": min(values), "median": int(np.median(values)), "largest": max(values)}
+
+    return {
+        "height": spread([one.height for one in seen]),
+        "width": spread([one.width for one in seen]),
+        "grey": sum(not one.colour for one in seen),
+        "colour": sum(one.colour for one in seen),
+    }
+
+
+def _copies(pictures: Sequence[Picture], seen: Sequence[Seen], poll: Callable[[], None]) -> Copies:
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for place, one in enumerate(seen):
+        groups[one.digest].append(place)
+    exact = [group for group in groups.values() if len(group) > 1]
+    # A constant picture is like every other one (it has its own warning); a tiny one like many.
+    single = [
+        group[0]
+        for group in groups.values()
+        if not seen[group[0]].constant and duplicates.is_large(*seen[group[0]][1:3])
+    ]
+    pairs = [
+        pair._replace(first=single[pair.first], second=single[pair.second])
+        for pair in duplicates.near(_thumbs([seen[place] for place in single]), poll=poll)
+    ]
+    joined = _joined(len(seen), [*exact, *([p.first, p.second] for p in pairs)])
+    across: dict[str, set[int]] = defaultdict(set)
+    conflicting = []
+    for group in joined:
+        if any(pictures[place].split == "train" for place in group):
+            for place in group:
+                if pictures[place].split != "train":
+                    across[pictures[place].split].add(place)
+        if len({pictures[place].label for place in group}) > 1:
+            conflicting.append([pictures[place].name for place in group])
+    near = [
+        {
+            "first": pictures[pair.first].name,
+            "second": pictures[pair.second].name,
+            "similarity": round(pair.similarity, 5),
+            "mirrored": pair.mirrored,
+        }
+        for pair in pairs
+    ]
+    names = [[pictures[place].name for place in group] for group in exact]
+    return Copies(names, near, {name: len(rows) for name, rows in across.items()}, conflicting)
+
+
+def _thumbs(seen: Sequence[Seen]) -> duplicates.Thumbs:
+    grey = np.array([one.thumb for one in seen], dtype=np.uint8).reshape(-1, duplicates.SIDE**2)
+    colours = np.array([_colour(one) for one in seen]).reshape(-1, 3)
+    return duplicates.thumbs(torch.from_numpy(grey), torch.from_numpy(colours))
+
+
+def _colour(one: Seen) -> list[float]:
+    levels = one.sums[0] / (one.height * one.width)
+    return [float(level) for level in np.broadcast_to(levels, 3)]
+
+
+def _joined(count: int, groups: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Join the groups that share a picture (union-find)."""
+    parent = list(range(count))
+
+    def root(place: int) -> int:
+        while parent[place] != place:
+            parent[place] = parent[parent[place]]
+            place = parent[place]
+        return place
+
+    for group in groups:
+        for place in group[1:]:
+            parent[root(place)] = root(group[0])
+    found: dict[int, list[int]] = defaultdict(list)
+    for place in {place for group in groups for place in group}:
+        found[root(place)].append(place)
+    return [sorted(group) for group in found.values()]
+
+
+def _warnings(
+    data: Data,
+    pictures: Sequence[Picture],
+    seen: Sequence[Seen],
+    classes: dict[str, dict[str, int]],
+    copies: Copies,
+    unreadable: Sequence[Unreadable],
+) -> list[str]:
+    said = []
+    sizes = Counter(picture.split for picture in pictures)
+    for split, count in copies.across.items():
+        said.append(
+            f"leak: {count} of {sizes[split]} {split} pictures ({count / sizes[split]:.1%}) have a "
+            "copy in train: an accuracy on them is too high"
+        )
+    if unreadable:
+        said.append(f"{counted(len(unreadable), 'picture')} cannot be read")
+    if copies.exact or copies.near:
+        said.append(
+            f"{sum(len(group) - 1 for group in copies.exact)} exact copies, "
+            f"{counted(len(copies.near), 'pair')} nearly the same"
+        )
+    if copies.conflicting:
+        first = copies.conflicting[0]
+        said.append(
+            f"{counted(len(copies.conflicting), 'group')} of copies with different labels, "
+            f"{first[0]} and {first[1]} for one"
+        )
+    said += _of_classes(classes, list(data.splits))
+    constant = [p.name for p, one in zip(pictures, seen, strict=True) if one.constant]
+    if constant:
+        said.append(
+            f"{counted(len(constant), 'picture')} of one colour only, {constant[0]} for one"
+        )
+    odd = [p for p in pictures if _names_another(p, data.classes)]
+    if odd:
+        said.append(
+            f"{counted(len(odd), 'file name')} with another class in it: {odd[0].name} is in "
+            f"{data.classes[odd[0].label]}"
+        )
+    return said
+
+
+def _of_classes(classes: dict[str, dict[str, int]], splits: Sequence[str]) -> list[str]:
+    said = []
+    for split in splits:
+        counts = {name: by_split[split] for name, by_split in classes.items()}
+        empty = [name for name, count in counts.items() if count == 0]
+        single = [name for name, count in counts.items() if count == 1]
+        if empty:
+            said.append(f"{_classes(empty)} without pictures in {split}: {_some(empty)}")
+        if single:
+            said.append(f"{_classes(single)} with one picture in {split}: {_some(single)}")
+        least = min((count for count in counts.values() if count), default=0)
+        if least and max(counts.values()) >= IMBALANCE * least:
+            small = next(name for name, count in counts.items() if count == least)
+            large = max(counts, key=counts.__getitem__)
+            said.append(f"{split} is unbalanced: {counts[large]} of {large}, {least} of {small}")
+    return said
+
+
+def counted(count: int, what: str) -> str:
+    """Write a count with its noun.
+
+    >>> counted(1, "pair"), counted(2, "pair")
+    ('1 pair', '2 pairs')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _classes(names: Sequence[str]) -> str:
+    return f"{len(names)} class{'' if len(names) == 1 else 'es'}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def _names_another(picture: Picture, classes: Sequence[str]) -> bool:
+    """Tell whether a file's name has another class's name as a word, and not its own."""
+    words = set(re.split(r"[^a-z]+", picture.name.rpartition("/")[2].rpartition(".")[0].lower()))
+    named = {at for at, name in enumerate(classes) if name.isalpha() and name.lower() in words}
+    return bool(named) and picture.label not in named

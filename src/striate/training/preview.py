@@ -1,0 +1,51 @@
+"""A sheet of training pictures as the network sees them, each plain and augmented."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from striate import figures
+from striate.data import Data, Split
+from striate.data.augment import Augmentation, augment
+from striate.data.batches import read
+from striate.models import Architecture
+
+from .plan import geometry_of, make_splits, plan
+
+SHOWN = 16  # pictures
+DRAWS = 3  # augmented ones of each
+
+
+def preview(data: Data, given: Mapping[str, Any], architecture: Architecture) -> bytes:
+    """Draw pictures of all classes in turn, each followed by what augmentation makes of it: PNG."""
+    train = make_splits(data, given)["train"]
+    recipe = plan(train, given, architecture)
+    how = Augmentation(
+        **{f.name: getattr(recipe, f.name) for f in dataclasses.fields(Augmentation)}
+    )
+    pictures, _ = read(_some(train), geometry_of(recipe, architecture))
+    images, captions = [], []
+    for batch in pictures.all():
+        drawn = [
+            augment(batch.pixels, batch.rows, how, seed=recipe.seed, epoch=epoch)
+            for epoch in range(DRAWS)
+        ]
+        for row, label in enumerate(batch.labels.tolist()):
+            for number, pixels in enumerate([batch.pixels, *drawn]):
+                image = pixels[row].permute(1, 2, 0).numpy()
+                images.append(image[:, :, 0] if image.shape[2] == 1 else image)
+                captions.append(f"augmented {number}" if number else data.classes[label])
+    shape = "x".join(map(str, (pictures.channels, *pictures.size)))
+    title = f"{data.name}: training pictures as the network sees them ({shape})"
+    return figures.sheet(images, captions, columns=2 * (1 + DRAWS), title=title)
+
+
+def _some(split: Split) -> Split:
+    """Take pictures of all classes in turn, those of a class evenly spread."""
+    classes = np.unique(split.labels)
+    each = -(-SHOWN // len(classes))
+    rows = [np.flatnonzero(split.labels == label) for label in classes]
+    spread = [of[np.linspace(0, len(of) - 1, min(each, len(of))).astype(int)] for of in rows]
+    return split.take(np.concatenate(spread)[:SHOWN])
