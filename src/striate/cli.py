@@ -43,7 +43,8 @@ def _examples(lines: str) -> str:
 
 
 DATA_HELP = (
-    "digits, mnist, fashion-mnist, kmnist, cifar10, cifar100, a folder, or file.py:function."
+    "digits, mnist, fashion-mnist, kmnist, cifar10, cifar100; a folder, .zip, .tar or table (.csv, "
+    ".jsonl, .parquet); or file.py:function."
 )
 Device = Annotated[str, Parameter(group=RUN_OPTIONS, help="auto, cpu, cuda or mps.")]
 Workers = Annotated[
@@ -223,6 +224,7 @@ def predict(
     striate data photos/
     striate data cifar10 --json
     striate data photos.zip --show sheet.png
+    striate data photos/ --fix clean.csv && striate train clean.csv
 """)
 )
 def data(
@@ -233,24 +235,40 @@ def data(
         Path | None,
         Parameter(group=OUTPUT, help="PNG of pictures as a network sees them, before and after."),
     ] = None,
+    fix: Annotated[
+        Path | None,
+        Parameter(group=OUTPUT, help="CSV of the pictures that should stay, to train on instead."),
+    ] = None,
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
     """Look at DATA: counts, sizes, damage, duplicates, leaks between splits, and what is odd."""
     from striate import api, terminal
+    from striate import data as sources
+    from striate.data.lists import as_csv
+    from striate.inspection import clean
     from striate.training.session import Halt
 
     halt = Halt()
     with halt.listening():
-        report = api.inspect(data, workers=workers, poll=halt.poll)
+        opened = sources.find(data)
+        report = api.inspect(opened, workers=workers, poll=halt.poll)
         if show:
-            files.write(show, api.preview(data))
+            files.write(show, api.preview(opened))
+        if fix:
+            if fix.suffix.lower() != ".csv":
+                raise UsageError(f"--fix writes a .csv file, not {fix}")
+            cleaned = clean(opened, report)
+            files.write(fix, as_csv(cleaned.kept, fix.parent))
     if as_json:
         _print_json(report.to_json())
-        return
-    terminal.print_report(report)
+    else:
+        terminal.print_report(report)
     if show:
         terminal.say(f"wrote {show}")
+    if fix:
+        why = ", ".join(f"{count} {reason}" for reason, count in cleaned.left_out.items())
+        terminal.say(f"wrote {fix}: {len(cleaned.kept)} pictures; left out: {why}")
 
 
 @app.command(

@@ -9,7 +9,7 @@ from striate import usercode
 from striate.errors import DataError, UsageError, choose
 from striate.usercode import Reference
 
-from . import named, own, shards
+from . import lists, named, own, shards
 from .archives import COMPRESSED
 from .archives import SUFFIXES as ARCHIVES
 from .folder import archive, folder, list_pictures, original, shown
@@ -66,7 +66,11 @@ def _by_text(text: str) -> Data:
         return _at(path)
     if len(path.parts) > 1:
         raise DataError(f"there is no file or folder {shown(path)}")
-    choose("data", text, [*SOURCES, "FOLDER", "FILE.zip", "SHARDS.tar", "file.py:function"])
+    choose(
+        "data",
+        text,
+        [*SOURCES, "FOLDER", "FILE.zip", "SHARDS.tar", "TABLE.csv", "file.py:function"],
+    )
     raise AssertionError  # choose raises: the text is in none of the lists
 
 
@@ -77,12 +81,20 @@ def _at(path: Path) -> Data:
     if not path.exists():
         raise DataError(f"there is no file or folder {shown(path)}")
     if path.is_dir():
-        return shards.shards(path) if shards.is_folder_of_shards(path) else folder(path)
+        return _in_folder(path)
+    if path.suffix.lower() in lists.SUFFIXES:
+        return lists.table(path)
     if path.suffix.lower() == ".tar" and shards.is_shard(path):
         return shards.shards(path)
     if path.name.lower().endswith((*ARCHIVES, *COMPRESSED)):
         return archive(path)
     raise DataError(
-        f"{shown(path)} is no data: DATA is a name, a folder, a .zip or .tar file, "
-        "or file.py:function"
+        f"{shown(path)} is no data: DATA is a name, a folder, a .zip or .tar file, a table "
+        f"({', '.join(lists.SUFFIXES)}) or file.py:function"
     )
+
+
+def _in_folder(path: Path) -> Data:
+    if lists.has_metadata(path):
+        return lists.metadata(path)
+    return shards.shards(path) if shards.is_folder_of_shards(path) else folder(path)
