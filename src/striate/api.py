@@ -101,16 +101,26 @@ class Run:
         poll: Callable[[], None] = lambda: None,
     ) -> list[Prediction]:
         """Rank the classes of pictures: a path, a folder, a PIL picture, an array, or a list."""
+        return list(self.stream(pictures, top=top, device=device, workers=workers, poll=poll))
+
+    def stream(
+        self,
+        pictures: Any,
+        *,
+        top: int = 5,
+        device: str = "auto",
+        workers: int | None = None,
+        poll: Callable[[], None] = lambda: None,
+    ) -> Iterator[Prediction]:
+        """Rank as `predict` does, and give each picture's row as soon as it is known."""
         many = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
         found: list[Any] = []
         for picture in many:
             is_path = isinstance(picture, (str, Path))
             found += prediction.find_pictures([picture]) if is_path else [picture]
         place = devices.pick(device)
-        return list(
-            prediction.predict(
-                self.bundle, found, top=top, device=place, workers=workers, poll=poll
-            )
+        yield from prediction.predict(
+            self.bundle, found, top=top, device=place, workers=workers, poll=poll
         )
 
     def evaluate(

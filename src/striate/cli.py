@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -185,6 +185,7 @@ def evaluate(
     help_epilogue=_examples("""
     striate predict runs/first cat.jpg
     striate predict runs/first holiday/ --top 1 --json
+    striate predict runs/first archive/ -o answers.csv
 """)
 )
 def predict(
@@ -195,6 +196,12 @@ def predict(
     top: Annotated[int, Parameter(group=RUN_OPTIONS, help="Classes shown a picture.")] = 3,
     device: Device = "auto",
     workers: Workers = None,
+    out: Annotated[
+        Path | None,
+        Parameter(
+            alias="-o", group=OUTPUT, help="Write rows here instead: .jsonl, .csv, .parquet."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what is in pictures: the likeliest classes with their probabilities.
@@ -208,9 +215,13 @@ def predict(
         raise UsageError(f"--top is 1 or more, not {top}")
     halt = Halt()
     with halt.listening():
-        found = api.load(run).predict(
+        rows = api.load(run).stream(
             pictures, top=top, device=device, workers=workers, poll=halt.poll
         )
+        if out:
+            _write_predictions(rows, out, top)
+            return
+        found = list(rows)
     if as_json:
         _print_json([row.to_json() for row in found])
     else:
@@ -369,6 +380,19 @@ def run() -> None:
 def _failed(error: Exception, code: int) -> int:
     _complain(" ".join(str(error).split()))
     return code
+
+
+def _write_predictions(rows: Iterable[Any], out: Path, top: int) -> None:
+    from striate import prediction, tables, terminal
+
+    count = unreadable = 0
+    with tables.writing(out, prediction.columns(top)) as add:
+        for row in rows:
+            add(row.row())
+            count, unreadable = count + 1, unreadable + bool(row.error)
+    terminal.say(f"wrote {out}: {count} pictures, {unreadable} of them unreadable")
+    if count == unreadable:
+        raise DataError("none of the pictures could be read")
 
 
 def _complain(line: str) -> None:

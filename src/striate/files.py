@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from striate.errors import DataError, UsageError
 
@@ -47,6 +47,26 @@ def write(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise _cannot_write(path, error) from error
+
+
+@contextlib.contextmanager
+def streamed(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write to piece by piece; it has its name once all is on the disk, or never."""
+    temporary = path.with_name(NEW + path.name)
+    try:
+        _make(path.parent)
+        with temporary.open("wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _cannot_write(path, error) from error
+        raise
 
 
 def write_sealed(

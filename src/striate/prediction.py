@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -39,6 +40,23 @@ class Prediction(NamedTuple):
             "classes": [ranked._asdict() for ranked in self.classes],
             "error": self.error,
         }
+
+    def row(self) -> dict[str, Any]:
+        """Give a row of a table, as `columns` names its cells."""
+        cells: dict[str, Any] = {"file": self.file, "error": self.error}
+        for number, (name, probability) in enumerate(self.classes, 1):
+            cells |= {f"class_{number}": name, f"probability_{number}": probability}
+        return cells
+
+
+def columns(top: int) -> pa.Schema:
+    """Name a table's columns: file, class_1, probability_1, class_2, ..., error."""
+    ranked = [
+        field
+        for number in range(1, top + 1)
+        for field in ((f"class_{number}", pa.string()), (f"probability_{number}", pa.float64()))
+    ]
+    return pa.schema([("file", pa.string()), *ranked, ("error", pa.string())])
 
 
 def find_pictures(paths: Iterable[Path | str]) -> list[Path]:
