@@ -1,5 +1,6 @@
 """Archives read in place: the same pictures as the folder, and harm refused member by member."""
 
+import dataclasses
 import io
 import json
 import struct
@@ -15,16 +16,18 @@ from striate import data as sources
 from striate.data import Data, shards
 from striate.data.archives import Archive, Inside
 from striate.data.batches import read
+from striate.data.lists import as_csv
 from striate.data.preprocessing import Preprocessing
+from striate.data.sharding import write_shards
 from striate.data.survey import survey
-from striate.errors import DataError
+from striate.errors import DataError, UsageError
 from striate.images import PictureError
 
 COLOUR = Preprocessing(size=(20, 20), channels=3, normalise="none")
 
 
 def zipped(root: Path, path: Path, method: int = zipfile.ZIP_DEFLATED) -> Path:
-    with zipfile.ZipFile(path, "w", method) as archive:
+    with zipfile.ZipFile(path, "w", method, strict_timestamps=False) as archive:
         for file in sorted(p for p in root.rglob("*") if p.is_file()):
             archive.write(file, file.relative_to(root.parent))
     return path
@@ -289,3 +292,102 @@ def test_order_and_place_do_not_change_the_pixels(photos: Path, tmp_path: Path) 
     for one, other in zip(streamed.batches(rows, 4), held.batches(rows, 4), strict=True):
         assert torch.equal(one.pixels, other.pixels)
         assert torch.equal(one.labels, other.labels)
+
+
+def everything(place: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(place.iterdir())}
+
+
+@pytest.mark.parametrize("per_shard", [1, 4, 1000])
+@pytest.mark.parametrize("seed", [0, 5])
+def test_written_shards_hold_what_the_folder_does(
+    photos: Path, tmp_path: Path, per_shard: int, seed: int
+) -> None:
+    found = sources.find(photos)
+    out = tmp_path / "shards"
+    written = list(write_shards(found, out, per_shard=per_shard, seed=seed))
+    assert [shard.pictures for shard in written] == {1: [1] * 15, 4: [4, 4, 4, 3], 1000: [15]}[
+        per_shard
+    ]
+    assert sorted(shard.path for shard in written) == sorted(out.iterdir())
+    back = sources.find(out)
+    assert back.classes == found.classes
+    assert content(back) == content(found)
+    again = tmp_path / "again"
+    list(write_shards(found, again, per_shard=per_shard, seed=seed))
+    assert everything(again) == everything(out)
+
+
+def test_another_seed_is_another_order(photos: Path, tmp_path: Path) -> None:
+    found = sources.find(photos)
+    for seed in (0, 1):
+        list(write_shards(found, tmp_path / str(seed), seed=seed))
+    assert everything(tmp_path / "0") != everything(tmp_path / "1")
+
+
+def test_written_shards_are_what_webdataset_expects(photos: Path, tmp_path: Path) -> None:
+    """Members in groups of one key, the label as a number and by name, no paths, no owners."""
+    out = tmp_path / "shards"
+    list(write_shards(sources.find(photos), out))
+    with tarfile.open(out / "train-000000.tar") as archive:
+        members = archive.getmembers()
+        for place in range(0, len(members), 3):
+            picture, number, about = members[place : place + 3]
+            key = picture.name.partition(".")[0]
+            assert [m.name for m in (number, about)] == [f"{key}.cls", f"{key}.json"]
+            document = json.loads(archive.extractfile(about).read())  # type: ignore[union-attr]
+            kind = sorted(p.name for p in photos.iterdir())[
+                int(archive.extractfile(number).read())  # type: ignore[union-attr]
+            ]
+            assert document["label"] == kind
+            original = (photos / document["file_name"]).read_bytes()
+            assert archive.extractfile(picture).read() == original  # type: ignore[union-attr]
+            assert (picture.uid, picture.mtime, picture.uname) == (0, 0, "")
+
+
+def test_splits_become_names_of_shards(photos: Path, tmp_path: Path) -> None:
+    parts = sources.complete(sources.find(photos), validation_share=0.2, test_share=0.2, seed=0)
+    found = dataclasses.replace(sources.find(photos), splits=parts)
+    list(write_shards(found, tmp_path / "shards"))
+    back = sources.find(tmp_path / "shards")
+    assert {k: len(v) for k, v in back.splits.items()} == {k: len(v) for k, v in parts.items()}
+
+
+def test_shards_are_not_written_over_something(photos: Path, tmp_path: Path) -> None:
+    found = sources.find(photos)
+    with pytest.raises(UsageError, match="not an empty folder"):
+        list(write_shards(found, photos))
+    with pytest.raises(UsageError, match="is not a file: shards are made of picture files"):
+        list(write_shards(sources.find("digits"), tmp_path / "digits"))
+    with pytest.raises(UsageError, match="holds 1 picture or more, not 0"):
+        list(write_shards(found, tmp_path / "none", per_shard=0))
+
+
+def test_the_shared_photographs_are_the_same_in_every_form(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    root = shared_data / "photos"
+    if not root.is_dir():
+        pytest.skip("STRIATE_DATA has no photos")
+    found = sources.find(root)
+    expected = content(found)
+    list(write_shards(found, tmp_path / "shards", per_shard=300))
+    rows = [
+        (path, found.classes[label], name)
+        for name, split in found.splits.items()
+        for path, label in zip(split.pictures, split.labels, strict=True)
+    ]
+    (tmp_path / "list.csv").write_bytes(as_csv(rows, tmp_path))
+    forms = [
+        tmp_path / "shards",
+        tmp_path / "list.csv",
+        zipped(root, tmp_path / "photos.zip"),
+        tarred(root, tmp_path / "photos.tar"),
+    ]
+    for form in forms:
+        again = sources.find(form)
+        assert again.classes == found.classes
+        assert content(again) == expected
+        assert {k: len(v) for k, v in again.splits.items()} == {
+            k: len(v) for k, v in found.splits.items()
+        }

@@ -284,6 +284,41 @@ def data(
 
 @app.command(
     help_epilogue=_examples("""
+    striate shards photos/ -o shards/
+    striate train shards/
+""")
+)
+def shards(
+    data: Annotated[str, Parameter(help="A folder, .zip, .tar or table of picture files.")],
+    /,
+    *,
+    out: Annotated[
+        Path, Parameter(alias="-o", group=OUTPUT, help="Folder for the shards: new, or empty.")
+    ],
+    per_shard: Annotated[int, Parameter(group=OUTPUT, help="Pictures a shard, at most.")] = 1000,
+    seed: Annotated[int, Parameter(group=OUTPUT, help="Seed of the order.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Write picture files as WebDataset's tar shards, shuffled, SPLIT-000000.tar and so on."""
+    from striate import data as sources
+    from striate import terminal
+    from striate.data.sharding import write_shards
+    from striate.training.session import Halt
+
+    halt = Halt()
+    opened = sources.find(data)
+    terminal.say(opened.layout)
+    with halt.listening():
+        made = write_shards(opened, out, per_shard=per_shard, seed=seed, poll=halt.poll)
+        written = [(str(shard.path), shard.pictures) for shard in made]
+    if as_json:
+        _print_json([{"shard": path, "pictures": count} for path, count in written])
+        return
+    terminal.table(["shard", "pictures"], [[path, f"{count}"] for path, count in written])
+
+
+@app.command(
+    help_epilogue=_examples("""
     striate runs
     striate runs experiments/ --json
 """)
