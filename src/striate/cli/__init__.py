@@ -1,0 +1,58 @@
+"""The command line: a file a command, which reads flags, calls one function, and prints."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import CycloptsError
+
+from striate.errors import DataError, Stopped, UsageError
+
+# Imported for the commands that they add. torch is slow to import: commands load it when they are
+# called, --help does without.
+from . import data, evaluate, predict, runs, train  # noqa: F401
+from .app import app
+
+__all__ = ["app", "main", "run"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a command line and give its exit code."""
+    try:
+        app(
+            arguments,
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except (UsageError, CycloptsError) as error:
+        return _failed(error, 2)
+    except DataError as error:
+        return _failed(error, 1)
+    except Stopped as stop:
+        _complain(str(stop))
+        return 128 + stop.signal
+    except KeyboardInterrupt:
+        _complain("stopped")
+        return 130
+    except BrokenPipeError:  # `striate runs | head`
+        sys.stderr.close()
+        return 141
+    return 0
+
+
+def run() -> None:
+    """Be the `striate` command."""
+    # Threads that wait by spinning take the processor from other programs, and from each other:
+    # beside one busy core a small training takes twice as long. Read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    sys.exit(main())
+
+
+def _failed(error: Exception, code: int) -> int:
+    _complain(" ".join(str(error).split()))
+    return code
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(f"striate: {line}\n")

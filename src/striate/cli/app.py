@@ -1,0 +1,58 @@
+"""The application, and what several commands share: flags, examples, JSON."""
+
+import json
+from typing import Annotated, Any
+
+from cyclopts import App, Group, Parameter
+from cyclopts.config import Env
+
+from striate import __version__
+
+RUN_OPTIONS = Group("Run", sort_key=1)
+OUTPUT = Group("Output", sort_key=3)
+
+app = App(
+    name="striate",
+    help="Train convolutional networks on pictures, see what they learnt, put them to use.",
+    version=__version__,
+    version_flags=["--version"],
+    help_format="markdown",
+    # STRIATE_TRAIN_EPOCHS=5 is --epochs 5; a flag wins.
+    config=Env("STRIATE_", command=True, show=False),
+    suppress_keyboard_interrupt=False,  # main() gives the signal's own exit code
+)
+app.register_install_completion_command()
+
+
+def switch(text: str, *, name: str | None = None, group: Group = RUN_OPTIONS) -> Parameter:
+    """Give a flag that is either there or not."""
+    return Parameter(name, group=group, negative="", show_default=False, help=text)
+
+
+def examples(lines: str) -> str:
+    """Give the example lines of a command's --help, one below the other."""
+    return "Examples:\n" + lines.rstrip()
+
+
+DATA_HELP = (
+    "digits, mnist, fashion-mnist, kmnist, cifar10, cifar100; a folder, .zip, .tar or table (.csv, "
+    ".jsonl, .parquet); or file.py:function."
+)
+Device = Annotated[str, Parameter(group=RUN_OPTIONS, help="auto, cpu, cuda or mps.")]
+Workers = Annotated[
+    int | None,
+    Parameter(group=RUN_OPTIONS, help="Threads that decode pictures. [default: one a processor]"),
+]
+Strict = Annotated[
+    bool,
+    switch("Stop at the first unreadable picture."),
+]
+AsJson = Annotated[
+    bool,
+    switch("Print one JSON document.", name="--json", group=OUTPUT),
+]
+
+
+def print_json(document: Any) -> None:
+    """Print the one document of --json."""
+    print(json.dumps(document, indent=2, ensure_ascii=False))

@@ -1,0 +1,59 @@
+"""`striate evaluate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from .app import (
+    DATA_HELP,
+    RUN_OPTIONS,
+    AsJson,
+    Device,
+    Strict,
+    Workers,
+    app,
+    examples,
+    print_json,
+)
+
+
+@app.command(
+    help_epilogue=examples("""
+    striate evaluate runs/digits-convnet-1
+    striate evaluate runs/first more-photos/ --json
+    striate evaluate runs/first --split validation
+""")
+)
+def evaluate(
+    run: Annotated[Path, Parameter(help="Run folder or bundle.")],
+    data: Annotated[str | None, Parameter(help=DATA_HELP + " [default: the run's own]")] = None,
+    /,
+    *,
+    split: Annotated[
+        str | None,
+        Parameter(group=RUN_OPTIONS, help="train, validation or test. [default: test if there is]"),
+    ] = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a network: accuracy with its interval, each class, and what is confused.
+
+    Classes of other data are matched by name, never by order.
+    """
+    from striate import api, terminal
+    from striate.training.session import Halt
+
+    halt = Halt()
+    with halt.listening():
+        found = api.load(run).evaluate(
+            data, split=split, device=device, workers=workers, strict=strict, poll=halt.poll
+        )
+    for entry in found.unreadable:
+        terminal.say(f"left out: {entry.file}: {entry.reason}")
+    if as_json:
+        print_json(found.to_json())
+        return
+    terminal.print_evaluation(found.to_json())

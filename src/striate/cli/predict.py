@@ -1,0 +1,82 @@
+"""`striate predict`."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from striate.errors import DataError, UsageError
+
+from .app import (
+    OUTPUT,
+    RUN_OPTIONS,
+    AsJson,
+    Device,
+    Workers,
+    app,
+    examples,
+    print_json,
+)
+
+
+@app.command(
+    help_epilogue=examples("""
+    striate predict runs/first cat.jpg
+    striate predict runs/first holiday/ --top 1 --json
+    striate predict runs/first archive/ -o answers.csv
+""")
+)
+def predict(
+    run: Annotated[Path, Parameter(help="Run folder or bundle.")],
+    pictures: Annotated[list[Path], Parameter(help="Pictures, or folders of them.")],
+    /,
+    *,
+    top: Annotated[int, Parameter(group=RUN_OPTIONS, help="Classes shown a picture.")] = 3,
+    device: Device = "auto",
+    workers: Workers = None,
+    out: Annotated[
+        Path | None,
+        Parameter(
+            alias="-o", group=OUTPUT, help="Write rows here instead: .jsonl, .csv, .parquet."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is in pictures: the likeliest classes with their probabilities.
+
+    An unreadable picture is a row with its error; the exit code is 1 only if none could be read.
+    """
+    from striate import api, terminal
+    from striate.training.session import Halt
+
+    if top < 1:
+        raise UsageError(f"--top is 1 or more, not {top}")
+    halt = Halt()
+    with halt.listening():
+        rows = api.load(run).stream(
+            pictures, top=top, device=device, workers=workers, poll=halt.poll
+        )
+        if out:
+            _write_predictions(rows, out, top)
+            return
+        found = list(rows)
+    if as_json:
+        print_json([row.to_json() for row in found])
+    else:
+        terminal.table(["picture", "class"], [terminal.prediction_row(row) for row in found])
+    if all(row.error for row in found):
+        raise DataError("none of the pictures could be read")
+
+
+def _write_predictions(rows: Iterable[Any], out: Path, top: int) -> None:
+    from striate import prediction, tables, terminal
+
+    count = unreadable = 0
+    with tables.writing(out, prediction.columns(top)) as add:
+        for row in rows:
+            add(row.row())
+            count, unreadable = count + 1, unreadable + bool(row.error)
+    terminal.say(f"wrote {out}: {count} pictures, {unreadable} of them unreadable")
+    if count == unreadable:
+        raise DataError("none of the pictures could be read")

@@ -1,0 +1,75 @@
+"""`striate runs` and `striate models`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from .app import (
+    AsJson,
+    app,
+    examples,
+    print_json,
+)
+
+
+@app.command(
+    help_epilogue=examples("""
+    striate runs
+    striate runs experiments/ --json
+""")
+)
+def runs(
+    folder: Annotated[Path, Parameter(help="Folder that holds runs.")] = Path("runs"),
+    /,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs in a folder, the best accuracy first."""
+    from striate import api, terminal
+    from striate.inspection import leak_line
+
+    rows = api.summaries(folder)
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        terminal.say(f"no runs in {folder}: `striate train digits` makes one")
+        return
+    terminal.table(
+        ["run", "model", "epochs", "split", "n", "accuracy", "time", "state"],
+        [
+            [
+                row["run"],
+                row["model"],
+                f"{row['epochs']}",
+                row["split"] or "-",
+                f"{row['n']}" if row["n"] else "-",
+                terminal.share(row["accuracy"]) + ("*" if row["leak"] else ""),
+                terminal.duration(row["train_seconds"]),
+                "done" if row["finished"] else "unfinished",
+            ]
+            for row in rows
+        ],
+    )
+    for row in rows:
+        if row["leak"]:
+            print(f"* {row['run']}: {leak_line(row['leak'])}")
+
+
+@app.command
+def models(*, as_json: AsJson = False) -> None:
+    """List the networks that --model knows by name."""
+    from striate import terminal
+    from striate.models import MODELS
+
+    rows = [{"name": name, "about": model.about} for name, model in MODELS.items()]
+    if as_json:
+        print_json(rows)
+        return
+    rows += [
+        {"name": "torchvision/NAME", "about": "any classification network of torchvision"},
+        {"name": "timm/NAME", "about": "any network of timm"},
+        {"name": "file.py:function", "about": "your own; it is saved with the run"},
+    ]
+    terminal.table(["model", ""], [[row["name"], row["about"]] for row in rows])

@@ -1,0 +1,100 @@
+"""`striate train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from striate.flags import Flags, from_file, given
+
+from .app import (
+    DATA_HELP,
+    RUN_OPTIONS,
+    AsJson,
+    Device,
+    Strict,
+    Workers,
+    app,
+    examples,
+    print_json,
+    switch,
+)
+
+
+@app.command(
+    help_epilogue=examples("""
+    striate train digits
+    striate train photos/ --model torchvision/resnet18 -o runs/first
+    striate train mnist --model mnist-convnet --config recipe.toml --seed 1
+    striate train --resume runs/first
+""")
+)
+def train(
+    data: Annotated[str | None, Parameter(help=DATA_HELP)] = None,
+    /,
+    *,
+    flags: Annotated[Flags, Parameter(name="*")] = None,
+    out: Annotated[
+        Path | None,
+        Parameter(alias="-o", group=RUN_OPTIONS, help="Run folder. [default: runs/DATA-MODEL-N]"),
+    ] = None,
+    resume: Annotated[
+        Path | None, Parameter(group=RUN_OPTIONS, help="Continue this run; DATA is not needed.")
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        switch("Replace the run in --out."),
+    ] = False,
+    config: Annotated[
+        Path | None,
+        Parameter(
+            group=RUN_OPTIONS,
+            help="TOML file of flags (batch_size = 64). STRIATE_TRAIN_BATCH_SIZE=64 and flags win.",
+        ),
+    ] = None,
+    print_config: Annotated[
+        bool,
+        switch("Print every choice as TOML; train nothing."),
+    ] = False,
+    device: Device = "auto",
+    workers: Workers = None,
+    strict: Strict = False,
+    save_every: Annotated[
+        float,
+        Parameter(group=RUN_OPTIONS, help="Seconds between two checkpoints within an epoch."),
+    ] = 300.0,
+    as_json: AsJson = False,
+) -> None:
+    """Train a network on DATA and leave a run folder."""
+    from striate import api, terminal
+    from striate.training.start import Means
+
+    choices = {**from_file(config), **given(flags)}
+    if print_config:
+        print(api.plan(data, **choices), end="")
+        return
+    view = terminal.view()
+    try:
+        run = api.train(
+            data,
+            out=out,
+            resume=resume,
+            overwrite=overwrite,
+            means=Means(device, workers, strict, save_every),
+            show=view,
+            tell=terminal.say,
+            **choices,
+        )
+    finally:
+        view.close()
+    result = run.result
+    if as_json:
+        print_json({"run": str(run.folder), **result})
+        return
+    low, high = result["interval"]
+    print(
+        f"{result['split']} accuracy {result['accuracy']:.4f} "
+        f"(95 % interval {low:.4f} to {high:.4f}, {result['n']} pictures)  "
+        f"{terminal.duration(result['train_seconds'])}  {run.folder}"
+    )
+    terminal.print_leak(result["leak"])
