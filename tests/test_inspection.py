@@ -223,6 +223,18 @@ def test_a_score_on_a_leaking_split_says_so(leaking: Path, tmp_path: Path) -> No
     assert run.evaluate(leaking).to_json()["leak"] is None, "other data: not known"
 
 
+def test_a_training_says_when_it_did_not_look(
+    leaking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("striate.data.batches.HELD_BYTES", 0)
+    told: list[str] = []
+    choices: dict[str, Any] = {"epochs": 1, "size": 8, "model": "mlp", "validation_share": 0.0}
+    run = api.train(leaking, out=tmp_path / "run", tell=told.append, **choices)
+    assert run.result["leak"] is None
+    assert any("were not looked for" in line for line in told)
+    assert "test 10 pictures; 1 to 14 to train on of each class" in told[1]
+
+
 def test_below_sixteen_pixels_only_exact_copies_leak() -> None:
     random = np.random.default_rng(0)
     images = [random.integers(0, 256, (8, 8), dtype=np.uint8) for _ in range(20)]

@@ -10,7 +10,7 @@ from striate.errors import DataError, UsageError, choose
 from striate.usercode import Reference
 
 from . import lists, named, own, shards
-from .archives import COMPRESSED
+from .archives import COMPRESSED, Archive
 from .archives import SUFFIXES as ARCHIVES
 from .folder import archive, folder, list_pictures, original, shown
 from .splits import Data, Origin, Split, assigned, complete
@@ -84,10 +84,10 @@ def _at(path: Path) -> Data:
         return _in_folder(path)
     if path.suffix.lower() in lists.SUFFIXES:
         return lists.table(path)
-    if path.suffix.lower() == ".tar" and shards.is_shard(path):
-        return shards.shards(path)
     if path.name.lower().endswith((*ARCHIVES, *COMPRESSED)):
-        return archive(path)
+        opened = Archive(path)
+        is_tar = path.suffix.lower() == ".tar"
+        return shards.shards(path) if is_tar and shards.is_shard(opened) else archive(opened)
     raise DataError(
         f"{shown(path)} is no data: DATA is a name, a folder, a .zip or .tar file, a table "
         f"({', '.join(lists.SUFFIXES)}) or file.py:function"

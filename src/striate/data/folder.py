@@ -190,9 +190,8 @@ def made(
     return Data(name, Origin(kind, shown(path)), names, splits, layout, tuple(warnings))
 
 
-def archive(path: Path) -> Data:
+def archive(opened: Archive) -> Data:
     """Open a zip or tar file that holds class folders, by themselves or below one folder."""
-    opened = Archive(path)
     found = folder(Inside(opened))
     refused = [f"{shown(file)}: {reason}: left out" for file, reason in opened.refused]
     return dataclasses.replace(found, warnings=(*found.warnings, *refused))

@@ -47,9 +47,8 @@ def is_folder_of_shards(folder: Path) -> bool:
     return not subfolders(folder) and next(_tars(folder), None) is not None
 
 
-def is_shard(path: Path) -> bool:
+def is_shard(opened: Archive) -> bool:
     """Tell a shard from a tar file of class folders: it has labels, or no folders."""
-    opened = Archive(path)
     within = itertools.chain.from_iterable(opened.files.values())
     return opened.folders == {"": set()} or any(name.endswith(".cls") for name in within)
 

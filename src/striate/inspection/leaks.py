@@ -1,7 +1,7 @@
 """Pictures of the test that the network has seen in training, or nearly."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -43,7 +43,9 @@ def leak_line(leak: Mapping[str, Any]) -> str:
     )
 
 
-def leaks(pictures: Mapping[str, Pictures]) -> list[Leak]:
+def leaks(
+    pictures: Mapping[str, Pictures], *, poll: Callable[[], None] = lambda: None
+) -> list[Leak]:
     """Look for copies of the other splits' pictures in training, as the network gets them.
 
     Exact ones and, from 16 pixels on, re-encoded, resized, and (in colour) mirrored ones.
@@ -65,7 +67,7 @@ def leaks(pictures: Mapping[str, Pictures]) -> list[Leak]:
         if duplicates.is_large(height, width) and len(part) * len(train) <= MOST_PAIRS:
             thumbs = thumbs or _thumbs(train)
             mirrored = part.channels == 3
-            for pair in duplicates.near(_thumbs(part), thumbs, mirrored=mirrored):
+            for pair in duplicates.near(_thumbs(part), thumbs, mirrored=mirrored, poll=poll):
                 copies.setdefault(pair.first, pair.second)
         if copies:
             row, other = next(iter(copies.items()))

@@ -63,7 +63,8 @@ def begin(  # noqa: PLR0913
     recipe = dataclasses.replace(recipe, precision=_precision(recipe, devices.pick(means.device)))
     geometry = geometry_of(recipe, architecture)
     pictures, unreadable = _read(splits, geometry, means, halt)
-    leaking = leaks(pictures) if all(part.held is not None for part in pictures.values()) else []
+    held = all(part.held is not None for part in pictures.values())
+    leaking = leaks(pictures, poll=halt.poll) if held else []
     preprocessing = _normalised(geometry, recipe, pictures["train"], architecture)
     learner, loaded = _learner(recipe, architecture, preprocessing, data.classes, means)
     if initial is not None:
@@ -78,7 +79,9 @@ def begin(  # noqa: PLR0913
         splits={name: _listing(part.split, data.classes) for name, part in pictures.items()},
     )
     save(session)
-    return Ready(session, [*_notes(data, unreadable), *(leak.line() for leak in leaking), *loaded])
+    return Ready(
+        session, [*_notes(data, pictures, unreadable), *_of_leaks(leaking, held=held), *loaded]
+    )
 
 
 def resume(run: Path, *, epochs: int | None, data: Any, means: Means, halt: Halt) -> Ready:
@@ -254,8 +257,12 @@ def _listing(split: Split, classes: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(name, classes[label]) for name, label in zip(split.names, split.labels, strict=True)]
 
 
-def _notes(data: Data, unreadable: list[Unreadable]) -> list[str]:
-    notes = [data.layout, *data.warnings]
+def _notes(data: Data, pictures: Mapping[str, Pictures], unreadable: list[Unreadable]) -> list[str]:
+    sizes = ", ".join(f"{name} {len(part):,}" for name, part in pictures.items())
+    counts = torch.bincount(pictures["train"].labels, minlength=len(data.classes))
+    least, most = int(counts.min()), int(counts.max())
+    each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    notes = [data.layout, f"{sizes} pictures; {each} to train on of each class", *data.warnings]
     if unreadable:
         first = unreadable[0]
         notes.append(
@@ -263,6 +270,15 @@ def _notes(data: Data, unreadable: list[Unreadable]) -> list[str]:
             f"the first: {first.file}: {first.reason}"
         )
     return notes
+
+
+def _of_leaks(leaking: list[Leak], *, held: bool) -> list[str]:
+    if not held:
+        return [
+            "copies between the splits were not looked for: the pictures do not fit into memory "
+            "(`striate data` looks at any number)"
+        ]
+    return [leak.line() for leak in leaking]
 
 
 def _thread_note(run: Path) -> list[str]:
