@@ -128,3 +128,26 @@ def test_a_wrong_ending_is_said_before_any_work(
 ) -> None:
     assert cli.main(["predict", str(run.folder), str(photos), "-o", "answers.txt"]) == 2
     assert "the ending says the format" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", tables.FORMATS)
+def test_an_evaluation_is_written_picture_by_picture(
+    run: api.Run, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / f"answers{suffix}"
+    assert cli.main(["evaluate", str(run.folder), "-o", str(path), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    expected = pq.read_table(run.folder / "predictions.parquet").to_pylist()
+    if suffix == ".csv":
+        with path.open(newline="") as handle:
+            found: list[dict[str, Any]] = list(csv.DictReader(handle))
+    else:
+        found = read_back(path)
+    assert len(found) == printed["n"]
+    for row, known in zip(found, expected, strict=True):
+        assert [row[key] for key in ("file", "class", "predicted")] == [
+            known[key] for key in ("file", "class", "predicted")
+        ]
+        assert float(row["probability"]) == known["probability"]
+    right = sum(row["class"] == row["predicted"] for row in found)
+    assert right / len(found) == printed["accuracy"]

@@ -1,7 +1,7 @@
 """A network's answers over a data set, and what is drawn from them."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,15 @@ from striate.metrics import Metrics
 from striate.runs import Bundle
 
 BATCH = 256
+# Of a table of answers.
+COLUMNS = pa.schema(
+    [
+        ("file", pa.string()),
+        ("class", pa.string()),
+        ("predicted", pa.string()),
+        ("probability", pa.float64()),  # of the predicted class
+    ]
+)
 
 
 def preferred(splits: Iterable[str]) -> str:
@@ -77,6 +86,17 @@ class Evaluation:
         batch = next(self.pictures.batches(torch.tensor([row]), 1))
         pixels: NDArray[np.uint8] = batch.pixels[0].permute(1, 2, 0).numpy()
         return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Give a row a picture, with the cells of COLUMNS."""
+        answers, shares = self.answers()
+        for row, name in enumerate(self.names):
+            yield {
+                "file": name,
+                "class": self.classes[self.labels[row]],
+                "predicted": self.classes[answers[row]],
+                "probability": float(shares[row]),
+            }
 
     def table(self) -> pa.Table:
         """Give a row a picture: file, class, predicted, probability, and all the probabilities."""

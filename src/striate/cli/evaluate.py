@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from .app import (
     DATA_HELP,
+    OUTPUT,
     RUN_OPTIONS,
     AsJson,
     Device,
@@ -22,7 +23,7 @@ from .app import (
     help_epilogue=examples("""
     striate evaluate runs/digits-convnet-1
     striate evaluate runs/first more-photos/ --json
-    striate evaluate runs/first --split validation
+    striate evaluate runs/first --split validation -o answers.csv
 """)
 )
 def evaluate(
@@ -37,15 +38,23 @@ def evaluate(
     device: Device = "auto",
     workers: Workers = None,
     strict: Strict = False,
+    out: Annotated[
+        Path | None,
+        Parameter(
+            alias="-o", group=OUTPUT, help="Write a row a picture here: .jsonl, .csv, .parquet."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a network: accuracy with its interval, each class, and what is confused.
 
     Classes of other data are matched by name, never by order.
     """
-    from striate import api, terminal
+    from striate import api, evaluation, tables, terminal
     from striate.training.session import Halt
 
+    if out:
+        tables.check(out)
     halt = Halt()
     with halt.listening():
         found = api.load(run).evaluate(
@@ -53,6 +62,11 @@ def evaluate(
         )
     for entry in found.unreadable:
         terminal.say(f"left out: {entry.file}: {entry.reason}")
+    if out:
+        with tables.writing(out, evaluation.COLUMNS) as add:
+            for row in found.rows():
+                add(row)
+        terminal.say(f"wrote {out}: {found.metrics.n} pictures")
     if as_json:
         print_json(found.to_json())
         return
