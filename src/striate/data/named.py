@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
@@ -22,6 +22,10 @@ class Listed(NamedTuple):
     factory: str  # class in torchvision.datasets
     folder: str  # under the root, in torchvision's layout
     about: str
+    # The arguments of the training and of the test split, where they are not train=True and False.
+    splits: tuple[dict[str, Any], dict[str, Any]] = ({"train": True}, {"train": False})
+    files: tuple[str, ...] = ()  # where torchvision does not list them
+    inside: str = ""  # a folder of its own, where torchvision makes none
 
 
 LISTED = {
@@ -32,6 +36,32 @@ LISTED = {
     "kmnist": Listed("KMNIST", "KMNIST/raw", "60,000 + 10,000 cursive Japanese, 28x28 grey"),
     "cifar10": Listed("CIFAR10", "cifar-10-batches-py", "50,000 + 10,000 photographs, 32x32 RGB"),
     "cifar100": Listed("CIFAR100", "cifar-100-python", "50,000 + 10,000 photographs, 32x32 RGB"),
+    "emnist": Listed(
+        "EMNIST",
+        "EMNIST/raw",
+        "112,800 + 18,800 handwritten digits and letters (balanced), 28x28 grey",
+        ({"split": "balanced", "train": True}, {"split": "balanced", "train": False}),
+        tuple(
+            f"emnist-balanced-{part}-{kind}-ubyte"
+            for part in ("train", "test")
+            for kind in ("images-idx3", "labels-idx1")
+        ),
+    ),
+    "svhn": Listed(
+        "SVHN",
+        "SVHN",
+        "73,257 + 26,032 house numbers, 32x32 RGB",
+        ({"split": "train"}, {"split": "test"}),
+        ("train_32x32.mat", "test_32x32.mat"),
+        inside="SVHN",
+    ),
+    "stl10": Listed(
+        "STL10",
+        "stl10_binary",
+        "5,000 + 8,000 photographs, 96x96 RGB",
+        ({"split": "train"}, {"split": "test"}),
+        ("train_X.bin", "train_y.bin", "unlabeled_X.bin", "test_X.bin", "test_y.bin"),
+    ),
 }
 
 
@@ -58,27 +88,29 @@ def digits() -> Data:
 
 def listed(name: str) -> Data:
     """Give a data set of torchvision: train and test."""
-    train, test = _load(name, train=True), _load(name, train=False)
+    train, test = (_load(name, arguments) for arguments in LISTED[name].splits)
     splits = {"train": _split(train, "train"), "test": _split(test, "test")}
+    classes = getattr(train, "classes", _ten())  # SVHN names none: they are digits
     return Data(
         name,
         Origin("named", name),
         # torchvision writes MNIST's classes as "0 - zero".
-        tuple(label.split(" - ")[0] for label in train.classes),
+        tuple(label.split(" - ")[0] for label in classes),
         splits,
         f"{name}: {LISTED[name].about}, in {data_root()}",
     )
 
 
-def _load(name: str, *, train: bool) -> Any:
+def _load(name: str, arguments: Mapping[str, Any]) -> Any:
     from torchvision import datasets
 
     factory: Callable[..., Any] = getattr(datasets, LISTED[name].factory)
     root = data_root()
+    home = root / LISTED[name].inside
     # Standard output is for results: torchvision has printed to it.
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            return factory(root, train=train, download=False)
+            return factory(home, **arguments, download=False)
         except (RuntimeError, *_DAMAGED) as error:
             # torchvision: "Dataset not found", or "... or corrupted" where an md5 is wrong.
             if "not found" not in str(error):
@@ -88,12 +120,12 @@ def _load(name: str, *, train: bool) -> Any:
                 ) from error
             sys.stderr.write(f"fetching {name} into {root}\n")
         try:
-            return factory(root, train=train, download=True)
+            return factory(home, **arguments, download=True)
         except (RuntimeError, *_DAMAGED) as error:
+            files = ", ".join(LISTED[name].files or _files(factory))
             raise DataError(
                 f"{name} is not whole in {root} and cannot be fetched ({_short(error)}): put "
-                f"{', '.join(_files(factory))} into {_place(name, root)}, or set STRIATE_DATA "
-                "to the folder that has it"
+                f"{files} into {_place(name, root)}, or set STRIATE_DATA to the folder that has it"
             ) from error
 
 
@@ -119,7 +151,12 @@ def _short(error: Exception) -> str:
 
 def _split(dataset: Any, name: str) -> Split:
     pictures: NDArray[np.uint8] = np.asarray(dataset.data)
-    labels = np.asarray(dataset.targets, dtype=np.int64)
+    if type(dataset).__name__ == "EMNIST":
+        pictures = pictures.swapaxes(1, 2)  # its files hold the pictures on their sides
+    if pictures.ndim == 4 and pictures.shape[1] == 3:  # SVHN and STL10: (N, C, H, W)
+        pictures = np.moveaxis(pictures, 1, 3)
+    found = dataset.targets if hasattr(dataset, "targets") else dataset.labels
+    labels = np.asarray(found, dtype=np.int64)
     return Split(pictures, labels, _names(name, len(labels)))
 
 
