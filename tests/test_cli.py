@@ -282,3 +282,20 @@ def test_the_bar_trains_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(terminal, "view", lambda: bar)
     assert cli.main(["train", "digits", *TINY, "-o", str(tmp_path / "run")]) == 0
     assert bar.finished
+
+
+def test_work_under_way_is_shown_on_a_terminal_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from striate import terminal
+
+    with terminal.working("looking"):
+        pass
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(terminal, "_is_plain", lambda: False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with terminal.working("looking"):
+        pass
+    shown = capsys.readouterr()
+    assert "looking" in shown.err
+    assert shown.out == "", "stdout is for results"

@@ -1,9 +1,11 @@
 """What a person sees while a network trains, and tables: on a terminal a bar, elsewhere lines."""
 
+import contextlib
 import os
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -27,8 +29,30 @@ class View(Protocol):
 
 def view() -> View:
     """Choose the bar on a terminal, lines for files, pipes and NO_COLOR."""
-    plain = not sys.stderr.isatty() or os.environ.get("NO_COLOR") or _is_dumb()
-    return Lines() if plain else Bar()
+    return Lines() if _is_plain() else Bar()
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show on a terminal that work is under way, where nothing else would be seen for a while."""
+    if _is_plain():
+        yield
+        return
+    began = time.monotonic()
+    with Console(stderr=True).status(what) as status:
+        stop = threading.Event()
+
+        def tick() -> None:
+            while not stop.wait(1):
+                status.update(f"{what} {duration(time.monotonic() - began)}")
+
+        ticker = threading.Thread(target=tick, daemon=True)
+        ticker.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            ticker.join()
 
 
 def say(line: str) -> None:
@@ -243,5 +267,6 @@ def _is_number(text: str) -> bool:
     return text == "-" or text.replace(",", "").rstrip("%").replace(".", "", 1).isdigit()
 
 
-def _is_dumb() -> bool:
-    return os.environ.get("TERM") == "dumb"
+def _is_plain() -> bool:
+    dumb = os.environ.get("TERM") == "dumb"
+    return bool(not sys.stderr.isatty() or os.environ.get("NO_COLOR") or dumb)

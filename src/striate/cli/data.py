@@ -50,7 +50,7 @@ def data(
     from striate.training.session import Halt
 
     halt = Halt()
-    with halt.listening():
+    with halt.listening(), terminal.working("decoding and comparing all pictures"):
         opened = sources.find(data)
         report = api.inspect(opened, workers=workers, poll=halt.poll)
         if show:
@@ -97,7 +97,7 @@ def shards(
     halt = Halt()
     opened = sources.find(data)
     terminal.say(opened.layout)
-    with halt.listening():
+    with halt.listening(), terminal.working("writing shards"):
         made = write_shards(opened, out, per_shard=per_shard, seed=seed, poll=halt.poll)
         written = [(str(shard.path), shard.pictures) for shard in made]
     if as_json:

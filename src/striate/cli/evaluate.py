@@ -56,7 +56,7 @@ def evaluate(
     if out:
         tables.check(out)
     halt = Halt()
-    with halt.listening():
+    with halt.listening(), terminal.working("asking the network"):
         found = api.load(run).evaluate(
             data, split=split, device=device, workers=workers, strict=strict, poll=halt.poll
         )

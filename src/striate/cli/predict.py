@@ -53,7 +53,7 @@ def predict(
     if top < 1:
         raise UsageError(f"--top is 1 or more, not {top}")
     halt = Halt()
-    with halt.listening():
+    with halt.listening(), terminal.working("asking the network"):
         rows = api.load(run).stream(
             pictures, top=top, device=device, workers=workers, poll=halt.poll
         )
