@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 import striate
@@ -14,6 +13,7 @@ from striate import files, models
 from striate.data.preprocessing import Preprocessing, Zca
 from striate.errors import DataError, UsageError
 from striate.models import Architecture
+from striate.models.tensorfiles import from_safetensors
 
 FORMAT = 1
 CARD = "model.json"
@@ -86,7 +86,7 @@ def restore(
         raise DataError(f"{where} does not describe a network: {error}") from error
     if WEIGHTS not in content:
         raise DataError(f"{where} has no {WEIGHTS}")
-    fill(model, tensors(content[WEIGHTS], where / WEIGHTS), where / WEIGHTS)
+    fill(model, from_safetensors(content[WEIGHTS], where / WEIGHTS), where / WEIGHTS)
     model.to(device or "cpu").eval()
     return Bundle(model, preprocessing, classes, architecture, dict(document.get("metrics", {})))
 
@@ -106,14 +106,6 @@ def tensor_bytes(named: Mapping[str, Tensor]) -> bytes:
     return safetensors.torch.save(
         {name: t.detach().to("cpu", copy=True).contiguous() for name, t in named.items()}
     )
-
-
-def tensors(content: bytes, path: Path) -> dict[str, Tensor]:
-    """Read the bytes of a safetensors file; `path` is for the error."""
-    try:
-        return safetensors.torch.load(content)
-    except (SafetensorError, LookupError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is no safetensors file: {error}") from error
 
 
 def _read_card(

@@ -17,6 +17,7 @@ from striate import evaluation, metrics
 from striate.data.batches import Pictures
 from striate.errors import DataError, Stopped
 from striate.models import Architecture
+from striate.models.tensorfiles import from_safetensors
 from striate.runs import bundle, checkpoints, folder
 
 from . import optim
@@ -243,8 +244,8 @@ def restore(
 ) -> Progress:
     """Put a checkpoint's weights and optimiser back, and give where it stood."""
     weights = checkpoint.blobs[bundle.WEIGHTS]
-    bundle.fill(model, bundle.tensors(weights, checkpoint.path), checkpoint.path)
-    saved = bundle.tensors(checkpoint.blobs[checkpoints.OPTIMISER], checkpoint.path)
+    bundle.fill(model, from_safetensors(weights, checkpoint.path), checkpoint.path)
+    saved = from_safetensors(checkpoint.blobs[checkpoints.OPTIMISER], checkpoint.path)
     optim.load_state(optimiser, model, saved)
     state = {k: v for k, v in checkpoint.document["state"].items() if k != "score"}
     return Progress(**state)

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from striate import files
-from striate.errors import DataError, UsageError
-from striate.runs import bundle, folder
+from striate.errors import UsageError
+from striate.models import tensorfiles
+from striate.runs import folder
 
 
 def load_weights(model: nn.Module, given: str) -> list[str]:
@@ -39,25 +37,9 @@ def load_weights(model: nn.Module, given: str) -> list[str]:
 def _read(path: Path) -> Mapping[str, Tensor]:
     if path.is_dir():
         return folder.load_bundle(path).model.state_dict()
-    if path.suffix == ".safetensors":
-        return bundle.tensors(files.read(path), path)
-    if path.suffix in (".pth", ".pt"):
-        return _read_pth(path)
+    if path.suffix in tensorfiles.SUFFIXES:
+        return tensorfiles.read(path)
     raise UsageError(f"--weights is a run, a .safetensors file or a .pth file, not {path}")
-
-
-def _read_pth(path: Path) -> Mapping[str, Tensor]:
-    try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load has no error type of its own for a refused or bad file
-        reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"cannot read {path} as weights only: {reason}") from error
-    for key in ("state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
-        raise DataError(f"{path} holds no table of tensors")
-    return found
 
 
 def _last_layer(model: nn.Module) -> str:

@@ -1,0 +1,103 @@
+"""A convolution with its ReLU, and a pooling, that keep little for the way back."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class _ConvolveRectify(torch.autograd.Function):
+    """A 3x3 convolution and ReLU that keep the output alone; the border is repeated, not zero.
+
+    Zeros around a picture are an edge that every layer sees, and the painting answers with a band.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.dtype = images.dtype
+        padded = F.pad(images, (1, 1, 1, 1), mode="replicate").to(weight.dtype)
+        output = torch.conv2d(padded, weight, bias).relu_()
+        ctx.save_for_backward(output, weight)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        output, weight = ctx.saved_tensors
+        # By the sum of both: a gradient of another layout would make every step after it slow.
+        passed = torch.where(output > 0, gradients[0], 0)
+        padded = torch.ops.aten.convolution_backward(
+            passed,
+            passed.new_empty(1).expand(
+                passed.shape[0], weight.shape[1], passed.shape[2] + 2, passed.shape[3] + 2
+            ),
+            weight,
+            None,
+            (1, 1),
+            (0, 0),
+            (1, 1),
+            False,
+            (0, 0),
+            1,
+            (True, False, False),
+        )[0]
+        return _unpad(padded).to(ctx.dtype), None, None
+
+
+def convolve(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Give ReLU(3x3 convolution): (N, C, H, W) -> (N, width, H, W); weights are not trained."""
+    found: Tensor = _ConvolveRectify.apply(images, weight, bias)
+    return found
+
+
+def _unpad(gradient: Tensor) -> Tensor:
+    """Add the gradient of a border of one pixel to the pixels it repeats."""
+    gradient[:, :, 1] += gradient[:, :, 0]
+    gradient[:, :, -2] += gradient[:, :, -1]
+    gradient[..., 1] += gradient[..., 0]
+    gradient[..., -2] += gradient[..., -1]
+    return gradient[:, :, 1:-1, 1:-1]
+
+
+class _Pool(torch.autograd.Function):
+    """2x2 max pooling that keeps a byte an output where torch keeps eight."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor) -> Tensor:
+        largest, places = F.max_pool2d_with_indices(images, 2)
+        width = images.shape[3]
+        row = (places // width % 2).to(torch.uint8)
+        ctx.size = images.shape
+        ctx.save_for_backward(row.mul_(2).add_((places % width % 2).to(torch.uint8)))
+        return largest
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (which,) = ctx.saved_tensors
+        height, width = ctx.size[2:]
+        row = torch.arange(0, height - 1, 2, device=which.device)[:, None]
+        column = torch.arange(0, width - 1, 2, device=which.device)
+        places = (which // 2 + row) * width + (which % 2 + column)
+        found: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
+            gradients[0],
+            # Asked for its size and layout only: no page of it is ever touched.
+            torch.empty(
+                ctx.size,
+                dtype=gradients[0].dtype,
+                device=which.device,
+                memory_format=torch.channels_last,
+            ),
+            [2, 2],
+            [2, 2],
+            [0, 0],
+            [1, 1],
+            False,
+            places,
+        )
+        return found
+
+
+def pool(images: Tensor) -> Tensor:
+    """Give the maximum of 2x2 pixels: (N, C, H, W) -> (N, C, H // 2, W // 2)."""
+    found: Tensor = _Pool.apply(images)
+    return found

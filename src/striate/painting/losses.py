@@ -1,0 +1,172 @@
+"""Style losses between feature maps, of which each says what it keeps of them.
+
+Gram: Gatys et al. 2015, https://arxiv.org/abs/1508.06576. Moments: Li et al. 2017,
+https://arxiv.org/abs/1701.01036. Sliced: Heitz et al. 2021, https://arxiv.org/abs/2006.07229.
+Wasserstein stands in `wasserstein`. Letters: M positions of a layer, P projections.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .wasserstein import covariance, wasserstein_to
+
+# What a loss keeps of the features (C, M) of one layer; where a loss is additive, the kept of a
+# whole is the sum of the kept of its parts.
+Kept = tuple[Tensor, ...]
+Loss = Callable[[Kept], Tensor]
+
+PROJECTIONS = 64
+QUANTILES = 4096
+
+
+class Kind(NamedTuple):
+    """A style loss: what is kept of features, and how that is compared with a style's."""
+
+    keep: Callable[[Tensor, Tensor], Kept]
+    against: Callable[[Kept], Loss]
+    mix: Callable[[Sequence[Kept], Sequence[float]], Kept]
+    additive: bool
+
+
+def gram(features: Tensor) -> Tensor:
+    """Give G_ij, the sum over c of F_ic F_jc: features (C, M) -> (C, C)."""
+    return features @ features.T
+
+
+def gram_loss(found: Tensor, target: Tensor) -> Tensor:
+    """Give 1/(4 C^2) times the sum of (A/m_a - G/m)^2, of matrices (C, C) already divided by m.
+
+    Where both pictures have m positions this is 1/(4 C^2 m^2) times the sum of (A - G)^2.
+    """
+    return (found - target).square().mean() / 4
+
+
+def content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Give the sum over i, j of (P_ij - X_ij)^2, without the 1/2 of Gatys."""
+    return (features - target).square().sum()
+
+
+class _Moments(torch.autograd.Function):
+    """Mean and second moments whose way back is one product and keeps no copy of the features."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(features, shares)
+        if not shares.ndim:
+            return features.sum(1) * shares, gram(features) * shares
+        weighted = features * shares
+        return weighted.sum(1), weighted @ features.T
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        features, shares = ctx.saved_tensors
+        # As rows of channels: the layout in which the convolutions take it.
+        rows = torch.addmm(gradients[0], features.T, gradients[1] + gradients[1].T)
+        return rows.mul_(shares[:, None] if shares.ndim else shares).T, None
+
+
+def keep_moments(features: Tensor, shares: Tensor) -> Kept:
+    """Give the mean (C) and the second moments (C, C) of features (C, M).
+
+    Shares are one number for all positions, or one each (M); over all positions of a picture they
+    add up to 1, so that the results of its parts add up as well.
+    """
+    mean, second = _Moments.apply(features, shares)
+    return mean, second
+
+
+def keep_diagonal(features: Tensor, shares: Tensor) -> Kept:
+    """Give the mean (C) and the mean square (C) of each channel."""
+    weighted = features * shares
+    return weighted.sum(1), (weighted * features).sum(1)
+
+
+def keep_sorted(features: Tensor, shares: Tensor) -> Kept:
+    """Give features along fixed directions, in order: (C, M) -> (P, positions with a share)."""
+    # A soft mask has no order: what has half of the largest share or more is inside.
+    if shares.ndim:
+        features = features[:, shares >= shares.max() / 2]
+    return ((directions(features.shape[0], like=features) @ features).sort(dim=1).values,)
+
+
+def directions(channels: int, *, like: Tensor) -> Tensor:
+    """Give PROJECTIONS unit directions (P, C), the same each time: a descent needs one landscape.
+
+    They are orthogonal as far as there are channels.
+    """
+    drawn = torch.randn(PROJECTIONS, channels, generator=torch.Generator().manual_seed(channels))
+    rows = [torch.linalg.qr(part.T.double()).Q.T for part in drawn.split(channels)]
+    return torch.cat(rows).to(like)
+
+
+def to_gram(style: Kept) -> Loss:
+    """Compare second moments as matrices; the mean is not looked at."""
+    return lambda found: gram_loss(found[1], style[1])
+
+
+def to_wasserstein(style: Kept) -> Loss:
+    """Compare as normal distributions; per channel, so that layers of any width are alike."""
+    distance = wasserstein_to(style[0], covariance(style[0], style[1]))
+    return lambda found: distance(found[0], covariance(found[0], found[1])) / len(style[0])
+
+
+def to_moments(style: Kept) -> Loss:
+    """Compare each channel's mean and standard deviation."""
+    # Keeps the slope of the root finite where a channel is constant.
+    floor = 1e-6 * style[1].mean() + 1e-20
+
+    def deviation(kept: Kept) -> Tensor:
+        return ((kept[1] - kept[0].square()).clamp_min(0) + floor).sqrt()
+
+    target = deviation(style)
+    return lambda found: (
+        (found[0] - style[0]).square().mean() + (deviation(found) - target).square().mean()
+    )
+
+
+def to_sorted(style: Kept) -> Loss:
+    """Compare each direction's quantiles: the square of the one-dimensional Wasserstein distance."""
+
+    def loss(found: Kept) -> Tensor:
+        return (found[0] - quantiles(style[0], found[0].shape[1])).square().mean()
+
+    return loss
+
+
+def quantiles(ordered: Tensor, count: int) -> Tensor:
+    """Give `count` quantiles at equal steps of each row in order: (P, M) -> (P, count)."""
+    if ordered.shape[1] == count:
+        return ordered
+    places = (torch.arange(count, dtype=torch.float64) + 0.5) * (ordered.shape[1] / count) - 0.5
+    places = places.clamp(0, ordered.shape[1] - 1).to(ordered.device)
+    low = places.long()
+    part = (places - low).to(ordered)
+    return torch.lerp(ordered[:, low], ordered[:, (low + 1).clamp_max(ordered.shape[1] - 1)], part)
+
+
+def mix_sums(kept: Sequence[Kept], shares: Sequence[float]) -> Kept:
+    """Give the moments of a mixture of styles in these shares."""
+    return tuple(
+        torch.stack([value * share for value, share in zip(values, shares, strict=True)]).sum(0)
+        for values in zip(*kept, strict=True)
+    )
+
+
+def mix_sorted(kept: Sequence[Kept], shares: Sequence[float]) -> Kept:
+    """Give the order of a mixture of styles in these shares."""
+    if len(kept) == 1:
+        return kept[0]
+    counts = [max(1, round(QUANTILES * share)) for share in shares]
+    parts = [quantiles(one[0], count) for one, count in zip(kept, counts, strict=True)]
+    return (torch.cat(parts, dim=1).sort(dim=1).values,)
+
+
+LOSSES: dict[str, Kind] = {
+    "gram": Kind(keep_moments, to_gram, mix_sums, additive=True),
+    "w2": Kind(keep_moments, to_wasserstein, mix_sums, additive=True),
+    "moments": Kind(keep_diagonal, to_moments, mix_sums, additive=True),
+    "sliced": Kind(keep_sorted, to_sorted, mix_sorted, additive=False),
+}
