@@ -1,0 +1,114 @@
+"""The pictures of a painting at any size: content, styles, the regions they are for."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from striate.errors import UsageError
+
+from . import colour
+from .objective import Region
+from .settings import Settings
+
+# Coarse to fine in steps of the square root of two, from this long side in pixels.
+COARSEST = 128
+
+
+class Style(NamedTuple):
+    """A picture to paint like, its share among those of its region, and a mask of that region."""
+
+    picture: Image.Image
+    share: float = 1.0
+    mask: Image.Image | None = None  # white where it is for; None: wherever no mask is
+
+
+class Scene(NamedTuple):
+    """What a level of the pyramid works on: pictures (1, 3, H, W) in [0, 1]."""
+
+    content: Tensor
+    styles: list[Tensor]
+    regions: list[Region]
+    photo: Tensor  # the content in its own colours
+
+
+def levels(size: int) -> list[int]:
+    """List the long sides from coarse to fine, the last of them `size`.
+
+    >>> levels(512)
+    [128, 181, 256, 362, 512]
+    >>> levels(100)
+    [100]
+    """
+    sides = [float(size)]
+    while sides[-1] / 2**0.5 >= COARSEST - 1:
+        sides.append(sides[-1] / 2**0.5)
+    return [round(side) for side in reversed(sides)]
+
+
+def scene(content: Image.Image, styles: Sequence[Style], side: int, settings: Settings) -> Scene:
+    """Give content and styles at one level, in the colours that the settings ask for."""
+    own = photo = pixels(fitted(content, side))
+    pictures = [pixels(_style(style.picture, side, settings.style_scale)) for style in styles]
+    if settings.colour == "linear":
+        pictures = [colour.match(picture, own) for picture in pictures]
+    elif settings.colour == "keep":
+        pictures = [colour.match_luminance(picture, own) for picture in pictures]
+        own = colour.luminance(own)
+    return Scene(own, pictures, regions(styles, *own.shape[2:]), photo)
+
+
+def regions(styles: Sequence[Style], height: int, width: int) -> list[Region]:
+    """Give a region a mask, and one for what no mask covers; at each pixel they add up to 1."""
+    masks: list[Image.Image | None] = []
+    members: list[dict[int, float]] = []
+    for number, style in enumerate(styles):
+        if style.mask not in masks:
+            masks.append(style.mask)
+            members.append({})
+        members[masks.index(style.mask)][number] = style.share
+    shares = [{n: s / sum(one.values()) for n, s in one.items()} for one in members]
+    if masks == [None]:
+        return [Region(None, shares[0])]
+    drawn = [None if mask is None else _mask(mask, height, width) for mask in masks]
+    covered = torch.stack([mask for mask in drawn if mask is not None]).sum(0)
+    if None not in masks and float(covered.max()) <= 0:
+        raise UsageError("the masks are black: white is where a style goes")
+    rest = (1 - covered).clamp_min(0)
+    scale = covered.clamp_min(1)
+    return [
+        Region(rest if mask is None else mask / scale, share)
+        for mask, share in zip(drawn, shares, strict=True)
+    ]
+
+
+def fitted(image: Image.Image, side: float) -> Image.Image:
+    """Resize a picture to a long side in pixels."""
+    factor = side / max(image.size)
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def pixels(image: Image.Image) -> Tensor:
+    """Give a picture as (1, 3, H, W) in [0, 1]."""
+    array = np.array(image.convert("RGB"), dtype=np.float32)
+    return torch.from_numpy(array).permute(2, 0, 1)[None].div_(255).contiguous()
+
+
+def image(picture: Tensor) -> Image.Image:
+    """Give pixels (3, H, W) in [0, 1] as a picture of bytes."""
+    array = picture.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0)
+    return Image.fromarray(array.contiguous().cpu().numpy())
+
+
+def _style(picture: Image.Image, side: int, scale: float) -> Image.Image:
+    # Enlarging a painting beyond its own pixels would teach its blur.
+    return fitted(picture, min(side * scale, max(picture.size)))
+
+
+def _mask(mask: Image.Image, height: int, width: int) -> Tensor:
+    resized = mask.convert("L").resize((width, height), Image.Resampling.BOX)
+    return torch.from_numpy(np.array(resized, dtype=np.float32)).div_(255)
