@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from striate.api import Run, inspect, load, preview, train
     from striate.errors import DataError, Stopped, UsageError
+    from striate.painting import paint
 
 __version__ = "0.1.0"
 __all__ = [
@@ -15,11 +16,12 @@ __all__ = [
     "__version__",
     "inspect",
     "load",
+    "paint",
     "preview",
     "train",
 ]
 
-_HOME = {"DataError": "errors", "Stopped": "errors", "UsageError": "errors"}
+_HOME = {"DataError": "errors", "Stopped": "errors", "UsageError": "errors", "paint": "painting"}
 
 
 def __getattr__(name: str) -> Any:

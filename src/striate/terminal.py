@@ -29,13 +29,13 @@ class View(Protocol):
 
 def view() -> View:
     """Choose the bar on a terminal, lines for files, pipes and NO_COLOR."""
-    return Lines() if _is_plain() else Bar()
+    return Lines() if is_plain() else Bar()
 
 
 @contextlib.contextmanager
 def working(what: str) -> Iterator[None]:
     """Show on a terminal that work is under way, where nothing else would be seen for a while."""
-    if _is_plain():
+    if is_plain():
         yield
         return
     began = time.monotonic()
@@ -267,6 +267,7 @@ def _is_number(text: str) -> bool:
     return text == "-" or text.replace(",", "").rstrip("%").replace(".", "", 1).isdigit()
 
 
-def _is_plain() -> bool:
+def is_plain() -> bool:
+    """Tell whether stderr is no terminal that can be drawn on."""
     dumb = os.environ.get("TERM") == "dumb"
     return bool(not sys.stderr.isatty() or os.environ.get("NO_COLOR") or dumb)

@@ -37,14 +37,17 @@ class Pace:
         seconds: float | None = None,
         since: float | None = None,
         replay: Sequence[Stage] | None = None,
+        before: int = 0,
     ) -> None:
         """Plan for a long side in pixels; `since` is the time.monotonic() from which is counted.
 
         `pixels` of the finished picture say how long writing it takes. With `replay` the steps are
-        those of an earlier painting, so that the same bytes come out.
+        those of an earlier painting, so that the same bytes come out; the first `before` of all
+        stages were made before this one began.
         """
         self.sides = tuple(canvas.levels(size))
         self.replay = list(replay) if replay else None
+        self.before = before
         self.began = time.monotonic() if since is None else since
         self.entered = self.began
         self.allowed = None
@@ -68,7 +71,9 @@ class Pace:
             return self.replay[len(done)].side if len(done) < len(self.replay) else None
         if not done:
             return self.sides[0]
-        later = [side for side in self.sides if side > done[-1].side]
+        # A level that was broken off is gone on with.
+        again = len(done) == self.before
+        later = [s for s in self.sides if s > done[-1].side or (again and s == done[-1].side)]
         if not later or (self.allowed is not None and later[0] > self._top(later)):
             return None
         return later[0]
@@ -85,7 +90,9 @@ class Pace:
         if earlier is not None and earlier - loss <= SETTLED * abs(earlier):
             return True
         if self.allowed is None:
-            return steps >= max(LEAST, round(STEPS * FEWER ** self.sides.index(side)))
+            broken = sum(other.steps for other in done[:-1] if other.side == side)
+            wanted = max(LEAST, round(STEPS * FEWER ** self.sides.index(side)))
+            return steps + broken >= wanted
         later = [other for other in self.sides if other >= side]
         top = self._top(later)
         parts = [GROWTH**place for place, other in enumerate(later) if other <= max(top, side)]

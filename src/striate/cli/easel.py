@@ -1,0 +1,71 @@
+"""What a person sees of a painting under way: on a terminal a live table, elsewhere lines."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from striate import terminal
+from striate.painting import Frame
+
+WIDTH = 24  # of a residual's bar, in letters
+
+
+class Easel:
+    """Shows frames as they come; a line a level where there is no terminal."""
+
+    def __init__(self, title: str, seconds: float | None) -> None:
+        """Begin with the name of what is painted, and the seconds that it may take."""
+        self.title, self.seconds = title, seconds
+        self.live = Live(console=Console(stderr=True), refresh_per_second=4, transient=True)
+        self.shown: Frame | None = None
+
+    def __enter__(self) -> Self:
+        """Take the terminal, where there is one."""
+        if not terminal.is_plain():
+            self.live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the terminal back, the last level's line on it."""
+        if not terminal.is_plain():
+            self.live.stop()
+        if self.shown is not None:
+            terminal.say(line(self.shown))
+
+    def __call__(self, frame: Frame) -> None:
+        """Show a frame."""
+        last = self.shown
+        if last is not None and last.stages[-1].side != frame.stages[-1].side:
+            terminal.say(line(last))
+        self.shown = frame
+        if not terminal.is_plain():
+            self.live.update(self._table(frame))
+
+    def _table(self, frame: Frame) -> Group:
+        side, steps = frame.stages[-1]
+        left = "" if self.seconds is None else f", {max(0, self.seconds - frame.seconds):.0f} s left"
+        title = Text(f"{self.title}  {side} of {frame.sides[-1]} pixels, step {steps}{left}")
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for name, residual in [*frame.style.items(), ("content", frame.content)]:
+            filled = "\u2588" * round(WIDTH * min(1.0, residual))
+            table.add_row(name, f"{residual:.4f}", filled)
+        return Group(title, table)
+
+
+def line(frame: Frame) -> str:
+    """Say in a line where a level came to."""
+    side, steps = frame.stages[-1]
+    style = sum(frame.style.values()) / len(frame.style)
+    return (
+        f"{side} pixels: {steps} steps, style {style:.4f}, content {frame.content:.3f}, "
+        f"{frame.seconds:.1f} s"
+    )

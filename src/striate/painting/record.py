@@ -1,0 +1,216 @@
+"""What a painting was made from and how, carried by its PNG; and the file to go on from."""
+
+import base64
+import binascii
+import dataclasses
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors
+import safetensors.torch
+from PIL import Image, PngImagePlugin
+from torch import Tensor
+
+import striate
+from striate import files
+from striate.errors import DataError, UsageError
+
+from .pace import Stage
+from .settings import Settings, from_table
+from .transfer import Begun, Frame
+
+KEY = "striate"
+RESUME = ".resume"
+
+
+class StyleFile(NamedTuple):
+    """A style's file, its share among those of its region, and the file of that region's mask."""
+
+    path: Path
+    share: float = 1.0
+    mask: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What is to be painted: files and settings. `held` are bytes of files that a PNG carried."""
+
+    content: Path
+    styles: tuple[StyleFile, ...]
+    settings: Settings = dataclasses.field(default_factory=Settings)
+    weights: Path | None = None
+    held: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+
+    def read(self, path: Path) -> bytes:
+        """Give a file's bytes, from the PNG where it has them."""
+        return self.held.get(str(path)) or files.read(path)
+
+    @property
+    def paths(self) -> list[Path]:
+        """List the pictures' files: content, styles, masks."""
+        masks = [style.mask for style in self.styles if style.mask]
+        return list(dict.fromkeys([self.content, *(style.path for style in self.styles), *masks]))
+
+
+def describe(work: Work, frame: Frame, *, finished: bool, embed: bool = False) -> dict[str, Any]:
+    """Give the record of a painting as it is now."""
+    document: dict[str, Any] = {
+        "version": striate.__version__,
+        **_sources(work),
+        "stages": [list(stage) for stage in frame.stages],
+        "style": frame.style,
+        "content_residual": frame.content,
+        "seconds": round(frame.seconds, 3),
+        "finished": finished,
+    }
+    if embed:
+        document["embedded"] = {
+            str(path): base64.b64encode(work.read(path)).decode() for path in work.paths
+        }
+    return document
+
+
+def _sources(work: Work) -> dict[str, Any]:
+    """Give what decides how a painting will look."""
+    used = [*work.paths, *([work.weights] if work.weights else [])]
+    return {
+        "content": str(work.content),
+        "styles": [
+            {"file": str(s.path), "share": s.share, "mask": str(s.mask) if s.mask else None}
+            for s in work.styles
+        ],
+        "weights": str(work.weights) if work.weights else None,
+        "settings": dataclasses.asdict(work.settings),
+        "sha256": {str(path): files.sha256(work.read(path)) for path in used},
+    }
+
+
+def to_png(image: Image.Image, document: Mapping[str, Any]) -> bytes:
+    """Give a picture as PNG with its record inside."""
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(KEY, json.dumps(document, ensure_ascii=False))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def read_png(path: Path) -> dict[str, Any]:
+    """Give the record in a painting's PNG."""
+    content = files.read(path)
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            text = image.info.get(KEY)
+            image.load()
+            text = text or image.info.get(KEY)
+        document = json.loads(text or "")
+        _check(document)
+    except (OSError, SyntaxError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} has no record of a painting by striate paint") from error
+    return dict(document)
+
+
+def work_of(document: Mapping[str, Any], beside: Path) -> Work:
+    """Give the work that a record tells of; files are sought as named, then beside the record.
+
+    DataError where one is gone or is another than it was.
+    """
+    held = _embedded(document)
+    found = {name: _sought(name, beside, held) for name in document["sha256"]}
+    work = Work(
+        found[document["content"]],
+        tuple(
+            StyleFile(found[s["file"]], s["share"], found[s["mask"]] if s["mask"] else None)
+            for s in document["styles"]
+        ),
+        from_table(document["settings"]),
+        found[document["weights"]] if document["weights"] else None,
+        held,
+    )
+    for name, known in document["sha256"].items():
+        if files.sha256(work.read(found[name])) != known:
+            raise DataError(f"{found[name]} is another file than the one painted from: its SHA-256")
+    return work
+
+
+def stages_of(document: Mapping[str, Any]) -> tuple[Stage, ...]:
+    """Give the stages that a record tells of."""
+    return tuple(Stage(int(side), int(steps)) for side, steps in document["stages"])
+
+
+def write_resume(out: Path, frame: Frame, document: Mapping[str, Any]) -> Path:
+    """Write beside a painting what going on with it needs."""
+    path = out.with_name(out.name + RESUME)
+    content = safetensors.torch.save(
+        {"raw": frame.raw.contiguous()}, {KEY: json.dumps(document, ensure_ascii=False)}
+    )
+    files.write(path, content)
+    return path
+
+
+def read_resume(out: Path) -> tuple[dict[str, Any], Begun]:
+    """Read what `write_resume` wrote beside a painting."""
+    path = out.with_name(out.name + RESUME)
+    if not path.is_file():
+        raise UsageError(f"nothing to go on with: there is no {path}")
+    try:
+        with safetensors.safe_open(path, "pt") as opened:
+            document = json.loads((opened.metadata() or {})[KEY])
+            raw: Tensor = opened.get_tensor("raw")
+        _check(document)
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    return document, Begun(stages_of(document), raw)
+
+
+def is_done(work: Work, out: Path) -> bool:
+    """Tell whether a file is the finished painting of a work."""
+    try:
+        document = read_png(out)
+    except DataError:
+        return False
+    return bool(document["finished"]) and _same(document, work)
+
+
+def begun(work: Work, out: Path) -> Begun | None:
+    """Give what resumes a work, where it was begun before."""
+    if not out.with_name(out.name + RESUME).is_file():
+        return None
+    document, found = read_resume(out)
+    return found if _same(document, work) else None
+
+
+def _same(document: Mapping[str, Any], work: Work) -> bool:
+    """Tell whether a record is of these files with these settings."""
+    own = _sources(work)
+    return all(document.get(key) == own[key] for key in own)
+
+
+def _check(document: Any) -> None:
+    """Raise KeyError or TypeError where a record lacks what is read from it."""
+    for key in ("content", "weights", "settings", "sha256", "stages", "finished"):
+        document[key]
+    for style in document["styles"]:
+        style["file"], style["share"], style["mask"]
+    stages_of(document)
+
+
+def _embedded(document: Mapping[str, Any]) -> dict[str, bytes]:
+    try:
+        return {
+            name: base64.b64decode(text, validate=True)
+            for name, text in document.get("embedded", {}).items()
+        }
+    except (binascii.Error, ValueError) as error:
+        raise DataError("the pictures in the record are damaged") from error
+
+
+def _sought(name: str, beside: Path, held: Mapping[str, bytes]) -> Path:
+    path = Path(name)
+    if name in held or path.is_file():
+        return path
+    if (beside / path.name).is_file():
+        return beside / path.name
+    raise DataError(f"{name} is needed and gone: put it back, or beside the painting")

@@ -1,0 +1,111 @@
+"""Painting from files: opens them, paints, and keeps the file of the result current."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from striate import files
+from striate.errors import Stopped
+from striate.images import decode
+
+from . import backbone, canvas, memory, record, transfer
+from .backbone import Trunk
+from .pace import Pace
+from .record import Work
+from .settings import Budget
+from .transfer import Begun, Frame
+
+# Between two writes of a picture that is still being painted.
+PREVIEW_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """A work, where it goes, what it may cost, and how it is kept."""
+
+    work: Work
+    out: Path
+    budget: Budget
+    begun: Begun | None = None
+    replay: tuple[transfer.Stage, ...] | None = None
+    preview: bool = False
+    embed: bool = False
+    since: float | None = None  # time.monotonic() from which the budget counts
+
+
+def network(work: Work) -> Trunk:
+    """Load the network that a work is painted with."""
+    return backbone.load(work.settings.model, work.weights)
+
+
+def need(work: Work, trunk: Trunk, budget: Budget) -> memory.Need:
+    """Give the memory that a work will take, and the cut that makes it fit."""
+    content, styles = _opened(work)
+    scene = canvas.scene(content, styles, work.settings.size, work.settings)
+    return memory.fit(scene, trunk, work.settings, budget.memory)
+
+
+def run(task: Task, trunk: Trunk, *, poll: Callable[[], None] = lambda: None) -> Iterator[Frame]:
+    """Paint and write the file; where `poll` raises Stopped, leave what resumes the work."""
+    content, styles = _opened(task.work)
+    ends = canvas.fitted(content, task.work.settings.size)
+    pace = Pace(
+        task.work.settings.size,
+        pixels=ends.width * ends.height,
+        seconds=task.budget.seconds,
+        since=task.since,
+        replay=task.replay,
+        before=len(task.begun.stages) if task.begun else 0,
+    )
+    frames = transfer.paint(
+        content,
+        styles,
+        trunk,
+        task.work.settings,
+        pace=pace,
+        begun=task.begun,
+        budget=task.budget,
+    )
+    frame, written = None, time.monotonic()
+    try:
+        for frame in frames:
+            yield frame
+            poll()
+            if task.preview and time.monotonic() - written >= PREVIEW_SECONDS:
+                save(task, frame, finished=False)
+                written = time.monotonic()
+    except Stopped as stop:
+        raise _kept(task, frame, stop) from None
+    assert frame is not None
+    save(task, frame, finished=True)
+    files.remove(task.out.with_name(task.out.name + record.RESUME))
+
+
+def save(task: Task, frame: Frame, *, finished: bool) -> dict[str, object]:
+    """Write the picture with its record, and give that."""
+    document = record.describe(task.work, frame, finished=finished, embed=task.embed and finished)
+    files.write(task.out, record.to_png(canvas.image(frame.picture), document))
+    return document
+
+
+def _kept(task: Task, frame: Frame | None, stop: Stopped) -> Stopped:
+    if frame is None:
+        return Stopped("stopped before there was anything to keep", stop.signal)
+    document = save(task, frame, finished=False)
+    record.write_resume(task.out, frame, document)
+    return Stopped(
+        f"stopped, the picture so far is {task.out}: continue with "
+        f"`striate paint --resume {task.out}`",
+        stop.signal,
+    )
+
+
+def _opened(work: Work) -> tuple[canvas.Image.Image, list[canvas.Style]]:
+    """Decode the files of a work, each once."""
+    pictures = {path: decode(work.read(path), name=str(path)) for path in work.paths}
+    styles = [
+        canvas.Style(pictures[s.path], s.share, pictures[s.mask] if s.mask else None)
+        for s in work.styles
+    ]
+    return pictures[work.content], styles
