@@ -52,7 +52,9 @@ class Easel:
 
     def _table(self, frame: Frame) -> Group:
         side, steps = frame.stages[-1]
-        left = "" if self.seconds is None else f", {max(0, self.seconds - frame.seconds):.0f} s left"
+        left = (
+            "" if self.seconds is None else f", {max(0, self.seconds - frame.seconds):.0f} s left"
+        )
         title = Text(f"{self.title}  {side} of {frame.sides[-1]} pixels, step {steps}{left}")
         table = Table(box=None, pad_edge=False, show_header=False)
         for name, residual in [*frame.style.items(), ("content", frame.content)]:

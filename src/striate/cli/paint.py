@@ -1,7 +1,6 @@
 """`striate paint`."""
 
 import dataclasses
-import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -110,14 +109,12 @@ def paint(
     from striate.painting.settings import Budget, Settings, seconds, size_in_bytes
     from striate.painting.studio import Task
 
-    budget = Budget(
-        seconds(limit) if limit else None, size_in_bytes(memory) if memory else None
-    )
-    common = {"budget": budget, "preview": preview, "embed": embed, "since": since}
+    budget = Budget(seconds(limit) if limit else None, size_in_bytes(memory) if memory else None)
+    common: dict[str, Any] = {"budget": budget, "preview": preview, "embed": embed, "since": since}
     if again or resume:
         tasks = iter([_earlier(again, resume, out, content, common)])
     else:
-        if content is None or not styles and not mask or out is None:
+        if content is None or not (styles or mask) or out is None:
             raise UsageError("give a photograph, a painting and -o OUT.png")
         settings = Settings(
             size=size,

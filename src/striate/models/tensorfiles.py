@@ -14,6 +14,7 @@ from striate.errors import DataError, UsageError
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
+
 def read(path: Path) -> Mapping[str, Tensor]:
     """Give the tensors of a file by name; nothing in it is run."""
     if path.suffix == ".safetensors":

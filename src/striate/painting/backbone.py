@@ -60,7 +60,9 @@ class Trunk(nn.Module):
             x = pool(x)
         else:
             # Pictures on the CPU would keep their layout, and all that follows with it.
-            x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+            x = ((x - self.get_buffer("mean")) / self.get_buffer("std")).contiguous(
+                memory_format=torch.channels_last
+            )
         found = {}
         for one in self.plan[number]:
             x = convolve(x, *(self.get_buffer(f"{one.name}_{kind}") for kind in ("weight", "bias")))

@@ -108,9 +108,7 @@ def _direction(
     return direction.masked_fill_((free == 0) & (gradient != 0), 0).neg_()
 
 
-def _remember(
-    memory: deque[tuple[Tensor, Tensor, float]], moved: Tensor, turned: Tensor
-) -> None:
+def _remember(memory: deque[tuple[Tensor, Tensor, float]], moved: Tensor, turned: Tensor) -> None:
     curvature = _dot(moved, turned)
     # Where the slope did not grow along the step, the pair would point uphill.
     if curvature > 1e-10 * _dot(turned, turned) and curvature > 0:

@@ -64,7 +64,7 @@ class _Pool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, images: Tensor) -> Tensor:
-        largest, places = F.max_pool2d_with_indices(images, 2)
+        largest, places = F.max_pool2d_with_indices(images, [2, 2])
         width = images.shape[3]
         row = (places // width % 2).to(torch.uint8)
         ctx.size = images.shape

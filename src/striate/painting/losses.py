@@ -128,7 +128,7 @@ def to_moments(style: Kept) -> Loss:
 
 
 def to_sorted(style: Kept) -> Loss:
-    """Compare each direction's quantiles: the square of the one-dimensional Wasserstein distance."""
+    """Compare each direction's quantiles: Wasserstein-2 squared in one dimension."""
 
     def loss(found: Kept) -> Tensor:
         return (found[0] - quantiles(style[0], found[0].shape[1])).square().mean()

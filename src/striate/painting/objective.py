@@ -144,7 +144,9 @@ class Objective:
         content = pixels.new_zeros(())
         for depth in range(self.trunk.depth(*pixels.shape[2:])):
 
-            def block(x: Tensor, depth: int = depth) -> tuple[Tensor, list[dict[str, Kept]], Tensor]:
+            def block(
+                x: Tensor, depth: int = depth
+            ) -> tuple[Tensor, list[dict[str, Kept]], Tensor]:
                 return self._block(x, depth, tile)
 
             if self.means.twice and depth == 0 and pixels.requires_grad:

@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from striate import files
 from striate.errors import Stopped
 from striate.images import decode
 
 from . import backbone, canvas, memory, record, transfer
 from .backbone import Trunk
-from .pace import Pace
+from .pace import Pace, Stage
 from .record import Work
 from .settings import Budget
 from .transfer import Begun, Frame
@@ -28,7 +30,7 @@ class Task:
     out: Path
     budget: Budget
     begun: Begun | None = None
-    replay: tuple[transfer.Stage, ...] | None = None
+    replay: tuple[Stage, ...] | None = None
     preview: bool = False
     embed: bool = False
     since: float | None = None  # time.monotonic() from which the budget counts
@@ -101,7 +103,7 @@ def _kept(task: Task, frame: Frame | None, stop: Stopped) -> Stopped:
     )
 
 
-def _opened(work: Work) -> tuple[canvas.Image.Image, list[canvas.Style]]:
+def _opened(work: Work) -> tuple[Image.Image, list[canvas.Style]]:
     """Decode the files of a work, each once."""
     pictures = {path: decode(work.read(path), name=str(path)) for path in work.paths}
     styles = [

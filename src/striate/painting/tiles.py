@@ -42,9 +42,7 @@ class Tile(NamedTuple):
 
     def crop(self, picture: Tensor) -> Tensor:
         """Give the tile with its margin: a view of (..., H, W)."""
-        return picture[
-            ..., self.rows.begin : self.rows.end, self.columns.begin : self.columns.end
-        ]
+        return picture[..., self.rows.begin : self.rows.end, self.columns.begin : self.columns.end]
 
     def core(self, features: Tensor, depth: int) -> Tensor:
         """Give what counts of the tile's own activations (..., H, W) of a block."""

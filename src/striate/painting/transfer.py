@@ -102,9 +102,7 @@ def _start(
     return torch.rand(scene.content.shape, generator=generator)
 
 
-def _enlarge(
-    picture: Tensor, own: Tensor, content: Image.Image, settings: Settings
-) -> Tensor:
+def _enlarge(picture: Tensor, own: Tensor, content: Image.Image, settings: Settings) -> Tensor:
     """Enlarge a picture to the size of its content, with the content's details that it lacks."""
     if picture.shape == own.shape:
         return picture

@@ -16,7 +16,8 @@ EPSILON = 1e-4
 
 def covariance(mean: Tensor, second: Tensor) -> Tensor:
     """Give the covariance (C, C) from the mean (C) and the second moments (C, C)."""
-    return second - torch.outer(mean, mean)
+    found: Tensor = second - torch.outer(mean, mean)
+    return found
 
 
 def wasserstein_to(
@@ -30,7 +31,8 @@ def wasserstein_to(
 
     def distance(other_mean: Tensor, other: Tensor) -> Tensor:
         apart: Tensor = (other_mean - mean).square().sum()
-        return apart + (_Bures.apply(other + ridge, root) + trace).clamp_min(0)
+        found: Tensor = apart + (_Bures.apply(other + ridge, root) + trace).clamp_min(0)
+        return found
 
     return distance
 
@@ -38,7 +40,8 @@ def wasserstein_to(
 def square_root(matrix: Tensor) -> Tensor:
     """Give the symmetric root of a symmetric matrix without negative eigenvalues."""
     values, vectors = torch.linalg.eigh(matrix.double())
-    return ((vectors * values.clamp_min(0).sqrt()) @ vectors.T).to(matrix)
+    found: Tensor = ((vectors * values.clamp_min(0).sqrt()) @ vectors.T).to(matrix)
+    return found
 
 
 class _Bures(torch.autograd.Function):
@@ -59,7 +62,8 @@ class _Bures(torch.autograd.Function):
         roots = values.clamp_min(least).sqrt()
         scaled = root @ vectors
         ctx.save_for_backward(scaled, roots)
-        return matrix.trace() - 2 * roots.sum()
+        found: Tensor = matrix.trace() - 2 * roots.sum()
+        return found
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
