@@ -14,6 +14,7 @@ from .app import OUTPUT, RUN_OPTIONS, AsJson, app, examples, print_json, switch
 
 if TYPE_CHECKING:
     from striate.painting.backbone import Trunk
+    from striate.painting.memory import Need
     from striate.painting.record import StyleFile, Work
     from striate.painting.studio import Task
 
@@ -159,7 +160,7 @@ def _paint(tasks: Iterator["Task"]) -> list[dict[str, Any]]:
             _check_out(task.out)
             trunk = trunk or studio.network(task.work)
             need = studio.need(task.work, trunk, task.budget)
-            terminal.say(f"{task.out}: {need}")
+            terminal.say(f"{task.out}: {_told(need)}")
             with Easel(task.out.name, task.budget.seconds) as show:
                 frame = None
                 frames = studio.run(task, trunk, poll=halt.poll)
@@ -173,10 +174,15 @@ def _paint(tasks: Iterator["Task"]) -> list[dict[str, Any]]:
                     "content": frame.content,
                     "layers": frame.style,
                     "stages": [list(stage) for stage in frame.stages],
-                    "seconds": time.monotonic() - (task.since or 0),
+                    "seconds": time.monotonic() - task.since,
                 }
             )
     return made
+
+
+def _told(need: "Need") -> str:
+    tiles = f", in tiles of {need.tile} pixels" if need.tile else ""
+    return f"will take {need.bytes / 2**20:.0f} MB of memory{tiles}"
 
 
 def _styles(given: Sequence[str], masks: Sequence[str]) -> Iterator["StyleFile"]:

@@ -44,8 +44,8 @@ def paint(
     ends = fitted(opened, settings.size)
     if trunk is None:
         trunk = backbone.load(settings.model, Path(weights) if weights else None)
-    pace = Pace(settings.size, pixels=ends.width * ends.height, seconds=seconds)
-    return transfer.paint(opened, styles, trunk, settings, pace=pace, budget=budget)
+    pace = Pace(settings.size, pixels=ends.width * ends.height, budget=budget)
+    return transfer.paint(opened, styles, trunk, settings, pace=pace)
 
 
 def _opened(picture: Picture) -> Image.Image:

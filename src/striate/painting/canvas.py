@@ -11,7 +11,7 @@ from torch import Tensor
 from striate.errors import UsageError
 
 from . import colour
-from .objective import Region
+from .scene import Region, Scene
 from .settings import Settings
 
 # Coarse to fine in steps of the square root of two, from this long side in pixels.
@@ -24,15 +24,6 @@ class Style(NamedTuple):
     picture: Image.Image
     share: float = 1.0
     mask: Image.Image | None = None  # white where it is for; None: wherever no mask is
-
-
-class Scene(NamedTuple):
-    """What a level of the pyramid works on: pictures (1, 3, H, W) in [0, 1]."""
-
-    content: Tensor
-    styles: list[Tensor]
-    regions: list[Region]
-    photo: Tensor  # the content in its own colours
 
 
 def levels(size: int) -> list[int]:

@@ -24,8 +24,8 @@ class _ConvolveRectify(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         output, weight = ctx.saved_tensors
-        # By the sum of both: a gradient of another layout would make every step after it slow.
-        passed = torch.where(output > 0, gradients[0], 0)
+        # In place: every gradient of this network is made for one layer alone.
+        passed = gradients[0].contiguous(memory_format=torch.channels_last).mul_(output > 0)
         padded = torch.ops.aten.convolution_backward(
             passed,
             passed.new_empty(1).expand(

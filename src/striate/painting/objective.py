@@ -11,30 +11,16 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from . import tiles
 from .backbone import CONTENT, Trunk
 from .losses import LOSSES, Kept, Kind, Loss
+from .scene import Region, Scene
 from .tiles import Tile
 
 # The least that a style loss is divided by, in shares of its value for no activation at all. Where
 # content and style agree, or a picture is flat, rounding would be blown up otherwise.
 FLOOR = 1e-3
-
-
-class Region(NamedTuple):
-    """Where styles apply: a soft mask (H, W), None for everywhere, and the styles' shares."""
-
-    mask: Tensor | None
-    shares: dict[int, float]  # by the style's number; they add up to 1
-
-
-class Means(NamedTuple):
-    """How the work is cut: the side of a tile in pixels, and whether blocks are computed twice."""
-
-    tile: int | None = None
-    twice: bool = False
 
 
 class Evaluation(NamedTuple):
@@ -58,20 +44,22 @@ class Objective:
     def __init__(
         self,
         trunk: Trunk,
-        content: Tensor,
-        styles: Sequence[Tensor],
-        regions: Sequence[Region],
+        scene: Scene,
         *,
         loss: str = "gram",
         weights: tuple[float, float, float] = (1.0, 1.0, 0.0),
-        means: Means | None = None,
+        tile: int | None = None,
     ) -> None:
-        """Look at content and styles once; `weights` are of style, content and smoothness."""
-        self.trunk, self.kind, self.means = trunk, LOSSES[loss], means or Means()
+        """Look at content and styles once; `weights` are of style, content and smoothness.
+
+        With `tile`, a side in pixels, the picture is cut for the sake of memory.
+        """
+        content, styles, regions, _ = scene
+        self.trunk, self.kind = trunk, LOSSES[loss]
         self.weights = _Weights(*weights)
         self.size = (content.shape[2], content.shape[3])
         self.layers = _common(trunk, [content, *styles])
-        self.tiles = tiles.tiled(self.size, self.means.tile, trunk.margin, trunk.alignment)
+        self.tiles = tiles.tiled(self.size, tile, trunk.margin, trunk.alignment)
         assert self.kind.additive or len(self.tiles) == 1, "a sorted loss sees a picture whole"
         self.areas = [_areas(region, self.size, self.layers) for region in regions]
         with torch.no_grad():
@@ -143,17 +131,7 @@ class Objective:
         sums: list[dict[str, Kept]] = [{} for _ in self.areas]
         content = pixels.new_zeros(())
         for depth in range(self.trunk.depth(*pixels.shape[2:])):
-
-            def block(
-                x: Tensor, depth: int = depth
-            ) -> tuple[Tensor, list[dict[str, Kept]], Tensor]:
-                return self._block(x, depth, tile)
-
-            if self.means.twice and depth == 0 and pixels.requires_grad:
-                # The first block keeps half of all memory for an eighth of the arithmetic.
-                pixels, found, apart = checkpoint(block, pixels, use_reentrant=False)
-            else:
-                pixels, found, apart = block(pixels)
+            pixels, found, apart = self._block(pixels, depth, tile)
             for whole, part in zip(sums, found, strict=True):
                 whole |= part
             content = content + apart

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from . import canvas
+from .settings import Budget
 
 # Steps at the coarsest level where no time is given, and what each level has of the one before.
 # With these a picture of 256 pixels comes to a hundredth of its first style residual.
@@ -34,7 +35,7 @@ class Pace:
         size: int,
         *,
         pixels: int = 0,
-        seconds: float | None = None,
+        budget: Budget | None = None,
         since: float | None = None,
         replay: Sequence[Stage] | None = None,
         before: int = 0,
@@ -48,11 +49,12 @@ class Pace:
         self.sides = tuple(canvas.levels(size))
         self.replay = list(replay) if replay else None
         self.before = before
+        self.budget = budget or Budget()
         self.began = time.monotonic() if since is None else since
         self.entered = self.began
         self.allowed = None
-        if seconds is not None:
-            self.allowed = seconds - WRITING[0] - WRITING[1] * pixels
+        if self.budget.seconds is not None:
+            self.allowed = self.budget.seconds - WRITING[0] - WRITING[1] * pixels
         self.cost = 0.0  # of a step, in seconds for a square of side 1
         self.losses: list[float] = []
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
@@ -33,7 +33,7 @@ class Task:
     replay: tuple[Stage, ...] | None = None
     preview: bool = False
     embed: bool = False
-    since: float | None = None  # time.monotonic() from which the budget counts
+    since: float = field(default_factory=time.monotonic)  # from here the budget counts
 
 
 def network(work: Work) -> Trunk:
@@ -50,12 +50,13 @@ def need(work: Work, trunk: Trunk, budget: Budget) -> memory.Need:
 
 def run(task: Task, trunk: Trunk, *, poll: Callable[[], None] = lambda: None) -> Iterator[Frame]:
     """Paint and write the file; where `poll` raises Stopped, leave what resumes the work."""
+    memory.give_back_freed()
     content, styles = _opened(task.work)
     ends = canvas.fitted(content, task.work.settings.size)
     pace = Pace(
         task.work.settings.size,
         pixels=ends.width * ends.height,
-        seconds=task.budget.seconds,
+        budget=task.budget,
         since=task.since,
         replay=task.replay,
         before=len(task.begun.stages) if task.begun else 0,
@@ -67,7 +68,6 @@ def run(task: Task, trunk: Trunk, *, poll: Callable[[], None] = lambda: None) ->
         task.work.settings,
         pace=pace,
         begun=task.begun,
-        budget=task.budget,
     )
     frame, written = None, time.monotonic()
     try:

@@ -15,10 +15,11 @@ from striate import devices
 
 from . import canvas, colour, descent, memory
 from .backbone import Trunk
-from .canvas import Scene, Style
+from .canvas import Style
 from .objective import Evaluation, Objective
 from .pace import Pace, Stage
-from .settings import Budget, Settings
+from .scene import Scene
+from .settings import Settings
 
 
 class Frame(NamedTuple):
@@ -48,7 +49,6 @@ def paint(
     *,
     pace: Pace,
     begun: Begun | None = None,
-    budget: Budget | None = None,
 ) -> Iterator[Frame]:
     """Paint, one step at each `next`; the last frame is in full size."""
     done = list(begun.stages) if begun else []
@@ -56,11 +56,8 @@ def paint(
     frame = None
     while (side := pace.next_side(done)) is not None:
         scene = canvas.scene(content, styles, side, settings)
-        limit = budget.memory if budget else None
-        means = memory.fit(scene, trunk, settings, limit).means
-        objective = Objective(
-            trunk, *scene[:3], loss=settings.loss, weights=settings.weights, means=means
-        )
+        tile = memory.fit(scene, trunk, settings, pace.budget.memory).tile
+        objective = Objective(trunk, scene, loss=settings.loss, weights=settings.weights, tile=tile)
         start = _start(picture, scene, content, settings)
         done.append(Stage(side, 0))
         descend = descent.adam if settings.optimiser == "adam" else descent.lbfgs
