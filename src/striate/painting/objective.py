@@ -63,7 +63,7 @@ class Objective:
         assert self.kind.additive or len(self.tiles) == 1, "a sorted loss sees a picture whole"
         self.areas = [_areas(region, self.size, self.layers) for region in regions]
         with torch.no_grad():
-            found = [_look(trunk, self.kind, style, self.layers) for style in styles]
+            found = [self._look(style, tile) for style in styles]
             self.losses = [
                 _targets(self.kind, region, found, areas)
                 for region, areas in zip(regions, self.areas, strict=True)
@@ -169,6 +169,22 @@ class Objective:
             tile.whole(whole, depth).copy_(core)
         return whole
 
+    def _look(self, style: Tensor, tile: int | None) -> dict[str, Kept]:
+        """Give what a style picture has at each layer, tile by tile."""
+        depths = {name: self.layers.depths[name] for name in self.layers.style}
+        height, width = style.shape[2:]
+        count = {name: (height >> depth) * (width >> depth) for name, depth in depths.items()}
+        total: dict[str, Kept] = {}
+        for one in tiles.tiled((height, width), tile, self.trunk.margin, self.trunk.alignment):
+            features = self.trunk(one.crop(style))
+            for name, depth in depths.items():
+                core = _columns(one.core(features[name], depth))
+                kept = self.kind.keep(core, torch.tensor(1 / count[name]))
+                whole = total.setdefault(name, kept)
+                if whole is not kept:
+                    total[name] = tuple(a + b for a, b in zip(whole, kept, strict=True))
+        return total
+
     def _judge(self, sums: Sequence[dict[str, Kept]]) -> tuple[dict[str, float], list[Tensor]]:
         """Give each layer's residual, and the slope of the loss along each sum."""
         leaves = [
@@ -244,15 +260,6 @@ def _areas(region: Region, size: tuple[int, int], layers: _Layers) -> dict[str, 
 
 def _share(area: _Area, tile: Tile, depth: int) -> Tensor:
     return tile.whole(area.shares, depth).flatten() if area.shares.ndim else area.shares
-
-
-def _look(trunk: Trunk, kind: Kind, style: Tensor, layers: _Layers) -> dict[str, Kept]:
-    """Give what a style picture has at each layer."""
-    features = trunk(style)
-    columns = {name: _columns(features[name]) for name in layers.style}
-    return {
-        name: kind.keep(found, torch.tensor(1 / found.shape[1])) for name, found in columns.items()
-    }
 
 
 def _targets(

@@ -24,7 +24,9 @@ def wasserstein_to(
     mean: Tensor, style: Tensor, *, epsilon: float = EPSILON
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Give W2^2 to a style's mean (C) and covariance (C, C), a function of another's two."""
-    added = epsilon * style.diagonal().mean().clamp_min(1e-20)
+    # A covariance is a difference of moments: below their rounding nothing of it is known.
+    rounding = 4 * torch.finfo(style.dtype).eps * mean.square().mean()
+    added = (epsilon * style.diagonal().mean().clamp_min(0) + rounding).clamp_min(1e-12)
     ridge = added * torch.eye(len(style), dtype=style.dtype, device=style.device)
     root = square_root(style + ridge)
     trace = (style + ridge).trace()

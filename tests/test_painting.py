@@ -1,0 +1,407 @@
+"""Neural style: losses against formulas, tiles against the whole, painting within budgets."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
+
+import striate
+from striate.errors import UsageError
+from striate.painting import backbone, canvas, colour, layers, losses, memory, tiles, wasserstein
+from striate.painting.backbone import Trunk
+from striate.painting.canvas import Style
+from striate.painting.objective import Evaluation, Objective
+from striate.painting.scene import Region, Scene
+from striate.painting.settings import COLOURS, OPTIMISERS, STARTS, Settings
+
+EVERYWHERE = [Region(None, {0: 1.0})]
+
+
+def noise(seed: int, *size: int) -> Tensor:
+    return torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(seed))
+
+
+def scene(content: Tensor, style: Tensor, regions: Sequence[Region] = EVERYWHERE) -> Scene:
+    return Scene(content, [style], list(regions), content)
+
+
+def photograph(width: int = 40, height: int = 30, seed: int = 0) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture(scope="module")
+def trunk() -> Trunk:
+    return backbone.random("vgg16")
+
+
+@pytest.fixture(scope="module")
+def shallow() -> Trunk:
+    """Three blocks: quick, and all that tiles and masks can get wrong."""
+    return backbone.random("vgg16", ["relu1_1", "relu2_1", "relu3_1", "relu3_2"])
+
+
+def total(evaluate: Callable[[Tensor], Evaluation], picture: Tensor) -> float:
+    return evaluate(picture).loss
+
+
+def test_gram_is_the_sum_over_positions() -> None:
+    features = torch.randn(4, 9)
+    expected = torch.stack(
+        [torch.stack([(features[i] * features[j]).sum() for j in range(4)]) for i in range(4)]
+    )
+    torch.testing.assert_close(losses.gram(features), expected)
+
+
+def test_gram_loss_has_the_constants_of_gatys() -> None:
+    k, m = 5, 12
+    found, style = torch.randn(2, k, m, dtype=torch.float64)
+    expected = (losses.gram(style) - losses.gram(found)).square().sum() / (4 * k**2 * m**2)
+    torch.testing.assert_close(
+        losses.gram_loss(losses.gram(found) / m, losses.gram(style) / m), expected
+    )
+
+
+def test_gram_gradient_is_its_formula() -> None:
+    k, m = 5, 12
+    found, style = torch.randn(2, k, m, dtype=torch.float64)
+    leaf = found.clone().requires_grad_()
+    kept = losses.keep_moments(leaf, torch.tensor(1 / m, dtype=torch.float64))
+    loss = losses.to_gram(losses.keep_moments(style, torch.tensor(1 / m, dtype=torch.float64)))
+    (gradient,) = torch.autograd.grad(loss(kept), leaf)
+    apart = (losses.gram(found) - losses.gram(style)) / (k**2 * m**2)
+    torch.testing.assert_close(gradient, apart @ found)
+
+
+def test_content_loss_has_no_half() -> None:
+    assert float(losses.content_loss(torch.full((2, 3), 3.0), torch.ones(2, 3))) == 24
+
+
+@pytest.mark.parametrize("shares", ["one", "each"])
+def test_moments_agree_with_autograd(shares: str) -> None:
+    features = torch.randn(4, 10, dtype=torch.float64, requires_grad=True)
+    part = torch.tensor(0.1) if shares == "one" else torch.rand(10)
+    assert torch.autograd.gradcheck(
+        lambda f: losses.keep_moments(f, part.double()), (features,), raise_exception=True
+    )
+
+
+def bures(matrix: Tensor, style: Tensor) -> Tensor:
+    """The textbook's W2^2 of covariances, by eigenvectors that autograd sees through."""
+    root = wasserstein.square_root(style)
+    values = torch.linalg.eigh(root @ matrix @ root).eigenvalues
+    return matrix.trace() + style.trace() - 2 * values.sqrt().sum()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("channels", [1, 7, 64])
+def test_wasserstein_gradient_is_that_of_eigenvectors_in_double(
+    dtype: torch.dtype, tolerance: float, channels: int
+) -> None:
+    generator = torch.Generator().manual_seed(channels)
+    one, other = torch.randn(2, channels, 4 * channels, dtype=torch.float64, generator=generator)
+    matrix, style = one @ one.T / (4 * channels), other @ other.T / (4 * channels)
+    exact = matrix.clone().requires_grad_()
+    value = bures(exact, style)
+    (expected,) = torch.autograd.grad(value, exact)
+    expected = (expected + expected.T) / 2
+    mean = torch.zeros(channels, dtype=dtype)
+    leaf = matrix.to(dtype).requires_grad_()
+    distance = wasserstein.wasserstein_to(mean, style.to(dtype), epsilon=0)(mean, leaf)
+    (gradient,) = torch.autograd.grad(distance, leaf)
+    assert float((gradient - expected).norm() / expected.norm()) <= tolerance
+    assert float(distance.detach()) == pytest.approx(float(value.detach()), rel=100 * tolerance)
+
+
+def test_wasserstein_is_finite_where_positions_are_fewer_than_channels() -> None:
+    features = torch.randn(64, 5, requires_grad=True)
+    kept = losses.keep_moments(features, torch.tensor(0.2))
+    style = losses.keep_moments(torch.randn(64, 3), torch.tensor(1 / 3))
+    loss = losses.to_wasserstein(style)(kept)
+    (gradient,) = torch.autograd.grad(loss, features)
+    assert loss >= 0
+    assert bool(gradient.isfinite().all())
+
+
+def test_wasserstein_of_normals_in_one_dimension() -> None:
+    distance = wasserstein.wasserstein_to(torch.tensor([1.0]), torch.tensor([[4.0]]), epsilon=0)
+    assert float(distance(torch.tensor([4.0]), torch.tensor([[1.0]]))) == pytest.approx(9 + 1)
+
+
+def test_sorted_loss_is_zero_for_the_same_positions_in_another_order() -> None:
+    features = torch.randn(8, 50)
+    one = losses.keep_sorted(features, torch.tensor(0.02))
+    other = losses.keep_sorted(features[:, torch.randperm(50)], torch.tensor(0.02))
+    assert float(losses.to_sorted(one)(other)) == pytest.approx(0, abs=1e-10)
+
+
+def test_convolution_agrees_with_torch_on_a_repeated_border() -> None:
+    weight, bias = torch.randn(4, 3, 3, 3).double(), torch.randn(4).double()
+
+    def plain(x: Tensor) -> Tensor:
+        padded = torch.nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
+        return torch.conv2d(padded, weight, bias).relu()
+
+    images = torch.randn(1, 3, 1, 6).double().requires_grad_()
+    slope = torch.randn(1, 4, 1, 6).double()
+    found, expected = layers.convolve(images, weight, bias), plain(images)
+    torch.testing.assert_close(found, expected)
+    (wanted,) = torch.autograd.grad(expected, images, slope)
+    (gradient,) = torch.autograd.grad(found, images, slope.clone())
+    torch.testing.assert_close(gradient, wanted)
+
+
+@given(height=st.integers(2, 9), width=st.integers(2, 9))
+def test_pooling_agrees_with_torch(height: int, width: int) -> None:
+    images = torch.randn(1, 2, height, width).to(memory_format=torch.channels_last)
+    own, other = images.clone().requires_grad_(), images.clone().requires_grad_()
+    found, expected = layers.pool(own), torch.nn.functional.max_pool2d(other, 2)
+    torch.testing.assert_close(found, expected)
+    slope = torch.randn(expected.shape)
+    found.backward(slope)
+    expected.backward(slope)
+    torch.testing.assert_close(own.grad, other.grad)
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+def test_gradient_is_the_slope_of_the_loss(loss: str, shallow: Trunk) -> None:
+    objective = Objective(
+        shallow, scene(noise(0, 20, 24), noise(1, 30, 16)), loss=loss, weights=(1, 0.5, 0.1)
+    )
+    picture = noise(2, 20, 24)
+    gradient = objective.evaluate(picture).gradient
+    step = 1e-3 * gradient / gradient.norm()
+    ahead, behind = (total(objective.evaluate, picture + sign * step) for sign in (1, -1))
+    assert (ahead - behind) / 2e-3 == pytest.approx(float(gradient.norm()), rel=2e-2)
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+def test_residuals_are_one_at_the_content_and_zero_at_the_style(loss: str, trunk: Trunk) -> None:
+    content, style = noise(0, 32, 40) ** 3, noise(1, 32, 40).round()
+    objective = Objective(trunk, scene(content, style), loss=loss)
+    at_content, at_style = objective.evaluate(content), objective.evaluate(style)
+    assert list(at_content.style.values()) == pytest.approx([1] * 5, rel=1e-4)
+    assert at_content.content == pytest.approx(0, abs=1e-6)
+    assert max(at_style.style.values()) < 2e-3
+    assert list(at_style.style) == list(backbone.STYLE)
+
+
+def test_content_residual_is_one_for_activations_of_no_relation(shallow: Trunk) -> None:
+    content = noise(0, 64, 64)
+    objective = Objective(shallow, scene(content, noise(1, 64, 64)))
+    # A flat picture answers with the mean of a layer at the least: its variance is what is left.
+    assert objective.evaluate(torch.full_like(content, 0.5)).content >= 1
+
+
+@pytest.mark.parametrize("model", backbone.BLOCKS)
+def test_margin_is_what_the_deepest_activation_sees(model: str) -> None:
+    trunk = backbone.random(model)
+    side = 2 * trunk.margin + trunk.alignment
+    picture = torch.rand(1, 3, 1, side).expand(1, 3, 32, side).contiguous().requires_grad_()
+    found = trunk(picture)["relu5_1"]
+    found[..., trunk.margin // trunk.alignment].sum().backward()
+    assert picture.grad is not None
+    seen = picture.grad.abs().sum((0, 1, 2)).nonzero()
+    before, after = trunk.margin - int(seen.min()), int(seen.max()) - trunk.margin
+    assert max(before, after - trunk.alignment + 1) <= trunk.margin
+
+
+@settings(max_examples=12)
+@given(
+    height=st.integers(17, 150),
+    width=st.integers(17, 150),
+    side=st.sampled_from([16, 32, 48]),
+    loss=st.sampled_from(["gram", "w2", "moments"]),
+    masked=st.booleans(),
+)
+def test_tiled_is_untiled(height: int, width: int, side: int, loss: str, masked: bool) -> None:
+    trunk = backbone.random("vgg16", ["relu1_1", "relu2_1", "relu3_1", "relu3_2"])
+    content, style = noise(0, height, width), noise(1, 40, 50) ** 2
+    slope = torch.linspace(0, 1, width).expand(height, width)
+    regions = [Region(slope, {0: 1.0})] if masked else EVERYWHERE
+    whole, cut = (
+        Objective(trunk, scene(content, style, regions), loss=loss, tile=tile)
+        for tile in (None, side)
+    )
+    picture = noise(2, height, width)
+    expected, found = whole.evaluate(picture), cut.evaluate(picture)
+    assert found.loss == pytest.approx(expected.loss, rel=1e-4)
+    apart = (found.gradient - expected.gradient).norm() / expected.gradient.norm()
+    assert float(apart) <= 1e-4
+
+
+@given(length=st.integers(1, 900), side=st.sampled_from([16, 64, 256]), margin=st.integers(0, 6))
+def test_cores_of_tiles_cover_each_activation_once(length: int, side: int, margin: int) -> None:
+    cut = tiles.tiled((length, 1), side, 16 * margin, 16)
+    for depth in range(5):
+        covered = [i for t in cut for i in range(length >> depth)[t.rows.whole_at(depth)]]
+        assert covered == list(range(length >> depth))
+    assert all(t.rows.end - t.rows.begin <= 2 * 16 * margin + side + 15 + 16 for t in cut)
+
+
+@given(size=st.integers(16, 5000))
+def test_levels_rise_by_at_most_the_root_of_two_to_the_size(size: int) -> None:
+    sides = canvas.levels(size)
+    assert sides[-1] == size
+    assert all(one < other <= 1.43 * one for one, other in zip(sides, sides[1:], strict=False))
+    assert sides[0] <= 1.43 * canvas.COARSEST
+
+
+def test_masks_share_each_pixel() -> None:
+    left = Image.new("L", (8, 4))
+    left.paste(255, (0, 0, 4, 4))
+    styles = [
+        Style(photograph(), mask=left),
+        Style(photograph(seed=1), 1.0),
+        Style(photograph(), 3.0),
+    ]
+    first, second = canvas.regions(styles, 4, 8)
+    assert first.mask is not None
+    assert second.mask is not None
+    torch.testing.assert_close(first.mask + second.mask, torch.ones(4, 8))
+    assert first.mask[:, :4].min() == 1
+    assert second.shares == {1: 0.25, 2: 0.75}
+
+
+def test_black_masks_are_refused() -> None:
+    with pytest.raises(UsageError, match="white is where a style goes"):
+        canvas.regions([Style(photograph(), mask=Image.new("L", (4, 4)))], 4, 4)
+
+
+def test_a_region_takes_its_own_style(shallow: Trunk) -> None:
+    """Left red, right blue: after some steps each side is nearer to its own style's colour."""
+    left = Image.new("L", (48, 24))
+    left.paste(255, (0, 0, 24, 24))
+    styles = [
+        Style(Image.new("RGB", (32, 32), "red"), mask=left),
+        Style(Image.new("RGB", (32, 32), "blue")),
+    ]
+    frames = list(
+        striate.paint(
+            Image.new("RGB", (48, 24), "grey"), styles, trunk=shallow, size=48, strength=0.95
+        )
+    )
+    red, _, blue = frames[-1].picture
+    assert red[:, :20].mean() > blue[:, :20].mean() + 0.3
+    assert blue[:, 28:].mean() > red[:, 28:].mean() + 0.3
+
+
+def test_matched_colours_have_the_contents_mean_and_covariance() -> None:
+    content, style = noise(0, 30, 30) * 0.3 + 0.35, noise(1, 30, 30) ** 2 * 0.2 + 0.4
+    matched = colour.match(style, content)[0].flatten(1)
+    wanted = content[0].flatten(1)
+    torch.testing.assert_close(matched.mean(1), wanted.mean(1), atol=1e-4, rtol=0)
+    torch.testing.assert_close(matched.cov(), wanted.cov(), atol=1e-4, rtol=0)
+
+
+def test_kept_colours_are_the_photographs(shallow: Trunk) -> None:
+    content = Image.new("RGB", (32, 32), (150, 100, 80))
+    *_, frame = striate.paint(
+        content, photograph(32, 32), trunk=shallow, size=32, colour="keep", strength=0.9
+    )
+    red, green, blue = frame.picture
+    inside = (frame.picture.amin(0) > 0) & (frame.picture.amax(0) < 1)
+    assert float(frame.picture.std()) > 0.02
+    torch.testing.assert_close(
+        (red - green)[inside], torch.full_like(red, 50 / 255)[inside], atol=1e-3, rtol=0
+    )
+    torch.testing.assert_close(
+        (green - blue)[inside], torch.full_like(red, 20 / 255)[inside], atol=1e-3, rtol=0
+    )
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_same_seed_same_bytes(optimiser: str, shallow: Trunk) -> None:
+    def final() -> Tensor:
+        *_, frame = striate.paint(
+            photograph(),
+            photograph(seed=1),
+            trunk=shallow,
+            size=40,
+            start="noise",
+            seed=3,
+            optimiser=optimiser,
+        )
+        return frame.picture
+
+    assert torch.equal(final(), final())
+
+
+@pytest.mark.slow
+@settings(max_examples=200)
+@given(data=st.data())
+def test_no_settings_give_nan(data: st.DataObject) -> None:
+    trunk = backbone.random("vgg16", ["relu1_1", "relu2_1", "relu3_1", "relu3_2"])
+    sides = st.tuples(st.integers(1, 24), st.integers(1, 24))
+    pictures = st.builds(
+        lambda size, kind: photograph(*size) if kind is None else Image.new("RGB", size, kind),
+        sides,
+        st.sampled_from([None, "black", "white", "grey"]),
+    )
+    frames = striate.paint(
+        data.draw(pictures),
+        data.draw(pictures),
+        trunk=trunk,
+        size=data.draw(st.integers(16, 32)),
+        strength=data.draw(st.floats(0.01, 1)),
+        loss=data.draw(st.sampled_from(list(losses.LOSSES))),
+        colour=data.draw(st.sampled_from(COLOURS)),
+        style_scale=data.draw(st.floats(0.05, 10)),
+        smoothness=data.draw(st.floats(0, 100)),
+        start=data.draw(st.sampled_from(STARTS)),
+        optimiser=data.draw(st.sampled_from(OPTIMISERS)),
+    )
+    for _, frame in zip(range(4), frames, strict=False):
+        assert bool(frame.picture.isfinite().all())
+        assert 0 <= float(frame.picture.min()) <= float(frame.picture.max()) <= 1
+        assert np.isfinite([frame.content, *frame.style.values()]).all()
+
+
+@pytest.mark.parametrize(("strength", "message"), [(0.0, "lies in"), (float("nan"), "lies in")])
+def test_settings_out_of_range_are_refused(strength: float, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Settings(strength=strength)
+
+
+def test_too_little_memory_says_how_much_is_needed(trunk: Trunk) -> None:
+    work = scene(torch.zeros(1, 3, 1024, 1024), torch.zeros(1, 3, 64, 64))
+    with pytest.raises(UsageError, match="MB at least"):
+        memory.fit(work, trunk, Settings(model="vgg16"), 2**20)
+    found = memory.fit(work, trunk, Settings(model="vgg16"), 1200 * 2**20)
+    assert found.tile is not None
+    assert found.bytes <= 1200 * 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [3.0, 6.0])
+def test_a_time_is_kept(seconds: float, trunk: Trunk) -> None:
+    began = time.monotonic()
+    *_, frame = striate.paint(
+        photograph(), photograph(seed=1), trunk=trunk, size=256, seconds=seconds
+    )
+    assert time.monotonic() - began <= 1.05 * seconds
+    assert max(frame.picture.shape) == 256
+
+
+@pytest.mark.slow
+def test_painting_on_trained_weights_reaches_the_style(shared_data: Path) -> None:
+    weights = shared_data / "weights" / "vgg16-hed-trunk.safetensors"
+    if not weights.is_file():
+        pytest.skip("STRIATE_DATA has no weights of VGG")
+    *_, frame = striate.paint(
+        shared_data / "style" / "china.jpg",
+        shared_data / "style" / "the_scream.jpg",
+        weights=weights,
+        model="vgg16",
+        size=96,
+        loss="gram",
+    )
+    assert sum(frame.style.values()) / 5 <= 0.05
+    assert frame.content <= 0.8
