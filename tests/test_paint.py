@@ -1,0 +1,183 @@
+"""`striate paint`: pictures in, a PNG with its record out; stopped, resumed, repeated, queued."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from striate import cli
+from striate.painting import backbone, record
+
+ALL = (*backbone.STYLE, backbone.CONTENT)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of VGG-16 under torchvision's names."""
+    trunk = backbone.random("vgg16", ALL)
+    tensors = {
+        f"features.{one.place}.{kind}": trunk.get_buffer(f"{one.name}_{kind}").contiguous()
+        for block in trunk.plan
+        for one in block
+        for kind in ("weight", "bias")
+    }
+    path = tmp_path_factory.mktemp("weights") / "vgg.safetensors"
+    save_file(tensors, path)
+    return path
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a photograph and a painting."""
+    random = np.random.default_rng(0)
+    for name, shape in (("photo.jpg", (48, 64, 3)), ("art.png", (40, 40, 3))):
+        Image.fromarray(random.integers(0, 256, shape, dtype=np.uint8)).save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def paint(weights: Path, *arguments: str, size: int = 32) -> int:
+    network = ["--model", "vgg16", "--weights", str(weights), "--size", str(size)]
+    loss = [] if "--loss" in arguments else ["--loss", "gram"]  # quicker than the default
+    return cli.main(["paint", *arguments, *network, *loss])
+
+
+def test_the_painting_carries_its_record(
+    here: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert paint(weights, "photo.jpg", "art.png=2", "-o", "out.png", "--json") == 0
+    with Image.open("out.png") as image:
+        assert (image.size, image.mode) == ((32, 24), "RGB")
+    document = record.read_png(Path("out.png"))
+    assert document["finished"]
+    assert document["settings"]["size"] == 32
+    assert set(document["sha256"]) == {"photo.jpg", "art.png", str(weights)}
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["stages"] == document["stages"]
+    assert not list(here.glob("*.resume"))
+
+
+@pytest.mark.usefixtures("here")
+def test_again_gives_the_same_picture(weights: Path) -> None:
+    assert paint(weights, "photo.jpg", "art.png", "-o", "one.png", "--start", "noise") == 0
+    assert cli.main(["paint", "--again", "one.png", "-o", "two.png"]) == 0
+    with Image.open("one.png") as one, Image.open("two.png") as two:
+        assert one.tobytes() == two.tobytes()
+
+
+def test_embedded_pictures_make_it_again_without_their_files(here: Path, weights: Path) -> None:
+    assert paint(weights, "photo.jpg", "art.png", "-o", "one.png", "--embed") == 0
+    (here / "photo.jpg").unlink()
+    (here / "art.png").unlink()
+    assert cli.main(["paint", "--again", "one.png", "-o", "two.png"]) == 0
+    with Image.open("one.png") as one, Image.open("two.png") as two:
+        assert one.tobytes() == two.tobytes()
+
+
+@pytest.mark.usefixtures("here")
+def test_again_refuses_another_file_of_the_same_name(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert paint(weights, "photo.jpg", "art.png", "-o", "one.png") == 0
+    Image.new("RGB", (9, 9)).save("art.png")
+    assert cli.main(["paint", "--again", "one.png", "-o", "two.png"]) == 1
+    assert "is another file than the one painted from" in capsys.readouterr().err
+
+
+def test_a_folder_is_a_queue_that_skips_what_is_done(
+    here: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "many").mkdir()
+    for number in range(2):
+        Image.new("RGB", (20, 20), (90 * number, 50, 50)).save(here / "many" / f"{number}.png")
+    assert paint(weights, "many", "art.png", "-o", "done", size=20) == 0
+    first = {path.name: path.stat().st_mtime_ns for path in Path("done").iterdir()}
+    assert sorted(first) == ["0.png.png", "1.png.png"]
+    assert paint(weights, "many", "art.png", "-o", "done", size=20) == 0
+    assert first == {path.name: path.stat().st_mtime_ns for path in Path("done").iterdir()}
+    assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("here")
+def test_stopped_keeps_the_picture_and_goes_on(weights: Path) -> None:
+    command = [sys.executable, "-m", "striate", "paint"]
+    network = ["--model", "vgg16", "--weights", str(weights)]
+    begin = [*command, "photo.jpg", "art.png", "-o", "out.png", "--size", "200", "--preview"]
+    running = subprocess.Popen([*begin, *network], stderr=subprocess.DEVNULL)
+    for _ in range(600):  # the first preview says that it paints
+        if Path("out.png").exists():
+            break
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 128 + signal.SIGINT
+    before = record.read_png(Path("out.png"))
+    assert not before["finished"]
+    assert cli.main(["paint", "--resume", "out.png", "--time", "3s"]) == 0
+    after = record.read_png(Path("out.png"))
+    assert after["finished"]
+    assert after["stages"][: len(before["stages"])] == before["stages"]
+    assert not Path("out.png.resume").exists()
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("kind", ["16-bit", "alpha", "grey", "tiny", "narrow"])
+def test_any_picture_is_painted(kind: str, weights: Path) -> None:
+    random = np.random.default_rng(1)
+    pictures = {
+        "16-bit": Image.fromarray(random.integers(0, 2**16, (20, 30), dtype=np.uint16)),
+        "alpha": Image.new("RGBA", (30, 20), (200, 10, 10, 128)),
+        "grey": Image.new("L", (30, 20), 99),
+        "tiny": Image.new("RGB", (1, 1), "red"),
+        "narrow": Image.new("RGB", (200, 10), "red"),
+    }
+    pictures[kind].save("odd.png")
+    for content, style in (("odd.png", "art.png"), ("photo.jpg", "odd.png")):
+        assert paint(weights, content, style, "-o", "out.png") == 0
+        with Image.open("out.png") as image:
+            assert max(image.size) == 32
+            assert torch.isfinite(torch.from_numpy(np.array(image)).float()).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["photo.jpg", "art.png"], "-o OUT.png"),
+        (["photo.jpg", "art.png", "-o", "out.jpg"], "-o is a .png file"),
+        (["photo.jpg", "art.png=-1", "-o", "out.png"], "share of a style"),
+        (["photo.jpg", "art.png", "-o", "out.png", "--loss", "gramm"], "did you mean gram"),
+        (["photo.jpg", "art.png", "-o", "out.png", "--time", "soon"], "a time like 60s"),
+        (["photo.jpg", "art.png", "-o", "out.png", "--memory", "1M"], "MB at least"),
+        (["photo.jpg", "-o", "out.png", "--mask", "art.png"], "REGION.png=STYLE"),
+        (["--resume", "out.png"], "nothing to go on with"),
+    ],
+)
+def test_wrong_requests_say_what_is_right(
+    arguments: list[str],
+    message: str,
+    here: Path,
+    weights: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert paint(weights, *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert not (here / "out.png").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_weights_of_another_network_are_refused(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["photo.jpg", "art.png", "-o", "out.png", "--weights", str(weights)]
+    assert cli.main(["paint", *arguments, "--model", "vgg19"]) == 1
+    assert "does not fit vgg19: features." in capsys.readouterr().err
