@@ -424,7 +424,8 @@ scene = Scene(picture, [picture.flip(2) ** 2], [Region(None, {0: 1.0})], picture
 objective = Objective(trunk, scene, loss="gram", tile=None)
 for _ in zip(range(3), descent.adam(objective.evaluate, picture.clone())):
     pass
-predicted = memory.predict(scene, trunk, Settings(model="vgg16", loss="gram", optimiser="adam"), None)
+chosen = Settings(model="vgg16", loss="gram", optimiser="adam")
+predicted = memory.predict(scene, trunk, chosen, None)
 print(predicted / (status("VmHWM") - before))
 """
     ran = subprocess.run(
