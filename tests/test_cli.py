@@ -292,7 +292,7 @@ def test_work_under_way_is_shown_on_a_terminal_and_nowhere_else(
     with terminal.working("looking"):
         pass
     assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(terminal, "_is_plain", lambda: False)
+    monkeypatch.setattr(terminal, "is_plain", lambda: False)
     monkeypatch.setenv("FORCE_COLOR", "1")
     with terminal.working("looking"):
         pass
