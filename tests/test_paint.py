@@ -180,3 +180,12 @@ def test_weights_of_another_network_are_refused(
     arguments = ["photo.jpg", "art.png", "-o", "out.png", "--weights", str(weights)]
     assert cli.main(["paint", *arguments, "--model", "vgg19"]) == 1
     assert "does not fit vgg19: features." in capsys.readouterr().err
+
+
+def test_a_missing_picture_is_named_before_the_network_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (20, 20)).save(tmp_path / "style.png")
+    given = [str(tmp_path / "gone.jpg"), str(tmp_path / "style.png"), "-o", str(tmp_path / "o.png")]
+    assert cli.main(["paint", *given]) == 1
+    assert "gone.jpg is not there" in capsys.readouterr().err

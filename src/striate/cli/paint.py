@@ -158,6 +158,7 @@ def _paint(tasks: Iterator["Task"]) -> list[dict[str, Any]]:
     with halt.listening():
         for task in tasks:
             _check_out(task.out)
+            task.work.check()
             trunk = trunk or studio.network(task.work)
             need = studio.need(task.work, trunk, task.budget)
             terminal.say(f"{task.out}: {_told(need)}")

@@ -19,8 +19,8 @@ RUN, TILE = 2040, 1700
 # Bytes a pixel of the whole picture: the picture and the content's activations; a pair of L-BFGS's
 # history; what Adam holds.
 WHOLE, PAIR, ADAM = 110, 24, 60
-# Libraries and the matrices of the styles, in bytes.
-FIXED = 90 * 2**20
+# What the first step loads of libraries; the matrices of an eigen-decomposition. In bytes.
+FIXED, MATRICES = 70 * 2**20, 12 * 2**20
 _M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 
 
@@ -54,7 +54,8 @@ def predict(scene: Scene, trunk: Trunk, settings: Settings, tile: int | None) ->
     cut = tiles.tiled((height, width), tile, trunk.margin, trunk.alignment)
     run = max((t.rows.end - t.rows.begin) * (t.columns.end - t.columns.begin) for t in cut)
     held = ADAM if settings.optimiser == "adam" else descent.HISTORY * PAIR
-    return FIXED + run * (RUN if len(cut) == 1 else TILE) + height * width * (WHOLE + held)
+    fixed = FIXED + (MATRICES if settings.loss == "w2" else 0)
+    return fixed + run * (RUN if len(cut) == 1 else TILE) + height * width * (WHOLE + held)
 
 
 def give_back_freed() -> None:

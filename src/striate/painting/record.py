@@ -54,6 +54,12 @@ class Work:
         masks = [style.mask for style in self.styles if style.mask]
         return list(dict.fromkeys([self.content, *(style.path for style in self.styles), *masks]))
 
+    def check(self) -> None:
+        """Raise DataError for a file that is not there, before a network is loaded for it."""
+        for path in self.paths:
+            if str(path) not in self.held and not path.is_file():
+                raise DataError(f"{path} is not there: give the path of a picture")
+
 
 def describe(work: Work, frame: Frame, *, finished: bool, embed: bool = False) -> dict[str, Any]:
     """Give the record of a painting as it is now."""
