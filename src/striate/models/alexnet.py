@@ -43,7 +43,10 @@ def alexnet(
     )
     _initialise(features, classifier)
     return chain(
-        features=features, avgpool=nn.AdaptiveAvgPool2d(6), flatten=nn.Flatten(), classifier=classifier
+        features=features,
+        avgpool=nn.AdaptiveAvgPool2d(6),
+        flatten=nn.Flatten(),
+        classifier=classifier,
     )
 
 

@@ -60,7 +60,9 @@ def resnet_basic(
     """Blocks of two 3x3 convolutions: (N, C, H, W) -> (N, K); `width` is the first stage's."""
 
     def block(given: int, wide: int, stride: int) -> nn.Module:
-        return Residual(two_convolutions(given, wide, stride, norm), _project(given, wide, stride, norm))
+        return Residual(
+            two_convolutions(given, wide, stride, norm), _project(given, wide, stride, norm)
+        )
 
     net = _network(depth, channels, classes, size, block=block, norm=norm, width=width)
     if norm == "none":
@@ -138,7 +140,12 @@ def two_convolutions(channels: int, width: int, stride: int, norm: Norm) -> dict
 
 
 def stages(
-    block: Make, channels: int, widths: tuple[int, ...], blocks: tuple[int, ...], *, expansion: int = 1
+    block: Make,
+    channels: int,
+    widths: tuple[int, ...],
+    blocks: tuple[int, ...],
+    *,
+    expansion: int = 1,
 ) -> dict[str, nn.Module]:
     """Give rows of blocks; the first block of each row but the first halves the maps."""
     rows: dict[str, nn.Module] = {}

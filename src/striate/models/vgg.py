@@ -55,7 +55,10 @@ def vgg(  # noqa: PLR0913
         nn.Linear(hidden, classes),
     )
     net = chain(
-        features=features, avgpool=nn.AdaptiveAvgPool2d(7), flatten=nn.Flatten(), classifier=classifier
+        features=features,
+        avgpool=nn.AdaptiveAvgPool2d(7),
+        flatten=nn.Flatten(),
+        classifier=classifier,
     )
     he(net)
     return net
