@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from striate.data.batches import AHEAD, Pictures, ahead, order, read
+from striate.data.batches import Pictures, order, read
 from striate.data.folder import folder
 from striate.data.preprocessing import Preprocessing
 from striate.data.splits import Split
@@ -20,59 +20,6 @@ COLOUR = Preprocessing(size=(6, 5), channels=3, normalise="none")
 
 def threads() -> list[str]:
     return [t.name for t in threading.enumerate() if t.name.startswith("striate-decode")]
-
-
-@given(
-    st.lists(st.lists(st.integers(0, 99), max_size=5), max_size=9),
-    st.integers(0, 3),
-)
-def test_results_keep_their_order_for_any_number_of_workers(
-    chunks: list[list[int]], workers: int
-) -> None:
-    found = list(ahead(lambda item: item * item, chunks, workers))
-    assert found == [[item * item for item in chunk] for chunk in chunks]
-    assert threads() == []
-
-
-@pytest.mark.parametrize("workers", [0, 1, 3])
-def test_no_more_than_a_few_chunks_are_done_ahead(workers: int) -> None:
-    done: list[int] = []
-
-    def work(item: int) -> int:
-        done.append(item)
-        return item
-
-    results = ahead(work, [[n] for n in range(50)], workers)
-    for number in range(20):
-        assert next(results) == [number]
-        assert len(done) <= number + 1 + AHEAD
-    results.close()  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("workers", [0, 1, 2])
-@pytest.mark.parametrize("bad", [0, 7, 19])
-def test_an_error_comes_out_in_its_turn_and_leaves_no_thread(workers: int, bad: int) -> None:
-    def work(item: int) -> int:
-        if item == bad:
-            raise PictureError("picture", "bad")
-        return item
-
-    results = ahead(work, [[2 * n, 2 * n + 1] for n in range(10)], workers)
-    for number in range(bad // 2):
-        assert next(results) == [2 * number, 2 * number + 1]
-    with pytest.raises(PictureError, match="picture: bad"):
-        next(results)
-    assert threads() == []
-
-
-def test_closing_early_stops_the_threads_and_drops_the_rest() -> None:
-    done: list[int] = []
-    results = ahead(lambda item: done.append(item), [[n] for n in range(1000)], 2)
-    next(results)
-    assert len(threads()) > 0
-    results.close()  # type: ignore[attr-defined]
-    assert threads() == []
-    assert len(done) <= 1 + AHEAD
 
 
 def test_leaving_a_loop_over_batches_stops_the_threads(photos: Path) -> None:

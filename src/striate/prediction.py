@@ -9,11 +9,9 @@ import torch
 from torch import Tensor
 
 from striate import devices, evaluation
-from striate.data.batches import ahead
 from striate.data.folder import list_pictures
-from striate.data.preprocessing import Preprocessing
+from striate.data.workers import Failed, ahead
 from striate.errors import DataError
-from striate.images import PictureError
 from striate.runs import Bundle
 
 BATCH = 64
@@ -86,34 +84,28 @@ def predict(
     `error`; nothing is raised for it.
     """
     count = devices.processors() if workers is None else workers
-    chunks = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
+    rows = range(len(pictures))
+    chunks = [rows[start : start + BATCH] for start in rows[::BATCH]]
     devices.place(bundle.model, device)
 
-    def pixels(picture: Any) -> Tensor | str:
-        return _pixels(bundle.preprocessing, picture)
+    def pixels(picture: Any) -> Tensor:
+        return bundle.preprocessing.pixels(Path(picture) if isinstance(picture, str) else picture)
 
-    number = 0
-    for chunk, results in zip(chunks, ahead(pixels, chunks, count), strict=True):
+    found = ahead(pixels, pictures, chunks, count)
+    for chunk, results in zip(chunks, found, strict=True):
         poll()
         shares = iter(_probabilities(bundle, results, device))
-        for picture, result in zip(chunk, results, strict=True):
-            name = str(picture) if isinstance(picture, (str, Path)) else f"picture {number}"
-            number += 1
-            if isinstance(result, str):
-                yield Prediction(name, [], result)
+        for row, result in zip(chunk, results, strict=True):
+            picture = pictures[row]
+            name = str(picture) if isinstance(picture, (str, Path)) else f"picture {row}"
+            if isinstance(result, Failed):
+                yield Prediction(name, [], result.reason)
             else:
                 yield Prediction(name, _ranked(next(shares), bundle.classes, top))
 
 
-def _pixels(preprocessing: Preprocessing, picture: Any) -> Tensor | str:
-    try:
-        return preprocessing.pixels(Path(picture) if isinstance(picture, str) else picture)
-    except PictureError as error:
-        return error.reason
-
-
 def _probabilities(
-    bundle: Bundle, results: Sequence[Tensor | str], device: torch.device
+    bundle: Bundle, results: Sequence[Tensor | Failed], device: torch.device
 ) -> list[Tensor]:
     good = [result for result in results if isinstance(result, Tensor)]
     if not good:

@@ -5,13 +5,14 @@ a picture has) is refused by itself; the others are used.
 """
 
 import functools
+import io
 import os
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from striate.errors import DataError
 from striate.images import PictureError
@@ -137,7 +138,7 @@ Member = tuple[str, str, Callable[[], bytes]]  # name, why it is refused or "", 
 
 def _zip_members(path: Path) -> Iterator[Member]:
     try:
-        archive = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(io.BufferedReader(_Reader(path)))
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         raise DataError(f"{path} is a damaged zip file: {error}") from error
     for info in archive.infolist():
@@ -151,8 +152,8 @@ def _zip_members(path: Path) -> Iterator[Member]:
 
 
 def _unzip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    # zipfile lets threads read members of one file at the same time. Asked for the stated size, it
-    # unpacks no more than that: a bomb that states little cannot fill the memory.
+    # Asked for the stated size, zipfile unpacks no more than that: a bomb that states little cannot
+    # fill the memory.
     with archive.open(info) as handle:
         return handle.read(info.file_size)
 
@@ -182,6 +183,32 @@ def _tar_reason(info: tarfile.TarInfo, size: int) -> str:
     if info.offset_data + info.size > size:
         return "truncated: the archive ends before it does"
     return ""
+
+
+class _Reader(io.RawIOBase):
+    """A file to read, with a position of its own in each process that inherits it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = _File(path)
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = offset + (0, self._position, self._file.size)[whence]
+        if self._position < 0:
+            raise OSError("a place before the file")
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._file.part(self._position, len(buffer))
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)
 
 
 class _File:

@@ -1,9 +1,7 @@
 """Pictures of a split as uint8 pixels: held in memory where they fit, else decoded as needed."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,11 +13,10 @@ from striate.images import PictureError
 
 from .preprocessing import Preprocessing
 from .splits import Split
+from .workers import Failed, ahead
 
 # A quarter of most machines' memory; above it pictures are decoded anew in each epoch.
 HELD_BYTES = 4 << 30
-# Decoded pictures that wait for their turn, in batches: enough to hide an uneven decoder.
-AHEAD = 3
 
 Poll = Callable[[], None]
 
@@ -84,33 +81,13 @@ class Pictures:
         return self.batches(torch.arange(len(self)), size)
 
     def _decoded(self, chunks: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-        def pixels(row: int) -> Tensor:
-            return self._preprocessing.pixels(self.split.pictures[row])
-
-        return ahead(pixels, [chunk.tolist() for chunk in chunks], self._workers)
-
-
-def ahead(
-    work: Callable[[Any], Any], chunks: Sequence[Sequence[Any]], workers: int
-) -> Iterator[list[Any]]:
-    """Do `work` on every item on `workers` threads, a few chunks ahead; results keep their order.
-
-    Decoders let go of Python's lock while they work, so threads serve as well as processes.
-    """
-    if workers < 1:
-        yield from ([work(item) for item in chunk] for chunk in chunks)
-        return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="striate-decode")
-    pending: deque[list[Future[Any]]] = deque()
-    try:
-        for chunk in chunks:
-            pending.append([pool.submit(work, item) for item in chunk])
-            if len(pending) > AHEAD:
-                yield [future.result() for future in pending.popleft()]
-        while pending:
-            yield [future.result() for future in pending.popleft()]
-    finally:
-        pool.shutdown(cancel_futures=True)
+        places = [chunk.tolist() for chunk in chunks]
+        found = ahead(self._preprocessing.pixels, self.split.pictures, places, self._workers)
+        for chunk, results in zip(places, found, strict=True):
+            for row, result in zip(chunk, results, strict=True):
+                if isinstance(result, Failed):
+                    raise PictureError(self.split.names[row], result.reason)
+            yield results
 
 
 def read(
@@ -133,21 +110,16 @@ def read(
     good: list[int] = []
     unreadable: list[Unreadable] = []
 
-    def attempt(row: int) -> Tensor | Unreadable:
-        try:
-            return preprocessing.pixels(split.pictures[row])
-        except PictureError as error:
-            if strict:
-                raise
-            return Unreadable(split.names[row], error.reason)
-
     rows = range(len(split))
     chunks = [rows[start : start + 256] for start in rows[::256]]
-    for chunk, results in zip(chunks, ahead(attempt, chunks, count), strict=True):
+    found = ahead(preprocessing.pixels, split.pictures, chunks, count)
+    for chunk, results in zip(chunks, found, strict=True):
         poll()
         for row, result in zip(chunk, results, strict=True):
-            if isinstance(result, Unreadable):
-                unreadable.append(result)
+            if isinstance(result, Failed):
+                if strict:
+                    raise PictureError(split.names[row], result.reason)
+                unreadable.append(Unreadable(split.names[row], result.reason))
                 continue
             if held is not None:
                 held[len(good)] = result

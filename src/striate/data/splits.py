@@ -48,13 +48,18 @@ class Chosen(Sequence[Any]):
     """Some items of a sequence, fetched from it when they are asked for."""
 
     def __init__(self, items: Sequence[Any], rows: NDArray[np.int64]) -> None:
-        self._items, self._rows = items, rows
+        self.items, self._rows = items, rows
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, place: Any) -> Any:
-        return self._items[int(self._rows[place])]
+        return self.items[int(self._rows[place])]
+
+
+def is_stored(pictures: Any) -> bool:
+    """Tell a list, of files mostly, from an array in memory and from a user's own Dataset."""
+    return is_stored(pictures.items) if isinstance(pictures, Chosen) else type(pictures) is list
 
 
 class Origin(NamedTuple):

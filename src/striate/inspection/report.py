@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from striate import devices
 from striate.data import Data
-from striate.data.batches import Unreadable, ahead
+from striate.data.batches import Unreadable
+from striate.data.preprocessing import Picture as Source
 from striate.data.preprocessing import as_image
+from striate.data.workers import Failed, ahead
 from striate.errors import DataError
-from striate.images import PictureError
 
 from . import duplicates
 
@@ -113,27 +113,21 @@ def _pass(
     unreadable: list[Unreadable] = []
     count = devices.processors() if workers is None else workers
     for name, split in data.splits.items():
-
-        def look(row: int, taken: Any = split) -> Seen | Unreadable:
-            try:
-                return _look(as_image(taken.pictures[row]))
-            except PictureError as error:
-                return Unreadable(taken.names[row], error.reason)
-
         rows = range(len(split))
         chunks = [rows[start : start + _CHUNK] for start in rows[::_CHUNK]]
-        for chunk, results in zip(chunks, ahead(look, chunks, count), strict=True):
+        for chunk, results in zip(chunks, ahead(_look, split.pictures, chunks, count), strict=True):
             poll()
             for row, result in zip(chunk, results, strict=True):
-                if isinstance(result, Unreadable):
-                    unreadable.append(result)
+                if isinstance(result, Failed):
+                    unreadable.append(Unreadable(split.names[row], result.reason))
                     continue
                 pictures.append(Picture(name, split.names[row], int(split.labels[row])))
                 seen.append(result)
     return pictures, seen, unreadable
 
 
-def _look(image: Image.Image) -> Seen:
+def _look(picture: Source) -> Seen:
+    image = as_image(picture)
     digest = hashlib.blake2b(f"{image.mode} {image.size}".encode(), digest_size=16)
     digest.update(image.tobytes())
     levels = np.array(image.histogram(), dtype=np.int64).reshape(-1, 256)
