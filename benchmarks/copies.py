@@ -14,7 +14,7 @@ from PIL import Image
 
 from striate import data as sources
 from striate.data import Split
-from striate.data.preprocessing import as_image
+from striate.data.preprocessing import as_array
 from striate.images import decode
 from striate.inspection import duplicates
 from striate.inspection.duplicates import Thumbs
@@ -62,7 +62,7 @@ def measure(name: str, seed: int) -> dict[str, object]:
     """Plant copies of a set's pictures, look for them, and count what else is found."""
     data = sources.find(name)
     parts: list[Split] = list(data.splits.values())
-    images = [as_image(picture) for part in parts for picture in part.pictures]
+    images = [Image.fromarray(as_array(picture)) for part in parts for picture in part.pictures]
     known = compared(images)
     began = time.perf_counter()
     pairs = duplicates.near(known)

@@ -31,6 +31,11 @@ ENCODERS: dict[str, dict[str, Any]] = {
 }
 
 
+def opened(source: Path | bytes, **options: Any) -> Image.Image:
+    """Decode a file, as a Pillow image."""
+    return Image.fromarray(images.decode(source, **options))
+
+
 def drawn(width: int = 40, height: int = 30, mode: str = "RGB") -> Image.Image:
     """Draw slopes and a block: no two of its corners, and no two of its turns, are alike."""
     y, x = np.mgrid[:height, :width]
@@ -47,7 +52,7 @@ def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
 
 def refusal(content: bytes) -> PictureError | None:
     try:
-        found = images.decode(content, max_pixels=100_000)
+        found = opened(content, max_pixels=100_000)
     except PictureError as error:
         return error
     assert found.mode in ("L", "RGB")
@@ -74,11 +79,11 @@ def test_each_format_keeps_the_picture(format: str, tmp_path: Path) -> None:
     content = encoded(drawn(), format, **ENCODERS[format])
     path = tmp_path / "picture"
     path.write_bytes(content)
-    found = images.decode(path)
+    found = opened(path)
     assert (found.mode, found.size) == ("RGB", (40, 30))
     # A palette and JPEG's chroma lose some; the block's border is where most is lost.
     assert np.abs(array(found) - array(drawn())).mean() < {"GIF": 20, "JPEG": 4}.get(format, 1e-9)
-    assert array(images.decode(content)).tolist() == array(found).tolist()
+    assert array(opened(content)).tolist() == array(found).tolist()
 
 
 def test_names_tell_pictures_from_other_files() -> None:
@@ -109,13 +114,13 @@ def test_a_turned_picture_comes_back_upright(format: str, orientation: int, tmp_
     options = {"quality": 95, "subsampling": 0} if format == "JPEG" else {}
     options = {"lossless": True} if format == "WEBP" else options
     content = encoded(Image.fromarray(stored), format, exif=exif, **options)
-    found = images.decode(content)
+    found = opened(content)
     assert found.size == (40, 30)
     assert np.abs(array(found) - array(drawn())).max() <= (60 if format == "JPEG" else 0)
     assert np.abs(array(found) - array(drawn())).mean() < 2
     # The lazy picture that a user opened is the same, and is not turned twice.
-    opened = images.upright(Image.open(io.BytesIO(content)))
-    assert array(opened).tolist() == array(found).tolist()
+    lazy = images.upright(Image.open(io.BytesIO(content)))
+    assert array(lazy).tolist() == array(found).tolist()
     assert array(images.upright(found)).tolist() == array(found).tolist()
     path = tmp_path / "picture"
     path.write_bytes(content)
@@ -134,20 +139,20 @@ def test_a_turned_picture_comes_back_upright(format: str, orientation: int, tmp_
 )
 def test_a_broken_exif_block_is_not_fatal(block: bytes) -> None:
     content = encoded(drawn(), "JPEG", exif=b"Exif\0\0" + block)
-    assert images.decode(content).size == (40, 30)
+    assert opened(content).size == (40, 30)
 
 
 def test_a_nonsense_orientation_is_ignored() -> None:
     exif = Image.Exif()
     exif[274] = 77
-    assert images.decode(encoded(drawn(), "PNG", exif=exif)).size == (40, 30)
+    assert opened(encoded(drawn(), "PNG", exif=exif)).size == (40, 30)
 
 
 @given(colour=st.tuples(*[st.integers(0, 255)] * 3), alpha=st.integers(0, 255), grey=st.booleans())
 @settings(deadline=None, derandomize=True, max_examples=50)
 def test_what_is_transparent_lies_over_white(colour: Any, alpha: int, grey: bool) -> None:
     mode, pixel = ("LA", (colour[0], alpha)) if grey else ("RGBA", (*colour, alpha))
-    found = images.decode(encoded(Image.new(mode, (3, 2), pixel), "PNG"))
+    found = opened(encoded(Image.new(mode, (3, 2), pixel), "PNG"))
     assert found.mode == mode.removesuffix("A")
     expected = (np.array(pixel[:-1]) * alpha + 255 * (255 - alpha)) / 255
     assert np.abs(array(found)[1, 1] - expected).max() <= 0.5 + 1e-6
@@ -159,10 +164,10 @@ def test_transparent_colours_and_palettes_lie_over_white() -> None:
     palette.putpixel((1, 0), 1)
     for transparency in (1, b"\xff\x00"):
         content = encoded(palette, "PNG", transparency=transparency)
-        assert array(images.decode(content)).tolist() == [[[10, 20, 30], [255, 255, 255]]]
-    half = images.decode(encoded(palette, "PNG", transparency=b"\xff\x33"))
+        assert array(opened(content)).tolist() == [[[10, 20, 30], [255, 255, 255]]]
+    half = opened(encoded(palette, "PNG", transparency=b"\xff\x33"))
     assert array(half)[0, 1].tolist() == [244, 224, 214]  # one fifth of the colour
-    assert array(images.decode(encoded(palette, "PNG")))[0, 1].tolist() == [200, 100, 50]
+    assert array(opened(encoded(palette, "PNG")))[0, 1].tolist() == [200, 100, 50]
     both = palette.convert("PA")
     both.putalpha(Image.fromarray(np.array([[255, 0]], np.uint8)))
     assert array(images.eight_bit(both)).tolist() == [[[10, 20, 30], [255, 255, 255]]]
@@ -174,19 +179,19 @@ def test_a_transparent_colour_without_alpha_becomes_white(transparent: int) -> N
     grey = png(
         struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0), b"\0\x07", (b"tRNS", bytes([0, transparent]))
     )
-    assert array(images.decode(grey)).tolist() == [[kept]]
+    assert array(opened(grey)).tolist() == [[kept]]
     colour = struct.pack(">HHH", 7, 7, transparent)
     rgb = png(struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0), b"\0\x07\x07\x07", (b"tRNS", colour))
-    assert array(images.decode(rgb)).tolist() == [[[kept] * 3]]
+    assert array(opened(rgb)).tolist() == [[[kept] * 3]]
     deep = struct.pack(">HHH", *[0x0107] * 3)  # of the pixel it has the low byte only
     rgb = png(struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0), b"\0" + b"\x07" * 6, (b"tRNS", deep))
-    assert array(images.decode(rgb)).tolist() == [[[7] * 3]]
+    assert array(opened(rgb)).tolist() == [[[7] * 3]]
     grey = png(
         struct.pack(">IIBBBBB", 1, 1, 16, 0, 0, 0, 0),
         b"\0\x07\x07",
         (b"tRNS", bytes([transparent] * 2)),
     )
-    assert array(images.decode(grey)).tolist() == [[kept]]
+    assert array(opened(grey)).tolist() == [[kept]]
 
 
 @pytest.mark.parametrize("format", ["PNG", "PPM", "TIFF", "by hand", "plain"])
@@ -199,7 +204,7 @@ def test_sixteen_bit_grey_is_scaled_and_never_clipped(format: str) -> None:
         content = b"P2 256 256 65535\n" + " ".join(map(str, values.ravel())).encode()
     else:
         content = encoded(Image.fromarray(values), format)
-    found = images.decode(content)
+    found = opened(content)
     assert found.mode == "L"
     assert array(found).tolist() == np.round(values / 257).astype(int).tolist()
 
@@ -207,13 +212,13 @@ def test_sixteen_bit_grey_is_scaled_and_never_clipped(format: str) -> None:
 @pytest.mark.parametrize("format", ["PNG", "PPM", "TIFF"])
 def test_sixteen_bit_grey_is_not_stretched_to_its_range(format: str) -> None:
     values = np.array([[257 * 99, 257 * 100]], np.uint16)
-    assert array(images.decode(encoded(Image.fromarray(values), format))).tolist() == [[99, 100]]
+    assert array(opened(encoded(Image.fromarray(values), format))).tolist() == [[99, 100]]
 
 
 def test_sixteen_bit_colour_is_not_clipped() -> None:
     values = np.linspace(0, 65535, 256 * 3).astype(">u2").reshape(1, 256, 3)
     content = png(struct.pack(">IIBBBBB", 256, 1, 16, 2, 0, 0, 0), b"\0" + values.tobytes())
-    found = array(images.decode(content))
+    found = array(opened(content))
     assert np.abs(found - values.astype(int) / 257).max() <= 1
 
 
@@ -222,7 +227,7 @@ def test_numbers_without_a_white_are_stretched_to_their_range(mode: str) -> None
     values = np.array([[-70000, 0, 70000], [35000, -35000, 100]])
     image = Image.fromarray(values.astype({"I": np.int32, "F": np.float32}[mode]))
     expected = np.round((values + 70000) * 255 / 140000).astype(int)
-    for found in (images.eight_bit(image), images.decode(encoded(image, "TIFF"))):
+    for found in (images.eight_bit(image), opened(encoded(image, "TIFF"))):
         assert np.abs(array(found) - expected).max() <= (1 if mode == "F" else 0)
     assert array(images.eight_bit(Image.new(mode, (2, 2), 9))).tolist() == [[0, 0], [0, 0]]
 
@@ -232,7 +237,7 @@ def test_floats_that_are_not_finite_are_refused(bad: float) -> None:
     values = np.zeros((2, 2), np.float32)
     values[1, 0] = bad
     with pytest.raises(PictureError, match="not finite"):
-        images.decode(encoded(Image.fromarray(values), "TIFF"))
+        opened(encoded(Image.fromarray(values), "TIFF"))
 
 
 @pytest.mark.parametrize(
@@ -251,7 +256,7 @@ def test_floats_that_are_not_finite_are_refused(bad: float) -> None:
 )
 def test_every_mode_of_a_file_becomes_grey_or_rgb(mode: str, format: str, given: str) -> None:
     picture = Image.new("RGB", (16, 16), (204, 102, 51)).convert(mode)
-    found = images.decode(encoded(picture, format))
+    found = opened(encoded(picture, format))
     assert found.mode == given
     expected = picture.convert("RGB").convert("RGB") if given == "RGB" else picture.convert("L")
     assert np.abs(array(found) - array(expected)).max() <= 3
@@ -277,14 +282,14 @@ def test_one_bit_is_black_and_white() -> None:
     image = Image.new("1", (2, 1))
     image.putpixel((1, 0), 1)
     for format in ("PNG", "PPM", "BMP", "TIFF"):
-        assert array(images.decode(encoded(image, format))).tolist() == [[0, 255]]
+        assert array(opened(encoded(image, format))).tolist() == [[0, 255]]
 
 
 def test_cmyk_of_a_jpeg_is_not_inverted() -> None:
     colours = {"red": (0, 255, 255, 0), "cyan": (255, 0, 0, 0), "black": (0, 0, 0, 255)}
     for name, inks in colours.items():
         content = encoded(Image.new("CMYK", (16, 16), inks), "JPEG", quality=95)
-        found = array(images.decode(content))[8, 8]
+        found = array(opened(content))[8, 8]
         assert np.abs(found - Image.new("RGB", (1, 1), name).getpixel((0, 0))).max() <= 4
 
 
@@ -293,17 +298,17 @@ def test_of_several_frames_the_first_is_given(format: str) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "lime")]
     options = {"lossless": True} if format == "WEBP" else {}
     content = encoded(frames[0], format, save_all=True, append_images=frames[1:], **options)
-    assert array(images.decode(content))[4, 4].tolist() == [255, 0, 0]
+    assert array(opened(content))[4, 4].tolist() == [255, 0, 0]
 
 
 def test_of_two_pictures_of_a_phone_the_first_is_given() -> None:
     content = encoded(drawn(), "MPO", save_all=True, append_images=[drawn(8, 8)])
-    assert images.decode(content).size == (40, 30)
+    assert opened(content).size == (40, 30)
 
 
 def test_png_bytes_decode_to_the_same_picture() -> None:
     for mode in ("L", "RGB"):
-        found = images.decode(images.to_png(drawn(mode=mode)))
+        found = opened(images.to_png(drawn(mode=mode)))
         assert (found.mode, found.tobytes()) == (mode, drawn(mode=mode).tobytes())
 
 
@@ -324,19 +329,19 @@ def test_too_many_pixels_are_refused_before_they_are_decoded() -> None:
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         with pytest.raises(PictureError, match="13000 x 13000 pixels, more than 50000000"):
-            images.decode(bomb)
+            opened(bomb)
     assert seen == []
     with pytest.raises(PictureError, match=r"truncated|damaged"):
-        images.decode(bomb, max_pixels=13000 * 13000)
+        opened(bomb, max_pixels=13000 * 13000)
     with pytest.raises(PictureError, match=r"too many pixels: .*900000000 pixels"):
-        images.decode(png(struct.pack(">IIBBBBB", 30000, 30000, 1, 0, 0, 0, 0), b""))
+        opened(png(struct.pack(">IIBBBBB", 30000, 30000, 1, 0, 0, 0, 0), b""))
 
 
 def test_the_limit_of_pixels_is_inclusive() -> None:
     content = encoded(drawn(10, 10), "PNG")
-    assert images.decode(content, max_pixels=100).size == (10, 10)
+    assert opened(content, max_pixels=100).size == (10, 10)
     with pytest.raises(PictureError, match="10 x 10 pixels, more than 99"):
-        images.decode(content, max_pixels=99)
+        opened(content, max_pixels=99)
 
 
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
@@ -354,7 +359,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     }
     for path, reason in reasons.items():
         with pytest.raises(PictureError) as caught:
-            images.decode(path)
+            opened(path)
         assert (caught.value.path, caught.value.reason) == (str(path), reason)
         assert str(caught.value) == f"{path}: {reason}"
         assert isinstance(caught.value, DataError)
@@ -362,30 +367,30 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
 
 def test_bytes_are_called_by_the_name_given() -> None:
     with pytest.raises(PictureError, match=r"^upload 3: empty file$"):
-        images.decode(b"", name="upload 3")
+        opened(b"", name="upload 3")
     with pytest.raises(PictureError, match=r"^picture: not a picture.*JPEG, PNG, WEBP, GIF"):
-        images.decode(b"<svg></svg>")
+        opened(b"<svg></svg>")
 
 
 def test_formats_that_are_not_listed_are_refused() -> None:
     for format in ("ICO", "TGA", "PCX"):
         with pytest.raises(PictureError, match="not a picture"):
-            images.decode(encoded(drawn(32, 32), format))
+            opened(encoded(drawn(32, 32), format))
 
 
 @pytest.mark.parametrize("format", images.FORMATS)
 def test_a_truncated_file_is_refused_or_whole(format: str) -> None:
     content = encoded(drawn(), format, **ENCODERS[format])
-    whole = array(images.decode(content)).tolist()
+    whole = array(opened(content)).tolist()
     refused = 0
     for length in sorted({*range(1, len(content), 37), *range(len(content) - 8, len(content))}):
         error = refusal(content[:length])
         refused += error is not None
         # Without its end marker a file may still hold every pixel.
-        assert error or array(images.decode(content[:length])).tolist() == whole
+        assert error or array(opened(content[:length])).tolist() == whole
     assert refused > len(range(1, len(content), 37)) * 0.9
     with pytest.raises(PictureError):
-        images.decode(content[: len(content) // 2])
+        opened(content[: len(content) // 2])
 
 
 @pytest.mark.parametrize("format", images.FORMATS)
@@ -406,8 +411,7 @@ def test_warnings_return_after_many_threads_have_decoded() -> None:
     before = list(warnings.filters)
     broken = encoded(drawn(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     threads = [
-        threading.Thread(target=lambda: [images.decode(broken) for _ in range(20)])
-        for _ in range(4)
+        threading.Thread(target=lambda: [opened(broken) for _ in range(20)]) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -419,7 +423,7 @@ def test_warnings_return_after_many_threads_have_decoded() -> None:
 def test_a_decoded_picture_carries_nothing_of_its_file() -> None:
     exif = Image.Exif()
     exif[274] = 6
-    found = images.decode(encoded(drawn(), "PNG", exif=exif))
+    found = opened(encoded(drawn(), "PNG", exif=exif))
     assert found.info == {}
     assert ImageOps.exif_transpose(found).size == found.size
 

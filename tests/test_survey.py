@@ -70,7 +70,7 @@ def test_a_turned_photograph_is_surveyed_upright(tmp_path: Path) -> None:
     exif[0x0112] = 6
     Image.new("RGB", (30, 20)).save(tmp_path / "turned.jpg", exif=exif)
     assert survey([tmp_path / "turned.jpg"]) == Survey(30, 20, False)
-    decoded = images.decode(tmp_path / "turned.jpg")
+    decoded = Image.fromarray(images.decode(tmp_path / "turned.jpg"))
     assert (decoded.height, decoded.width) == (30, 20)
 
 

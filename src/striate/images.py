@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import IO, Any, Protocol, runtime_checkable
 
 import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from striate.errors import DataError
@@ -65,23 +67,26 @@ def is_picture(path: Any) -> bool:
 
 
 def decode(
-    source: Path | bytes | Stored, *, max_pixels: int = MAX_PIXELS, name: str | None = None
-) -> Image.Image:
-    """Give the first frame of a file, or of its bytes, as `upright` does.
+    source: Path | bytes | Stored,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    least: int | None = None,
+    name: str | None = None,
+) -> NDArray[np.uint8]:
+    """Give the first frame of a file, or of its bytes, upright: (H, W) grey or (H, W, 3) RGB.
 
+    Transparent and deep pixels become what `eight_bit` makes of them. A large JPEG may come at 1/2,
+    1/4 or 1/8 of its size, both sides still at least `least` pixels, in a fraction of the time.
     Every failure is one PictureError. No pixel is decoded before the header's size is checked;
     Pillow's own limit (twice Image.MAX_IMAGE_PIXELS) stands beside `max_pixels`.
     """
     known = name or ("picture" if isinstance(source, bytes) else str(source))
-    with (
-        _refusing(known),
-        _opened(source, known) as handle,
-        Image.open(handle, formats=FORMATS) as image,
-    ):
-        picture = upright(image, max_pixels=max_pixels, name=known)
-        # A stale EXIF block or transparent colour must not act a second time.
-        picture.info = {}
-        return picture
+    with _refusing(known), _opened(source, known) as handle:
+        quick = _plain_jpeg(handle, max_pixels, least)
+        if quick is not None:
+            return quick
+        with Image.open(handle, formats=FORMATS) as image:
+            return np.array(upright(image, max_pixels=max_pixels, name=known))
 
 
 def upright(
@@ -144,6 +149,35 @@ def to_png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _plain_jpeg(handle: IO[bytes], max_pixels: int, least: int | None) -> NDArray[np.uint8] | None:
+    """Decode a common JPEG without Pillow, in half its time; None leaves any other file to it."""
+    if handle.read(3) != b"\xff\xd8\xff":
+        handle.seek(0)
+        return None
+    handle.seek(0)
+    content = handle.read()
+    handle.seek(0)
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+        before = content[: content.find(b"\xff\xda")]  # the pixels
+        # Pillow knows what turns a picture, and refuses with a reason.
+        if (
+            height * width > max_pixels
+            or colours not in ("YCbCr", "Gray")
+            or b"Exif\0\0" in before
+            or b":Orientation" in before
+        ):
+            return None
+        side = 0 if least is None else least
+        wanted = "GRAY" if colours == "Gray" else "RGB"
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            content, wanted, min_height=side, min_width=side, min_factor=2 if side else 1
+        )
+    except ValueError:
+        return None  # damaged, or of a rare coding: Pillow has the last word
+    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
 
 
 def _from_16_bits(values: np.ndarray, transparent: object = None) -> Image.Image:

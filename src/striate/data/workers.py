@@ -13,6 +13,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections import deque
@@ -41,6 +42,8 @@ BYTES = 2 << 30
 _PIECE = 16  # pictures in one question to a process
 _AREA = 32 << 20  # bytes of results that pass through shared memory, 30 times a pipe's speed
 _PATIENCE = 5  # seconds between two looks whether the parent still lives
+
+_FORKING = threading.Lock()
 
 Work = Callable[[Any], Any]
 Pictures = Sequence[Any] | NDArray[np.uint8]
@@ -140,21 +143,22 @@ class _Process:
 
     def __init__(self, attempt: Work) -> None:
         self._area = mmap.mmap(-1, _AREA)
-        self._link, theirs = Pipe()
         parent = os.getpid()
-        with warnings.catch_warnings():
+        # One at a time: a sibling that inherits the far end would keep it open after a crash.
+        with _FORKING, warnings.catch_warnings():
+            self._link, theirs = Pipe()
             # Python 3.12 warns of forks beside threads: this child takes none of their locks.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._number = os.fork()
-        if not self._number:
-            # Nothing of the parent's may run here: no handler, no `finally`, no exit hook.
-            try:
-                self._link.close()
-                _restrict()
-                _answer(attempt, theirs, self._area, parent)
-            finally:
-                os._exit(1)
-        theirs.close()
+            if not self._number:
+                # Nothing of the parent's may run here: no handler, no `finally`, no exit hook.
+                try:
+                    self._link.close()
+                    _restrict()
+                    _answer(attempt, theirs, self._area, parent)
+                finally:
+                    os._exit(1)
+            theirs.close()
 
     def ask(self, places: list[int]) -> list[Any]:
         """Give the results of these places, or raise what the work raised, or _Lost."""

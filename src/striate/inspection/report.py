@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from striate import devices
 from striate.data import Data
 from striate.data.batches import Unreadable
 from striate.data.preprocessing import Picture as Source
-from striate.data.preprocessing import as_image
+from striate.data.preprocessing import as_array
 from striate.data.workers import Failed, ahead
 from striate.errors import DataError
 
@@ -127,9 +128,10 @@ def _pass(
 
 
 def _look(picture: Source) -> Seen:
-    image = as_image(picture)
-    digest = hashlib.blake2b(f"{image.mode} {image.size}".encode(), digest_size=16)
-    digest.update(image.tobytes())
+    pixels = as_array(picture)
+    digest = hashlib.blake2b(str(pixels.shape).encode(), digest_size=16)
+    digest.update(pixels.tobytes())
+    image = Image.fromarray(pixels)
     levels = np.array(image.histogram(), dtype=np.int64).reshape(-1, 256)
     ranges = [np.ptp(np.flatnonzero(channel)) for channel in levels]
     return Seen(

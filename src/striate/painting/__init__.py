@@ -49,4 +49,6 @@ def paint(
 
 
 def _opened(picture: Picture) -> Image.Image:
-    return upright(picture) if isinstance(picture, Image.Image) else decode(Path(picture))
+    if isinstance(picture, Image.Image):
+        return upright(picture)
+    return Image.fromarray(decode(Path(picture)))

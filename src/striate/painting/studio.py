@@ -105,7 +105,8 @@ def _kept(task: Task, frame: Frame | None, stop: Stopped) -> Stopped:
 
 def _opened(work: Work) -> tuple[Image.Image, list[canvas.Style]]:
     """Decode the files of a work, each once."""
-    pictures = {path: decode(work.read(path), name=str(path)) for path in work.paths}
+    decoded = {path: decode(work.read(path), name=str(path)) for path in work.paths}
+    pictures = {path: Image.fromarray(pixels) for path, pixels in decoded.items()}
     styles = [
         canvas.Style(pictures[s.path], s.share, pictures[s.mask] if s.mask else None)
         for s in work.styles
