@@ -16,13 +16,11 @@ from safetensors.torch import save_file
 from striate import cli
 from striate.painting import backbone, record
 
-ALL = (*backbone.STYLE, backbone.CONTENT)
-
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of VGG-16 under torchvision's names."""
-    trunk = backbone.random("vgg16", ALL)
+    trunk = backbone.random("vgg16")
     tensors = {
         f"features.{one.place}.{kind}": trunk.get_buffer(f"{one.name}_{kind}").contiguous()
         for block in trunk.plan

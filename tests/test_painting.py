@@ -49,7 +49,7 @@ def trunk() -> Trunk:
 @pytest.fixture(scope="module")
 def shallow() -> Trunk:
     """Three blocks: quick, and all that tiles and masks can get wrong."""
-    return backbone.random("vgg16", ["relu1_1", "relu2_1", "relu3_1", "relu3_2"])
+    return backbone.random("vgg16", ["relu1_1", "relu2_1", "relu3_1"], "relu3_2")
 
 
 def total(evaluate: Callable[[Tensor], Evaluation], picture: Tensor) -> float:
@@ -192,7 +192,7 @@ def test_gradient_is_the_slope_of_the_loss(loss: str, shallow: Trunk) -> None:
 def test_residuals_are_one_at_the_content_and_zero_at_the_style(loss: str, trunk: Trunk) -> None:
     content, style = noise(0, 32, 40) ** 3, noise(1, 32, 40).round()
     objective = Objective(trunk, scene(content, style), loss=loss)
-    at_content, at_style = objective.evaluate(content), objective.evaluate(style)
+    at_content, at_style = objective.look(content), objective.look(style)
     assert list(at_content.style.values()) == pytest.approx([1] * 5, rel=1e-4)
     assert at_content.content == pytest.approx(0, abs=1e-6)
     assert max(at_style.style.values()) < 2e-3
@@ -203,27 +203,28 @@ def test_content_residual_is_one_for_activations_of_no_relation(shallow: Trunk) 
     content = noise(0, 64, 64)
     objective = Objective(shallow, scene(content, noise(1, 64, 64)))
     # A flat picture answers with the mean of a layer at the least: its variance is what is left.
-    assert objective.evaluate(torch.full_like(content, 0.5)).content >= 1
+    assert objective.look(torch.full_like(content, 0.5)).content >= 1
 
 
 @pytest.mark.parametrize("model", backbone.BLOCKS)
 def test_margin_is_what_the_deepest_activation_sees(model: str) -> None:
     trunk = backbone.random(model)
-    side = 2 * trunk.margin + trunk.alignment
+    alignment, margin, _ = trunk.grid
+    side = 2 * margin + alignment
     picture = torch.rand(1, 3, 1, side).expand(1, 3, 32, side).contiguous().requires_grad_()
     found = trunk(picture)["relu5_1"]
-    found[..., trunk.margin // trunk.alignment].sum().backward()
+    found[..., margin // alignment].sum().backward()
     assert picture.grad is not None
     seen = picture.grad.abs().sum((0, 1, 2)).nonzero()
-    before, after = trunk.margin - int(seen.min()), int(seen.max()) - trunk.margin
-    assert max(before, after - trunk.alignment + 1) <= trunk.margin
+    before, after = margin - int(seen.min()), int(seen.max()) - margin
+    assert max(before, after - alignment + 1) <= margin
 
 
 def tiled_apart(
     size: tuple[int, int], side: int, loss: str, regions: list[Region], *, smooth: bool = False
 ) -> float:
     """Give how far the gradient by tiles is from the whole one, in shares of that."""
-    trunk = backbone.random("vgg16", ["relu1_1", "relu2_1", "relu3_1", "relu3_2"])
+    trunk = backbone.random("vgg16", ["relu1_1", "relu2_1", "relu3_1"], "relu3_2")
     content, style, picture = (
         F.interpolate(noise(n, *(s // 4 for s in size)), size, mode="bicubic").clamp(0, 1)
         if smooth
@@ -306,7 +307,7 @@ def test_a_region_takes_its_own_style(shallow: Trunk) -> None:
     ]
     frames = list(
         striate.paint(
-            Image.new("RGB", (48, 24), "grey"), styles, trunk=shallow, size=48, strength=0.95
+            Image.new("RGB", (48, 24), "grey"), styles, network=shallow, size=48, strength=0.95
         )
     )
     red, _, blue = frames[-1].picture
@@ -325,7 +326,7 @@ def test_matched_colours_have_the_contents_mean_and_covariance() -> None:
 def test_kept_colours_are_the_photographs(shallow: Trunk) -> None:
     content = Image.new("RGB", (32, 32), (150, 100, 80))
     *_, frame = striate.paint(
-        content, photograph(32, 32), trunk=shallow, size=32, colour="keep", strength=0.9
+        content, photograph(32, 32), network=shallow, size=32, colour="keep", strength=0.9
     )
     red, green, blue = frame.picture
     inside = (frame.picture.amin(0) > 0) & (frame.picture.amax(0) < 1)
@@ -344,7 +345,7 @@ def test_same_seed_same_bytes(optimiser: str, shallow: Trunk) -> None:
         *_, frame = striate.paint(
             photograph(),
             photograph(seed=1),
-            trunk=shallow,
+            network=shallow,
             size=40,
             start="noise",
             seed=3,
@@ -359,7 +360,7 @@ def test_same_seed_same_bytes(optimiser: str, shallow: Trunk) -> None:
 @settings(max_examples=200)
 @given(data=st.data())
 def test_no_settings_give_nan(data: st.DataObject) -> None:
-    trunk = backbone.random("vgg16", ["relu1_1", "relu2_1", "relu3_1", "relu3_2"])
+    trunk = backbone.random("vgg16", ["relu1_1", "relu2_1", "relu3_1"], "relu3_2")
     sides = st.tuples(st.integers(1, 24), st.integers(1, 24))
     pictures = st.builds(
         lambda size, kind: photograph(*size) if kind is None else Image.new("RGB", size, kind),
@@ -369,7 +370,7 @@ def test_no_settings_give_nan(data: st.DataObject) -> None:
     frames = striate.paint(
         data.draw(pictures),
         data.draw(pictures),
-        trunk=trunk,
+        network=trunk,
         size=data.draw(st.integers(16, 32)),
         strength=data.draw(st.floats(0.01, 1)),
         loss=data.draw(st.sampled_from(list(losses.LOSSES))),
@@ -422,7 +423,7 @@ memory.give_back_freed()
 picture = torch.rand(1, 3, 256, 256)
 scene = Scene(picture, [picture.flip(2) ** 2], [Region(None, {0: 1.0})], picture)
 objective = Objective(trunk, scene, loss="gram", tile=None)
-for _ in zip(range(3), descent.adam(objective.evaluate, picture.clone())):
+for _ in zip(range(3), descent.adam(objective, picture.clone())):
     pass
 chosen = Settings(model="vgg16", loss="gram", optimiser="adam")
 predicted = memory.predict(scene, trunk, chosen, None)
@@ -439,7 +440,7 @@ print(predicted / (status("VmHWM") - before))
 def test_a_time_is_kept(seconds: float, trunk: Trunk) -> None:
     began = time.monotonic()
     *_, frame = striate.paint(
-        photograph(), photograph(seed=1), trunk=trunk, size=256, seconds=seconds
+        photograph(), photograph(seed=1), network=trunk, size=256, seconds=seconds
     )
     assert time.monotonic() - began <= 1.05 * seconds
     assert max(frame.picture.shape) == 256

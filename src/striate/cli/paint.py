@@ -13,7 +13,7 @@ from striate.errors import DataError, UsageError
 from .app import OUTPUT, RUN_OPTIONS, AsJson, app, examples, print_json, switch
 
 if TYPE_CHECKING:
-    from striate.painting.backbone import Trunk
+    from striate.painting.backbone import Network
     from striate.painting.memory import Need
     from striate.painting.record import StyleFile, Work
     from striate.painting.studio import Task
@@ -77,14 +77,39 @@ def paint(
     memory: Annotated[
         str | None, Parameter(group=RUN_OPTIONS, help="Most memory for the work: 900M, 4G.")
     ] = None,
-    model: Annotated[str, Parameter(group=RUN_OPTIONS, help="vgg19 or vgg16.")] = "vgg19",
+    model: Annotated[
+        str,
+        Parameter(
+            group=RUN_OPTIONS,
+            help="vgg19, vgg16, torchvision/NAME, timm/NAME, a run's folder, or our own by name.",
+        ),
+    ] = "vgg19",
     weights: Annotated[
         Path | None,
         Parameter(
             group=RUN_OPTIONS,
-            help="Its weights, .safetensors or .pth, read weights-only. [default: torchvision's]",
+            help="Its weights, .safetensors or .pth, read weights-only. [default: the published]",
         ),
     ] = None,
+    style_layers: Annotated[
+        str,
+        Parameter(
+            group=RUN_OPTIONS,
+            help="Activations for style, as in relu1_1,relu2_1. [default: the network's usual]",
+            show_default=False,
+        ),
+    ] = "",
+    content_layer: Annotated[
+        str,
+        Parameter(
+            group=RUN_OPTIONS,
+            help="Activation for content. [default: the network's usual]",
+            show_default=False,
+        ),
+    ] = "",
+    device: Annotated[
+        str, Parameter(group=RUN_OPTIONS, help="auto, cpu or cuda (its convolutions in bfloat16).")
+    ] = "auto",
     optimiser: Annotated[str, Parameter(group=RUN_OPTIONS, help="lbfgs or adam.")] = "lbfgs",
     seed: Annotated[int, Parameter(group=RUN_OPTIONS, help="Seed of the noise.")] = 0,
     again: Annotated[
@@ -127,11 +152,13 @@ def paint(
             start=start,
             optimiser=optimiser,
             model=model,
+            style_layers=style_layers,
+            content_layer=content_layer,
             seed=seed,
         )
         work = Work(content, tuple(_styles(styles or [], mask or [])), settings, weights)
         tasks = _queue(work, out, common) if content.is_dir() else iter([Task(work, out, **common)])
-    made = _paint(tasks)
+    made = _paint(tasks, device)
     if as_json:
         print_json(made)
         return
@@ -144,7 +171,7 @@ def paint(
     )
 
 
-def _paint(tasks: Iterator["Task"]) -> list[dict[str, Any]]:
+def _paint(tasks: Iterator["Task"], device: str) -> list[dict[str, Any]]:
     """Carry out tasks one by one, with a network that is loaded once."""
     from striate import terminal
     from striate.painting import studio
@@ -152,19 +179,19 @@ def _paint(tasks: Iterator["Task"]) -> list[dict[str, Any]]:
 
     from .easel import Easel
 
-    trunk: Trunk | None = None
+    network: Network | None = None
     made = []
     halt = Halt()
     with halt.listening():
         for task in tasks:
             _check_out(task.out)
             task.work.check()
-            trunk = trunk or studio.network(task.work)
-            need = studio.need(task.work, trunk, task.budget)
+            network = network or studio.network(task.work, device)
+            need = studio.need(task.work, network, task.budget)
             terminal.say(f"{task.out}: {_told(need)}")
             with Easel(task.out.name, task.budget.seconds) as show:
                 frame = None
-                frames = studio.run(task, trunk, poll=halt.poll)
+                frames = studio.run(task, network, poll=halt.poll)
                 for frame in frames:
                     show(frame)
             assert frame is not None

@@ -8,10 +8,10 @@ from PIL import Image
 
 from striate.images import decode, upright
 
-from . import backbone, transfer
-from .backbone import Trunk
-from .canvas import Style, fitted, image
-from .pace import Pace, Stage
+from . import networks, transfer
+from .backbone import Network
+from .canvas import Style, image
+from .pace import Stage
 from .settings import Budget, from_table
 from .transfer import Frame
 
@@ -27,25 +27,25 @@ def paint(
     seconds: float | None = None,
     memory: int | None = None,
     weights: Path | str | None = None,
-    trunk: Trunk | None = None,
+    network: Network | None = None,
+    device: str = "auto",
     **choices: Any,
 ) -> Iterator[Frame]:
     """Paint a picture like one or more styles: give a frame a step, the last in full size.
 
     `seconds` and `memory` (in bytes) bound the work; `choices` are fields of painting's Settings,
     as in size=1024, strength=0.8. `weights` is a file of the network's weights; without one they
-    are torchvision's. A `trunk` that is already loaded is taken as it is.
+    are the published ones. A `network` that is already loaded is taken as it is.
     """
     settings = from_table(choices)
     budget = Budget(seconds, memory)
     several = [style] if isinstance(style, Picture) else list(style)
     styles = [one if isinstance(one, Style) else Style(_opened(one)) for one in several]
     opened = _opened(content)
-    ends = fitted(opened, settings.size)
-    if trunk is None:
-        trunk = backbone.load(settings.model, Path(weights) if weights else None)
-    pace = Pace(settings.size, pixels=ends.width * ends.height, budget=budget)
-    return transfer.paint(opened, styles, trunk, settings, pace=pace)
+    if network is None:
+        network = networks.ready(settings, Path(weights) if weights else None, device=device)
+    pace = transfer.paced(opened, settings, budget)
+    return transfer.paint(opened, styles, network, settings, pace=pace)
 
 
 def _opened(picture: Picture) -> Image.Image:

@@ -4,14 +4,14 @@ Activations are called relu1_1 to relu5_4 as in the paper's blocks. Only as much
 built as the layers asked for need.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
-from striate.errors import DataError, UsageError, choose
+from striate.errors import DataError, choose
 from striate.models import tensorfiles
 
 from .layers import convolve, pool
@@ -21,7 +21,50 @@ BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT = "relu4_2"
+HELD = 2040
+_KINDS = ("weight", "bias")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Grid(NamedTuple):
+    """How a network may be cut into tiles, and where its activations then are."""
+
+    alignment: int  # the step in pixels at which all layers begin anew: tiles start at multiples
+    margin: int  # how far in pixels an activation sees beyond its own place, such a multiple too
+    depths: dict[str, int]  # how often an activation's picture was halved
+
+
+class Network(Protocol):
+    """What painting asks of a network: its named activations, and where they come from."""
+
+    @property
+    def style(self) -> tuple[str, ...]:
+        """The activations that style is taken from."""
+
+    @property
+    def content(self) -> str:
+        """The activation that content is taken from."""
+
+    @property
+    def grid(self) -> Grid | None:
+        """How it may be cut; None: it sees a picture whole."""
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that a step takes for a pixel."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs, and with it the painting."""
+
+    def place(self, device: torch.device, precision: torch.dtype) -> Self:
+        """Move it to a device, its convolutions in a precision."""
+
+    def walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Give the named activations of pictures (N, 3, H, W) in [0, 1], as they come."""
+
+    def sizes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
+        """Give height and width of all named activations that pictures of this size reach."""
 
 
 class Convolution(NamedTuple):
@@ -35,11 +78,12 @@ class Convolution(NamedTuple):
 class Trunk(nn.Module):
     """VGG's blocks up to the deepest named activation, with borders repeated instead of zero."""
 
-    def __init__(self, model: str, names: Sequence[str]) -> None:
+    def __init__(self, model: str, style: Sequence[str], content: str) -> None:
         """Build a network whose weights are still random, from a fixed seed."""
         super().__init__()
-        self.model, self.names = model, tuple(names)
-        self.plan = _plan(model, names)
+        self.model, self.style, self.content = model, tuple(style), content
+        self.names = {*style, content}
+        self.plan = _plan(model, self.names)
         generator = torch.Generator().manual_seed(0)
         channels = 3
         for one in (one for block in self.plan for one in block):
@@ -51,65 +95,77 @@ class Trunk(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None])
         self.register_buffer("std", torch.tensor(STD)[:, None, None])
 
-    def block(self, number: int, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Run one block on what the block before gave, or on pictures (N, 3, H, W) in [0, 1].
-
-        Gives its output and its named activations.
-        """
-        if number:
-            x = pool(x)
-        else:
-            # Pictures on the CPU would keep their layout, and all that follows with it.
-            x = ((x - self.get_buffer("mean")) / self.get_buffer("std")).contiguous(
-                memory_format=torch.channels_last
-            )
-        found = {}
-        for one in self.plan[number]:
-            x = convolve(x, *(self.get_buffer(f"{one.name}_{kind}") for kind in ("weight", "bias")))
-            if one.name in self.names:
-                found[one.name] = x
-        return x, found
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Give the named activations of pictures (N, 3, H, W) in [0, 1].
+    def walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Give the named activations of pictures (N, 3, H, W) in [0, 1], as they come.
 
         What lies behind a pooling that would leave nothing of the picture is left out.
         """
-        found: dict[str, Tensor] = {}
-        for number in range(self.depth(*images.shape[2:])):
-            images, named = self.block(number, images)
-            found |= named
-        return found
+        # Pictures on the CPU would keep their layout, and all that follows with it.
+        x = ((images - self.get_buffer("mean")) / self.get_buffer("std")).contiguous(
+            memory_format=torch.channels_last
+        )
+        for number in range(self._depth(*images.shape[2:])):
+            x = pool(x) if number else x
+            for one in self.plan[number]:
+                named = one.name in self.names
+                weight, bias = (self.get_buffer(f"{one.name}_{kind}") for kind in _KINDS)
+                x = convolve(x, weight, bias, named=named)
+                if named:
+                    yield one.name, x
 
-    def depth(self, height: int, width: int) -> int:
-        """Count the blocks that pictures of this size reach.
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Give the named activations of pictures (N, 3, H, W) in [0, 1]."""
+        return dict(self.walk(images))
 
-        >>> Trunk("vgg16", ["relu3_1"]).depth(2, 640)
-        2
+    def sizes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
+        """Give height and width of all named activations that pictures of this size reach.
+
+        >>> random("vgg16", ["relu1_1"], "relu4_2").sizes(4, 640)
+        {'relu1_1': (4, 640)}
         """
-        return min(len(self.plan), min(height, width).bit_length())
-
-    def reached(self, height: int, width: int) -> list[str]:
-        """List the named activations that pictures of this size have."""
-        blocks = self.plan[: self.depth(height, width)]
-        return [one.name for block in blocks for one in block if one.name in self.names]
-
-    @property
-    def alignment(self) -> int:
-        """The step in pixels at which all layers begin anew: tiles start at its multiples."""
-        return int(2 ** (len(self.plan) - 1))
+        return {
+            one.name: (height >> depth, width >> depth)
+            for depth, block in enumerate(self.plan[: self._depth(height, width)])
+            for one in block
+            if one.name in self.names
+        }
 
     @property
-    def margin(self) -> int:
-        """How far in pixels an activation sees beyond its own place, a multiple of `alignment`."""
+    def grid(self) -> Grid:
+        """How it may be cut into tiles."""
+        alignment = int(2 ** (len(self.plan) - 1))
         reach = sum(len(block) << depth for depth, block in enumerate(self.plan))
-        reach += self.alignment - 1  # by pooling, to the right and below
-        return -(-reach // self.alignment) * self.alignment
+        reach += alignment - 1  # by pooling, to the right and below
+        depths = {one.name: depth for depth, block in enumerate(self.plan) for one in block}
+        return Grid(alignment, -(-reach // alignment) * alignment, depths)
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that a step takes for a pixel, measured; the first block decides."""
+        return HELD
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs, and with it the painting."""
+        return self.get_buffer("mean").device
+
+    def place(self, device: torch.device, precision: torch.dtype) -> Self:
+        """Move it to a device, its convolutions in a precision."""
+        self.to(device)
+        for one in (one for block in self.plan for one in block):
+            for kind in _KINDS:
+                key = f"{one.name}_{kind}"
+                self.register_buffer(key, self.get_buffer(key).to(precision))
+        return self
+
+    def _depth(self, height: int, width: int) -> int:
+        """Count the blocks that pictures of this size reach."""
+        return min(len(self.plan), min(height, width).bit_length())
 
     def load(self, tensors: Mapping[str, Tensor], source: str) -> None:
         """Take weights under torchvision's names; `source` is for the error."""
         for one in (one for block in self.plan for one in block):
-            for kind in ("weight", "bias"):
+            for kind in _KINDS:
                 key, own = f"features.{one.place}.{kind}", self.get_buffer(f"{one.name}_{kind}")
                 if key not in tensors:
                     raise DataError(f"{source} does not fit {self.model}: {key} is not in it")
@@ -128,25 +184,30 @@ def names(model: str) -> list[str]:
     return [f"relu{number}_{place}" for number, place in _places(model)]
 
 
-def random(model: str, layers: Sequence[str] = (*STYLE, CONTENT)) -> Trunk:
+def random(model: str, style: Sequence[str] = STYLE, content: str = CONTENT) -> Trunk:
     """Build a network with random weights: for tests, and to measure time and memory."""
-    return Trunk(choose("network to paint with", model, BLOCKS), layers).eval()
+    return Trunk(choose("network to paint with", model, BLOCKS), style, content).eval()
 
 
 def load(
-    model: str, weights: Path | None = None, layers: Sequence[str] = (*STYLE, CONTENT)
+    model: str,
+    weights: Path | None = None,
+    *,
+    style: Sequence[str] = STYLE,
+    content: str = CONTENT,
 ) -> Trunk:
     """Build a network with weights from a file, else torchvision's own for ImageNet."""
-    trunk = random(model, layers)
+    trunk = random(model, style, content)
     if weights is None:
-        trunk.load(_fetch(model), f"torchvision's {model}")
+        trunk.load(fetch(model), f"torchvision's {model}")
         return trunk
     path = weights.expanduser()
     trunk.load(tensorfiles.read(path), str(path))
     return trunk
 
 
-def _fetch(model: str) -> Mapping[str, Tensor]:
+def fetch(model: str) -> Mapping[str, Tensor]:
+    """Give torchvision's weights of a network of its own, from its cache or the network."""
     from torchvision import models
 
     published = models.get_model_weights(model).DEFAULT
@@ -168,13 +229,11 @@ def _places(model: str) -> Iterator[tuple[int, int]]:
             yield number, place
 
 
-def _plan(model: str, layers: Sequence[str]) -> list[list[Convolution]]:
+def _plan(model: str, layers: Collection[str]) -> list[list[Convolution]]:
     """List the convolutions of each block, as far as the deepest of the layers."""
     known = names(model)
     for layer in layers:
         choose(f"activation of {model}", layer, known)
-    if not layers:
-        raise UsageError("name at least one activation")
     deepest = max(known.index(layer) for layer in layers)
     plan: list[list[Convolution]] = []
     torchvisions = 0

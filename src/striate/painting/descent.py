@@ -6,16 +6,16 @@ https://arxiv.org/abs/1412.6980. Pictures stay in [0, 1].
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from .objective import Evaluation
-
-Evaluate = Callable[[Tensor], Evaluation]
+from .objective import Evaluation, Look, Objective
 
 HISTORY = 12
+# Adam's iterations between two looks at the average of its iterates.
+STRIDE = 5
 # Armijo's share of the slope that a step must gain, and how often a step is shortened for it.
 GAIN, SHORTENED = 1e-4, 6
 # A first step, or one after a restart, changes a pixel by this much at most.
@@ -23,50 +23,57 @@ FIRST = 0.05
 
 
 def lbfgs(
-    evaluate: Evaluate, start: Tensor, *, history: int = HISTORY
-) -> Iterator[tuple[Tensor, Evaluation]]:
+    objective: Objective, start: Tensor, *, history: int = HISTORY
+) -> Iterator[tuple[Tensor, Look]]:
     """Give better and better pictures, the start first; ends where no step makes it better."""
-    picture, now = start, evaluate(start)
+    picture, now = start, objective.evaluate(start)
     memory: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)
-    yield picture, now
+    yield picture, now.look
     while True:
         found = None
         if memory:
-            found = _search(evaluate, picture, now, _direction(picture, now.gradient, memory), 1.0)
+            direction = _direction(picture, now.gradient, memory)
+            found = _search(objective, picture, now, direction, 1.0)
         if found is None:
             memory.clear()
             steepest = -_free(picture, now.gradient)
             largest = float(steepest.abs().max())
             if not largest > 0:
                 return
-            found = _search(evaluate, picture, now, steepest, FIRST / largest)
+            found = _search(objective, picture, now, steepest, FIRST / largest)
         if found is None:
             return
         _remember(memory, found[0] - picture, found[1].gradient - now.gradient)
         picture, now = found
-        yield picture, now
+        yield picture, now.look
 
 
 def adam(
-    evaluate: Evaluate, start: Tensor, *, rate: float = 0.02, decay: float = 0.96
-) -> Iterator[tuple[Tensor, Evaluation]]:
-    """Give averages of the iterates, each with the evaluation of the newest of them."""
+    objective: Objective, start: Tensor, *, rate: float = 0.02, decay: float = 0.96
+) -> Iterator[tuple[Tensor, Look]]:
+    """Give averages of the iterates, a look at the start first and then at one in STRIDE."""
     picture, average = start.clone(), torch.zeros_like(start)
     first, second = torch.zeros_like(start), torch.zeros_like(start)
+    yield start, objective.look(start)
     number = 0
     while True:
-        number += 1
-        found = evaluate(picture)
-        average.mul_(decay).add_(picture, alpha=1 - decay)
-        yield average / (1 - decay**number), found
-        first.lerp_(found.gradient, 0.1)
-        second.lerp_(found.gradient.square(), 0.01)
-        scale = (second / (1 - 0.99**number)).sqrt_().add_(1e-12)
-        picture = (picture - rate / (1 - 0.9**number) * first / scale).clamp_(0, 1)
+        for _ in range(STRIDE):
+            number += 1
+            gradient = objective.evaluate(picture).gradient
+            first.lerp_(gradient, 0.1)
+            second.mul_(0.99).addcmul_(gradient, gradient, value=0.01)
+            del gradient
+            # One colour at a time: a third of the memory for what lies between.
+            for plane, one, other in zip(picture[0], first[0], second[0], strict=True):
+                scale = (other / (1 - 0.99**number)).sqrt_().add_(1e-12)
+                plane.addcdiv_(one, scale, value=-rate / (1 - 0.9**number)).clamp_(0, 1)
+            average.mul_(decay).add_(picture, alpha=1 - decay)
+        shown = average / (1 - decay**number)
+        yield shown, objective.look(shown)
 
 
 def _search(
-    evaluate: Evaluate, picture: Tensor, now: Evaluation, direction: Tensor, step: float
+    objective: Objective, picture: Tensor, now: Evaluation, direction: Tensor, step: float
 ) -> tuple[Tensor, Evaluation] | None:
     """Shorten the step until the loss falls enough, by the parabola through what is known."""
     for _ in range(SHORTENED):
@@ -75,7 +82,7 @@ def _search(
         slope = float(((tried - picture) * now.gradient).sum())
         if not slope < 0:
             return None
-        found = evaluate(tried)
+        found = objective.evaluate(tried)
         if found.loss <= now.loss + GAIN * slope:
             return tried, found
         bend = 2 * (found.loss - now.loss - slope)

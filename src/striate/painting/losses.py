@@ -18,6 +18,8 @@ from .wasserstein import covariance, wasserstein_to
 Kept = tuple[Tensor, ...]
 Loss = Callable[[Kept], Tensor]
 
+# Positions that are added up at a time: their doubles take at most 16 MB.
+PART = 4096
 PROJECTIONS = 64
 QUANTILES = 4096
 
@@ -55,21 +57,41 @@ class _Moments(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(features, shares)
-        if not shares.ndim:
-            return features.sum(1) * shares, gram(features) * shares
-        weighted = features * shares
-        return weighted.sum(1), weighted @ features.T
+        mean, second = _sums(features, shares)
+        return (mean, second) if shares.ndim else (mean * shares, second * shares)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         features, shares = ctx.saved_tensors
+        mean, second = (gradient.to(features) for gradient in gradients)
         # As rows of channels: the layout in which the convolutions take it.
-        rows = torch.addmm(gradients[0], features.T, gradients[1] + gradients[1].T)
-        return rows.mul_(shares[:, None] if shares.ndim else shares).T, None
+        rows = torch.addmm(mean, features.T, second + second.T)
+        return rows.mul_((shares[:, None] if shares.ndim else shares).to(rows)).T, None
+
+
+def _sums(features: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+    """Add up features (C, M) and their products in double precision.
+
+    A covariance is the small difference of large sums: in single precision a cut into tiles would
+    be seen in it. One share for all is left to the caller.
+    """
+    size = len(features)
+    mean = features.new_zeros(size, dtype=torch.float64)
+    second = features.new_zeros(size, size, dtype=torch.float64)
+    # Consumer GPUs have few units for doubles: there the products of a part are single.
+    exact = features.dtype if features.is_cuda else torch.float64
+    for part, weights in zip(
+        features.split(PART, dim=1), shares.expand(features.shape[1]).split(PART), strict=True
+    ):
+        values = part.to(exact)
+        weighted = values * weights.to(exact) if shares.ndim else values
+        mean += weighted.sum(1)
+        second += weighted @ values.T
+    return mean, second
 
 
 def keep_moments(features: Tensor, shares: Tensor) -> Kept:
-    """Give the mean (C) and the second moments (C, C) of features (C, M).
+    """Give the mean (C) and the second moments (C, C) of features (C, M), in double precision.
 
     Shares are one number for all positions, or one each (M); over all positions of a picture they
     add up to 1, so that the results of its parts add up as well.
@@ -80,8 +102,9 @@ def keep_moments(features: Tensor, shares: Tensor) -> Kept:
 
 def keep_diagonal(features: Tensor, shares: Tensor) -> Kept:
     """Give the mean (C) and the mean square (C) of each channel."""
-    weighted = features * shares
-    return weighted.sum(1), (weighted * features).sum(1)
+    weighted = features * shares.to(features)
+    square = (weighted * features).sum(1, dtype=torch.float64)
+    return weighted.sum(1, dtype=torch.float64), square
 
 
 def keep_sorted(features: Tensor, shares: Tensor) -> Kept:

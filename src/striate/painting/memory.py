@@ -6,18 +6,17 @@ from typing import NamedTuple
 
 from striate.errors import UsageError
 
-from . import descent, tiles
-from .backbone import Trunk
+from . import descent, sums
+from .backbone import Network
 from .losses import LOSSES
 from .scene import Scene
 from .settings import Settings
 
 TILES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256)
-# Bytes a pixel, measured: of what is run whole, of a tile with its margin. The first block decides,
-# which both networks have alike.
-RUN, TILE = 2040, 1700
-# Bytes a pixel of the whole picture: the picture and the content's activations; a pair of L-BFGS's
-# history; what Adam holds.
+# Pairs of gradients that L-BFGS may remember; fewer are a slower descent.
+HISTORIES = (descent.HISTORY, 6, 3)
+# Bytes a pixel of the whole picture, measured: the picture and the content's activations; a pair of
+# L-BFGS's history; what Adam holds.
 WHOLE, PAIR, ADAM = 110, 24, 60
 # What the first step loads of libraries; the matrices of an eigen-decomposition. In bytes.
 FIXED, MATRICES = 70 * 2**20, 12 * 2**20
@@ -25,37 +24,53 @@ _M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 
 
 class Need(NamedTuple):
-    """The side of a tile in pixels, None for no tiles, and the bytes beyond process and network."""
+    """How a level is run, and the bytes that it takes beyond process and network."""
 
-    tile: int | None
+    tile: int | None  # side in pixels; None for no tiles
+    history: int  # of L-BFGS
     bytes: int
 
 
-def fit(scene: Scene, trunk: Trunk, settings: Settings, limit: int | None) -> Need:
-    """Choose the largest tiles whose memory is within the limit in bytes."""
+def fit(scene: Scene, network: Network, settings: Settings, limit: int | None) -> Need:
+    """Choose the largest tiles, and then the longest history, whose memory is within the limit."""
     height, width = scene.content.shape[2:]
     cuts: list[int | None] = [None]
-    if LOSSES[settings.loss].additive:
+    if LOSSES[settings.loss].additive and network.grid is not None:
         cuts += [tile for tile in TILES if tile < max(height, width)]
-    needs = [Need(cut, predict(scene, trunk, settings, cut)) for cut in cuts]
+    histories = HISTORIES if settings.optimiser == "lbfgs" else (0,)
+    needs = [
+        Need(cut, history, predict(scene, network, settings, cut, history=history))
+        for cut in cuts
+        for history in histories
+    ]
     for need in needs:
         if limit is None or need.bytes <= limit:
             return need
     least = min(need.bytes for need in needs)
+    slimmer = "--optimiser adam or " if histories != (0,) else ""
     raise UsageError(
         f"{width} x {height} pixels take {least / 2**20:.0f} MB at least: give --memory more, or "
-        f"take a smaller --size"
+        f"take {slimmer}a smaller --size"
     )
 
 
-def predict(scene: Scene, trunk: Trunk, settings: Settings, tile: int | None) -> int:
+def predict(
+    scene: Scene,
+    network: Network,
+    settings: Settings,
+    tile: int | None,
+    *,
+    history: int = descent.HISTORY,
+) -> int:
     """Give the bytes that a level takes at its peak."""
     height, width = scene.content.shape[2:]
-    cut = tiles.tiled((height, width), tile, trunk.margin, trunk.alignment)
-    run = max((t.rows.end - t.rows.begin) * (t.columns.end - t.columns.begin) for t in cut)
-    held = ADAM if settings.optimiser == "adam" else descent.HISTORY * PAIR
+    run = max(
+        sums.crop(scene.content, one)[0, 0].numel()
+        for one in sums.cut(network, (height, width), tile)
+    )
+    held = ADAM if settings.optimiser == "adam" else history * PAIR
     fixed = FIXED + (MATRICES if settings.loss == "w2" else 0)
-    return fixed + run * (RUN if len(cut) == 1 else TILE) + height * width * (WHOLE + held)
+    return fixed + run * network.held + height * width * (WHOLE + held)
 
 
 def give_back_freed() -> None:

@@ -34,29 +34,33 @@ class Pace:
         self,
         size: int,
         *,
-        pixels: int = 0,
         budget: Budget | None = None,
         since: float | None = None,
         replay: Sequence[Stage] | None = None,
         before: int = 0,
+        stride: int = 1,
     ) -> None:
         """Plan for a long side in pixels; `since` is the time.monotonic() from which is counted.
 
-        `pixels` of the finished picture say how long writing it takes. With `replay` the steps are
-        those of an earlier painting, so that the same bytes come out; the first `before` of all
-        stages were made before this one began.
+        With `replay` the steps are those of an earlier painting, so that the same bytes come out;
+        the first `before` of all stages were made before this one began. A step stands for `stride`
+        runs of the network.
         """
+        self.stride = stride
         self.sides = tuple(canvas.levels(size))
         self.replay = list(replay) if replay else None
         self.before = before
         self.budget = budget or Budget()
         self.began = time.monotonic() if since is None else since
         self.entered = self.began
-        self.allowed = None
-        if self.budget.seconds is not None:
-            self.allowed = self.budget.seconds - WRITING[0] - WRITING[1] * pixels
+        self.allowed = self.budget.seconds
         self.cost = 0.0  # of a step, in seconds for a square of side 1
         self.losses: list[float] = []
+
+    def reserve(self, pixels: int) -> None:
+        """Set aside the time that writing so many pixels takes."""
+        if self.allowed is not None:
+            self.allowed -= WRITING[0] + WRITING[1] * pixels
 
     def seconds(self) -> float:
         """Give the seconds since the painting began."""
@@ -88,13 +92,14 @@ class Pace:
             return steps >= self.replay[len(done) - 1].steps
         now = time.monotonic()
         self.cost = (now - self.entered) / (steps + 1) / side**2
-        earlier = self.losses[-WINDOW - 1] if len(self.losses) > WINDOW else None
+        window = max(2, WINDOW // self.stride)
+        earlier = self.losses[-window - 1] if len(self.losses) > window else None
         if earlier is not None and earlier - loss <= SETTLED * abs(earlier):
             return True
         if self.allowed is None:
             broken = sum(other.steps for other in done[:-1] if other.side == side)
             wanted = max(LEAST, round(STEPS * FEWER ** self.sides.index(side)))
-            return steps + broken >= wanted
+            return (steps + broken) * self.stride >= wanted
         later = [other for other in self.sides if other >= side]
         top = self._top(later)
         parts = [GROWTH**place for place, other in enumerate(later) if other <= max(top, side)]

@@ -18,6 +18,7 @@ import striate
 from striate import files
 from striate.errors import DataError, UsageError
 
+from .networks import weights_file
 from .pace import Stage
 from .settings import Settings, from_table
 from .transfer import Begun, Frame
@@ -81,7 +82,8 @@ def describe(work: Work, frame: Frame, *, finished: bool, embed: bool = False) -
 
 def _sources(work: Work) -> dict[str, Any]:
     """Give what decides how a painting will look."""
-    used = [*work.paths, *([work.weights] if work.weights else [])]
+    brought = work.weights or weights_file(work.settings.model)
+    used = [*work.paths, *([brought] if brought else [])]
     return {
         "content": str(work.content),
         "styles": [

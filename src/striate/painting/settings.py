@@ -8,7 +8,6 @@ from typing import Any
 
 from striate.errors import UsageError, choose
 
-from .backbone import BLOCKS
 from .losses import LOSSES
 
 COLOURS = ("style", "keep", "linear")
@@ -32,6 +31,8 @@ class Settings:
     start: str = "content"
     optimiser: str = "lbfgs"
     model: str = "vgg19"
+    style_layers: str = ""  # names with commas between; the network's usual ones where empty
+    content_layer: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -40,12 +41,16 @@ class Settings:
         choose("colour", self.colour, COLOURS)
         choose("start", self.start, STARTS)
         choose("optimiser", self.optimiser, OPTIMISERS)
-        choose("network to paint with", self.model, BLOCKS)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:  # NaN is in no range
                 flag = "--" + name.replace("_", "-")
                 raise UsageError(f"{flag} lies in {low:g} to {high:g}, not {value:g}")
+
+    @property
+    def style_names(self) -> tuple[str, ...]:
+        """The activations that style is taken from; none: the network's usual ones."""
+        return tuple(name.strip() for name in self.style_layers.split(",") if name.strip())
 
     @property
     def weights(self) -> tuple[float, float, float]:

@@ -11,9 +11,9 @@ from striate import files
 from striate.errors import Stopped
 from striate.images import decode
 
-from . import backbone, canvas, memory, record, transfer
-from .backbone import Trunk
-from .pace import Pace, Stage
+from . import canvas, memory, networks, record, transfer
+from .backbone import Network
+from .pace import Stage
 from .record import Work
 from .settings import Budget
 from .transfer import Begun, Frame
@@ -36,40 +36,37 @@ class Task:
     since: float = field(default_factory=time.monotonic)  # from here the budget counts
 
 
-def network(work: Work) -> Trunk:
-    """Load the network that a work is painted with."""
-    return backbone.load(work.settings.model, work.weights)
+def network(work: Work, device: str = "auto") -> Network:
+    """Load the network that a work is painted with, onto the device."""
+    return networks.ready(work.settings, work.weights, device=device)
 
 
-def need(work: Work, trunk: Trunk, budget: Budget) -> memory.Need:
+def need(work: Work, network: Network, budget: Budget) -> memory.Need:
     """Give the memory that a work will take, and the cut that makes it fit."""
     content, styles = _opened(work)
     scene = canvas.scene(content, styles, work.settings.size, work.settings)
-    return memory.fit(scene, trunk, work.settings, budget.memory)
+    return memory.fit(scene, network, work.settings, budget.memory)
 
 
-def run(task: Task, trunk: Trunk, *, poll: Callable[[], None] = lambda: None) -> Iterator[Frame]:
+def run(
+    task: Task, network: Network, *, poll: Callable[[], None] = lambda: None
+) -> Iterator[Frame]:
     """Paint and write the file; where `poll` raises Stopped, leave what resumes the work."""
     memory.give_back_freed()
     content, styles = _opened(task.work)
-    ends = canvas.fitted(content, task.work.settings.size)
-    pace = Pace(
-        task.work.settings.size,
-        pixels=ends.width * ends.height,
-        budget=task.budget,
+    pace = transfer.paced(
+        content,
+        task.work.settings,
+        task.budget,
         since=task.since,
         replay=task.replay,
         before=len(task.begun.stages) if task.begun else 0,
     )
     frames = transfer.paint(
-        content,
-        styles,
-        trunk,
-        task.work.settings,
-        pace=pace,
-        begun=task.begun,
+        content, styles, network, task.work.settings, pace=pace, begun=task.begun
     )
-    frame, written = None, time.monotonic()
+    # The first preview comes at once.
+    frame, written = None, -PREVIEW_SECONDS
     try:
         for frame in frames:
             yield frame

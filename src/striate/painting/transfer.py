@@ -4,7 +4,7 @@ Each level begins with the one before, enlarged: large strokes are made where th
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +14,12 @@ from torch import Tensor
 from striate import devices
 
 from . import canvas, colour, descent, memory
-from .backbone import Trunk
+from .backbone import Network
 from .canvas import Style
-from .objective import Evaluation, Objective
+from .objective import Look, Objective
 from .pace import Pace, Stage
 from .scene import Scene
-from .settings import Settings
+from .settings import Budget, Settings
 
 
 class Frame(NamedTuple):
@@ -44,7 +44,7 @@ class Begun(NamedTuple):
 def paint(
     content: Image.Image,
     styles: Sequence[Style],
-    trunk: Trunk,
+    network: Network,
     settings: Settings,
     *,
     pace: Pace,
@@ -52,20 +52,21 @@ def paint(
 ) -> Iterator[Frame]:
     """Paint, one step at each `next`; the last frame is in full size."""
     done = list(begun.stages) if begun else []
-    picture = begun.raw[None] if begun else None
+    picture = begun.raw[None].to(network.device) if begun else None
     frame = None
     while (side := pace.next_side(done)) is not None:
-        scene = canvas.scene(content, styles, side, settings)
-        tile = memory.fit(scene, trunk, settings, pace.budget.memory).tile
-        objective = Objective(trunk, scene, loss=settings.loss, weights=settings.weights, tile=tile)
-        start = _start(picture, scene, content, settings)
+        scene = on(canvas.scene(content, styles, side, settings), network.device)
+        need = memory.fit(scene, network, settings, pace.budget.memory)
+        objective = Objective(
+            network, scene, loss=settings.loss, weights=settings.weights, tile=need.tile
+        )
+        start = _start(picture, scene, settings)
         done.append(Stage(side, 0))
-        descend = descent.adam if settings.optimiser == "adam" else descent.lbfgs
-        for picture, found in descend(objective.evaluate, start):
+        for picture, look in _descend(objective, start, settings, need.history):
             done[-1] = Stage(side, done[-1].steps + 1)
-            frame = _frame(picture, scene, found, settings, pace, done)
+            frame = _frame(picture, scene, look, settings, pace, done)
             yield frame
-            if pace.over(done, found.loss):
+            if pace.over(done, look.loss):
                 break
         del objective  # before the next one is made: each holds what the largest part of memory is
     assert frame is not None, "there is a level for every size"
@@ -73,49 +74,73 @@ def paint(
         yield _enlarged(frame, content, styles, settings)
 
 
+def paced(content: Image.Image, settings: Settings, budget: Budget, **choices: Any) -> Pace:
+    """Give the pace of a painting; `choices` are those of `Pace`."""
+    stride = descent.STRIDE if settings.optimiser == "adam" else 1
+    pace = Pace(settings.size, budget=budget, stride=stride, **choices)
+    ends = canvas.fitted(content, settings.size)
+    pace.reserve(ends.width * ends.height)
+    return pace
+
+
+def on(scene: Scene, device: torch.device) -> Scene:
+    """Give a scene on a device."""
+    regions = [
+        region if region.mask is None else region._replace(mask=region.mask.to(device))
+        for region in scene.regions
+    ]
+    styles = [style.to(device) for style in scene.styles]
+    return Scene(scene.content.to(device), styles, regions, scene.photo.to(device))
+
+
+def _descend(
+    objective: Objective, start: Tensor, settings: Settings, history: int
+) -> Iterator[tuple[Tensor, Look]]:
+    if settings.optimiser == "adam":
+        return descent.adam(objective, start)
+    return descent.lbfgs(objective, start, history=history)
+
+
 def _frame(
     picture: Tensor,
     scene: Scene,
-    found: Evaluation,
+    look: Look,
     settings: Settings,
     pace: Pace,
     done: Sequence[Stage],
 ) -> Frame:
     shown = colour.recolour(picture, scene.photo) if settings.colour == "keep" else picture
     return Frame(
-        shown[0], picture[0], found.style, found.content, pace.seconds(), tuple(done), pace.sides
+        shown[0], picture[0], look.style, look.content, pace.seconds(), tuple(done), pace.sides
     )
 
 
-def _start(
-    picture: Tensor | None, scene: Scene, content: Image.Image, settings: Settings
-) -> Tensor:
-    """Give the content or noise; later what the level before came to."""
+def _start(picture: Tensor | None, scene: Scene, settings: Settings) -> Tensor:
+    """Give the content or noise; later what the level before came to, enlarged."""
     if picture is not None:
-        return _enlarge(picture, scene.content, content, settings)
+        return _enlarge(picture, scene.content)
     if settings.start == "content":
         return scene.content.clone()
     generator = torch.Generator().manual_seed(devices.seed_of(settings.seed))
-    return torch.rand(scene.content.shape, generator=generator)
+    return torch.rand(scene.content.shape, generator=generator).to(scene.content)
 
 
-def _enlarge(picture: Tensor, own: Tensor, content: Image.Image, settings: Settings) -> Tensor:
-    """Enlarge a picture to the size of its content, with the content's details that it lacks."""
-    if picture.shape == own.shape:
+def _enlarge(picture: Tensor, content: Tensor) -> Tensor:
+    """Enlarge a picture to the size of its content.
+
+    Nothing of the photograph is added to it: the details that it lacks would come back as they
+    were, with bright seams along every edge that the painting had moved.
+    """
+    if picture.shape == content.shape:
         return picture
-    size = (own.shape[2], own.shape[3])
-    larger = F.interpolate(picture, size, mode="bicubic", align_corners=False)
-    coarse = canvas.pixels(canvas.fitted(content, max(picture.shape)))
-    if settings.colour == "keep":
-        coarse = colour.luminance(coarse)
-    details = own - F.interpolate(coarse, size, mode="bicubic", align_corners=False)
-    return (larger + details).clamp_(0, 1)
+    size = (content.shape[2], content.shape[3])
+    return F.interpolate(picture, size, mode="bicubic", align_corners=False).clamp_(0, 1)
 
 
 def _enlarged(
     frame: Frame, content: Image.Image, styles: Sequence[Style], settings: Settings
 ) -> Frame:
-    scene = canvas.scene(content, styles, settings.size, settings)
-    raw = _enlarge(frame.raw[None], scene.content, content, settings)
+    scene = on(canvas.scene(content, styles, settings.size, settings), frame.raw.device)
+    raw = _enlarge(frame.raw[None], scene.content)
     shown = colour.recolour(raw, scene.photo) if settings.colour == "keep" else raw
     return frame._replace(picture=shown[0], raw=raw[0])

@@ -23,17 +23,22 @@ def covariance(mean: Tensor, second: Tensor) -> Tensor:
 def wasserstein_to(
     mean: Tensor, style: Tensor, *, epsilon: float = EPSILON
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Give W2^2 to a style's mean (C) and covariance (C, C), a function of another's two."""
+    """Give W2^2 to a style's mean (C) and covariance (C, C), a function of another's two.
+
+    Whatever comes in, the arithmetic is double: roots of the smallest variances decide the slope.
+    """
     # A covariance is a difference of moments: below their rounding nothing of it is known.
     rounding = 4 * torch.finfo(style.dtype).eps * mean.square().mean()
+    mean, style = mean.double(), style.double()
     added = (epsilon * style.diagonal().mean().clamp_min(0) + rounding).clamp_min(1e-12)
     ridge = added * torch.eye(len(style), dtype=style.dtype, device=style.device)
     root = square_root(style + ridge)
     trace = (style + ridge).trace()
 
     def distance(other_mean: Tensor, other: Tensor) -> Tensor:
-        apart: Tensor = (other_mean - mean).square().sum()
-        found: Tensor = apart + (_Bures.apply(other + ridge, root) + trace).clamp_min(0)
+        apart: Tensor = (other_mean.double() - mean).square().sum()
+        bures = _Bures.apply(other.double() + ridge, root)
+        found: Tensor = apart + (bures + trace).clamp_min(0)
         return found
 
     return distance
@@ -41,8 +46,8 @@ def wasserstein_to(
 
 def square_root(matrix: Tensor) -> Tensor:
     """Give the symmetric root of a symmetric matrix without negative eigenvalues."""
-    values, vectors = torch.linalg.eigh(matrix.double())
-    found: Tensor = ((vectors * values.clamp_min(0).sqrt()) @ vectors.T).to(matrix)
+    values, vectors = torch.linalg.eigh(matrix)
+    found: Tensor = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
     return found
 
 

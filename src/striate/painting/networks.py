@@ -1,0 +1,275 @@
+"""The network to paint with, by name: VGG, or any other through the activations of its modules."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from striate import devices, models
+from striate.errors import DataError, UsageError, choose
+from striate.models import tensorfiles
+from striate.runs import bundle, folder
+
+from . import backbone
+from .backbone import CONTENT, STYLE, Network
+from .settings import Settings
+
+DEVICES = ("auto", "cpu", "cuda")
+# A picture on which a network is looked at once: every layer that has a map has some of it.
+PROBE = 128
+# Layers by default: the last at each size down to a 16th of the picture, content at an eighth.
+COARSEST, CONTENT_AT = 16, 8
+Numbers = tuple[float, ...]
+
+
+class _StopError(Exception):
+    """Ends a run of a network where its deepest named activation is known."""
+
+
+class Tap(NamedTuple):
+    """A module that gives a map (N, C, H, W), by its name, in the order of running."""
+
+    name: str
+    height: int  # for a picture of PROBE pixels
+
+
+class Tapped(nn.Module):
+    """Any network for RGB pictures, frozen; it sees a picture whole."""
+
+    grid = None
+
+    def __init__(self, model: nn.Module, *, mean: Numbers, std: Numbers) -> None:
+        """Look at a network that takes pictures less `mean`, divided by `std`."""
+        super().__init__()
+        self.model = model.eval().requires_grad_(False)
+        _prepare(self.model)
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None])
+        self.register_buffer("std", torch.tensor(std)[:, None, None])
+        self.precision = torch.float32
+        self.taps = self._taps()
+        self.style, self.content = _usual(self.taps)
+        self.held = self._held()
+
+    def choose(self, style: Sequence[str], content: str) -> Self:
+        """Take style and content from these modules; none or "": as before."""
+        known = [tap.name for tap in self.taps]
+        for name in [*style, *([content] if content else [])]:
+            choose("activation that is a map (N, C, H, W)", name, known)
+        self.style, self.content = tuple(style) or self.style, content or self.content
+        if not self.style:
+            raise UsageError("this network has no maps (N, C, H, W) to take style from")
+        return self
+
+    def walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Give the named activations of pictures (N, 3, H, W) in [0, 1]."""
+        found: dict[str, Tensor] = {}
+        self._run(images, found.__setitem__)
+        yield from found.items()
+
+    def sizes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
+        """Give height and width of all named activations that pictures of this size reach."""
+        found: dict[str, tuple[int, int]] = {}
+        try:
+            with torch.no_grad():
+                self._run(
+                    self.get_buffer("mean").new_zeros(1, 3, height, width),
+                    lambda name, x: found.__setitem__(name, (x.shape[2], x.shape[3])),
+                )
+        except (RuntimeError, ValueError) as error:  # torch's ways to say that nothing is left
+            if "size" not in str(error):
+                raise
+        return {name: size for name, size in found.items() if min(size) > 0}
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs, and with it the painting."""
+        return self.get_buffer("mean").device
+
+    def place(self, device: torch.device, precision: torch.dtype) -> Self:
+        """Move it to a device; what may run in a lower precision does."""
+        self.precision = precision
+        return self.to(device)
+
+    def weights(self) -> list[str]:
+        """List the keys of the weights that the named activations depend on."""
+        ran: list[str] = []
+        hooks = [
+            module.register_forward_pre_hook(lambda *_, name=name: ran.append(name))
+            for name, module in self.model.named_modules()
+        ]
+        self.sizes(PROBE, PROBE)
+        for hook in hooks:
+            hook.remove()
+        own = {f"{name}." if name else "" for name in ran}
+        return [key for key in self.model.state_dict() if f"{key.rpartition('.')[0]}." in own]
+
+    def _run(self, images: Tensor, keep: Callable[[str, Tensor], None]) -> None:
+        wanted = {*self.style, self.content}
+        last = [tap.name for tap in self.taps if tap.name in wanted][-1]
+
+        def tap(name: str, found: Tensor) -> None:
+            keep(name, found)
+            if name == last:
+                raise _StopError
+
+        modules = dict(self.model.named_modules())
+        hooks = [
+            modules[name].register_forward_hook(lambda _m, _i, x, name=name: tap(name, x))
+            for name in wanted
+        ]
+        try:
+            with torch.autocast(
+                self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16
+            ):
+                self.model((images - self.get_buffer("mean")) / self.get_buffer("std"))
+        except _StopError:
+            pass
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _taps(self) -> list[Tap]:
+        found: list[Tap] = []
+
+        def tap(name: str, x: object) -> None:
+            if isinstance(x, Tensor) and x.ndim == 4 and x.is_floating_point() and x.shape[2] > 1:
+                found.append(Tap(name, x.shape[2]))
+
+        hooks = [
+            module.register_forward_hook(lambda _m, _i, x, name=name: tap(name, x))
+            for name, module in self.model.named_modules()
+            if name
+        ]
+        with torch.no_grad():
+            self.model(self.get_buffer("mean").new_zeros(1, 3, PROBE, PROBE))
+        for hook in hooks:
+            hook.remove()
+        return list({one.name: one for one in found}.values())
+
+    def _held(self) -> int:
+        """Measure what autograd keeps for a pixel, with room for what lies between."""
+        kept: dict[int, int] = {}
+
+        def note(x: Tensor) -> Tensor:
+            kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+            return x
+
+        if not self.style:
+            return 0
+        images = self.get_buffer("mean").new_zeros(1, 3, PROBE, PROBE).requires_grad_()
+        known = {p.untyped_storage().data_ptr() for p in self.model.state_dict().values()}
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
+            found = dict(self.walk(images))
+        saved = sum(size for place, size in kept.items() if place not in known)
+        largest = max(x.numel() * x.element_size() for x in found.values())
+        return (saved + 3 * largest) // PROBE**2
+
+
+def ready(settings: Settings, weights: Path | None, *, device: str) -> Network:
+    """Load the network that settings name onto a device: on a GPU its convolutions are bfloat16."""
+    choose("device", device, DEVICES)
+    kind = devices.pick("cuda" if torch.cuda.is_available() else "cpu")
+    where = kind if device == "auto" else devices.pick(device)
+    precision = torch.bfloat16 if where.type == "cuda" else torch.float32
+    found = load(settings.model, weights, settings.style_names, settings.content_layer)
+    return found.place(where, precision)
+
+
+def load(model: str, weights: Path | None, style: Sequence[str], content: str) -> Network:
+    """Load a network: vgg16, vgg19, a run's folder, torchvision/NAME, timm/NAME or our own."""
+    if model in backbone.BLOCKS:
+        return backbone.load(model, weights, style=style or STYLE, content=content or CONTENT)
+    if Path(model).expanduser().is_dir():
+        if weights is not None:
+            raise UsageError(f"{model} has its weights: leave out --weights")
+        return _of_run(Path(model).expanduser()).choose(style, content)
+    return _of_library(model, weights, style, content)
+
+
+def weights_file(model: str) -> Path | None:
+    """Give the file of weights that a run brings along; None for a network by name."""
+    if model in backbone.BLOCKS or not Path(model).expanduser().is_dir():
+        return None
+    inside = [Path(model).expanduser() / part / bundle.WEIGHTS for part in ("", folder.BUNDLE)]
+    return next((path for path in inside if path.is_file()), None)
+
+
+def _of_run(path: Path) -> Tapped:
+    found = folder.load_bundle(path)
+    given = found.preprocessing
+    if given.channels != 3 or given.normalise != "dataset":
+        raise UsageError(f"{path} does not take plain RGB pictures: it is no network to paint with")
+    mean, std = (values * (3 // len(values)) for values in (given.mean, given.std))
+    return Tapped(found.model, mean=mean, std=tuple(value or 1.0 for value in std))
+
+
+def _of_library(name: str, weights: Path | None, style: Sequence[str], content: str) -> Network:
+    known = [*backbone.BLOCKS, *models.MODELS, "torchvision/NAME", "timm/NAME"]
+    if "/" not in name and name not in models.MODELS:
+        choose("network to paint with", name, known)
+    published = models.published(name)
+    if published is None and weights is None:
+        raise UsageError(
+            f"{name} has no published weights: give a trained run as --model, or --weights FILE"
+        )
+    if weights is None and name.startswith("timm/"):
+        model = _of_timm(name)
+    else:
+        model = models.build(name, 1000, size=224)
+    about = published or models.IMAGENET
+    tapped = Tapped(model, mean=about.mean, std=about.std).choose(style, content)
+    if weights is not None:
+        _fill(tapped, weights.expanduser())
+    elif name.startswith("torchvision/"):
+        tapped.model.load_state_dict(backbone.fetch(name.partition("/")[2]))
+    return tapped
+
+
+def _of_timm(name: str) -> nn.Module:
+    import timm
+
+    try:
+        return models.build(name, 1000, pretrained=True)
+    except DataError as error:
+        card = timm.get_pretrained_cfg(name.partition("/")[2])
+        origin = card.hf_hub_id if card and card.hf_hub_id else name
+        raise DataError(
+            f"the weights of {name} could not be fetched: get model.safetensors of {origin} and "
+            "pass it with --weights FILE"
+        ) from error
+
+
+def _fill(tapped: Tapped, path: Path) -> None:
+    """Take weights from a file; what lies behind the named activations may be missing."""
+    given, own = tensorfiles.read(path), tapped.model.state_dict()
+    for key in tapped.weights():
+        if key not in given or given[key].shape != own[key].shape:
+            what = "another shape" if key in given else "not in it"
+            raise DataError(f"{path} does not fit the network: {key} is {what}")
+    fitting = {key: t for key, t in given.items() if key in own and t.shape == own[key].shape}
+    tapped.model.load_state_dict(fitting, strict=False)
+
+
+def _prepare(model: nn.Module) -> None:
+    """Repeat borders instead of zeros, and leave no activation to be overwritten by the next."""
+    for module in model.modules():
+        # A subclass pads in its own way.
+        if (
+            type(module) is nn.Conv2d
+            and module.padding_mode == "zeros"
+            and module.padding != (0, 0)
+        ):
+            module.padding_mode = "replicate"
+        if getattr(module, "inplace", False) is True:
+            setattr(module, "inplace", False)  # noqa: B010: nn.Module's types know no such flag
+
+
+def _usual(taps: Sequence[Tap]) -> tuple[tuple[str, ...], str]:
+    """Give style's layers and content's where none are named."""
+    last = {tap.height: tap.name for tap in taps if tap.height * COARSEST >= PROBE}
+    if not last:
+        return (), ""
+    at = [height for height in last if height * CONTENT_AT >= PROBE]
+    return tuple(last.values()), last[min(at)]
