@@ -263,7 +263,7 @@ def _prepare(model: nn.Module) -> None:
         ):
             module.padding_mode = "replicate"
         if getattr(module, "inplace", False) is True:
-            setattr(module, "inplace", False)  # noqa: B010: nn.Module's types know no such flag
+            module.inplace = False  # type: ignore[assignment]
 
 
 def _usual(taps: Sequence[Tap]) -> tuple[tuple[str, ...], str]:
