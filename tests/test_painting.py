@@ -18,7 +18,18 @@ from torch import Tensor
 
 import striate
 from striate.errors import UsageError
-from striate.painting import backbone, canvas, colour, layers, losses, memory, tiles, wasserstein
+from striate.painting import (
+    backbone,
+    canvas,
+    colour,
+    descent,
+    layers,
+    losses,
+    memory,
+    tiles,
+    transfer,
+    wasserstein,
+)
 from striate.painting.backbone import Trunk
 from striate.painting.canvas import Style
 from striate.painting.objective import Evaluation, Objective
@@ -253,10 +264,36 @@ def test_tiled_is_untiled(height: int, width: int, side: int, loss: str, masked:
     assert tiled_apart((height, width), side, loss, regions) <= 1e-4
 
 
-# Wasserstein divides by the smallest variances, of which float32 sums know three digits.
-@pytest.mark.parametrize("side", [32, 64])
-def test_tiled_is_nearly_untiled_for_wasserstein(side: int) -> None:
-    assert tiled_apart((161, 170), side, "w2", EVERYWHERE, smooth=True) <= 1e-3
+# Smooth pictures: Wasserstein divides by their smallest variances.
+@settings(max_examples=6)
+@given(
+    height=st.integers(60, 110),
+    width=st.integers(60, 110),
+    side=st.sampled_from([16, 32, 48]),
+    masked=st.booleans(),
+)
+def test_tiled_is_untiled_for_wasserstein(height: int, width: int, side: int, masked: bool) -> None:
+    slope = torch.linspace(0, 1, width).expand(height, width)
+    regions = [Region(slope, {0: 1.0})] if masked else EVERYWHERE
+    assert tiled_apart((height, width), side, "w2", regions, smooth=True) <= 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["gram", "w2"])
+def test_a_tiled_painting_is_the_untiled_one(loss: str, shallow: Trunk) -> None:
+    """After some steps no byte differs by more than one."""
+    content = F.interpolate(noise(0, 20, 24), (80, 96), mode="bicubic").clamp(0, 1)
+    work = scene(content, noise(1, 60, 60) ** 2)
+    whole, cut = (
+        list(
+            itertools.islice(
+                descent.lbfgs(Objective(shallow, work, loss=loss, tile=tile), content), 5
+            )
+        )
+        for tile in (None, 32)
+    )
+    assert float((whole[-1][0] - content).abs().mean()) > 4 / 255
+    assert float((whole[-1][0] - cut[-1][0]).abs().max()) <= 1 / 255
 
 
 @given(length=st.integers(1, 900), side=st.sampled_from([16, 64, 256]), margin=st.integers(0, 6))
@@ -342,7 +379,7 @@ def test_kept_colours_are_the_photographs(shallow: Trunk) -> None:
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_same_seed_same_bytes(optimiser: str, shallow: Trunk) -> None:
     def final() -> Tensor:
-        *_, frame = striate.paint(
+        frames = striate.paint(
             photograph(),
             photograph(seed=1),
             network=shallow,
@@ -351,7 +388,7 @@ def test_same_seed_same_bytes(optimiser: str, shallow: Trunk) -> None:
             seed=3,
             optimiser=optimiser,
         )
-        return frame.picture
+        return list(itertools.islice(frames, 6))[-1].picture
 
     assert torch.equal(final(), final())
 
@@ -359,8 +396,7 @@ def test_same_seed_same_bytes(optimiser: str, shallow: Trunk) -> None:
 @pytest.mark.slow
 @settings(max_examples=200)
 @given(data=st.data())
-def test_no_settings_give_nan(data: st.DataObject) -> None:
-    trunk = backbone.random("vgg16", ["relu1_1", "relu2_1", "relu3_1"], "relu3_2")
+def test_no_settings_give_nan(shallow: Trunk, data: st.DataObject) -> None:
     sides = st.tuples(st.integers(1, 24), st.integers(1, 24))
     pictures = st.builds(
         lambda size, kind: photograph(*size) if kind is None else Image.new("RGB", size, kind),
@@ -370,7 +406,7 @@ def test_no_settings_give_nan(data: st.DataObject) -> None:
     frames = striate.paint(
         data.draw(pictures),
         data.draw(pictures),
-        network=trunk,
+        network=shallow,
         size=data.draw(st.integers(16, 32)),
         strength=data.draw(st.floats(0.01, 1)),
         loss=data.draw(st.sampled_from(list(losses.LOSSES))),
@@ -380,10 +416,38 @@ def test_no_settings_give_nan(data: st.DataObject) -> None:
         start=data.draw(st.sampled_from(STARTS)),
         optimiser=data.draw(st.sampled_from(OPTIMISERS)),
     )
-    for _, frame in zip(range(4), frames, strict=False):
+    for frame in itertools.islice(frames, 3):
         assert bool(frame.picture.isfinite().all())
         assert 0 <= float(frame.picture.min()) <= float(frame.picture.max()) <= 1
         assert np.isfinite([frame.content, *frame.style.values()]).all()
+
+
+def test_adam_tells_of_the_averaged_picture(shallow: Trunk) -> None:
+    content = noise(0, 24, 24)
+    objective = Objective(shallow, scene(content, noise(1, 24, 24) ** 3), weights=(1, 0.1, 0.1))
+    for picture, look in itertools.islice(descent.adam(objective, content), 4):
+        assert look == objective.evaluate(picture).look
+    assert look.loss < 0.7
+
+
+def test_bfloat16_convolutions_are_near_single_precision() -> None:
+    """What a GPU does, on the CPU: statistics stay exact, convolutions do not."""
+    single, half = backbone.random("vgg16"), backbone.random("vgg16")
+    half.place(torch.device("cpu"), torch.bfloat16)
+    work, picture = scene(noise(0, 48, 48), noise(1, 48, 48) ** 3), noise(2, 48, 48)
+    for loss in ("gram", "w2"):
+        one, other = (Objective(n, work, loss=loss).evaluate(picture) for n in (single, half))
+        assert other.gradient.dtype == torch.float32
+        assert other.loss == pytest.approx(one.loss, rel=0.05)
+        likeness = F.cosine_similarity(one.gradient.flatten(), other.gradient.flatten(), dim=0)
+        assert float(likeness) > 0.9
+
+
+def test_a_level_begins_without_the_photographs_details() -> None:
+    """They came back as bright seams along every edge that the painting had moved."""
+    flat = torch.full((1, 3, 10, 14), 0.25)
+    begun = transfer._enlarge(flat, noise(0, 20, 28))
+    torch.testing.assert_close(begun, torch.full((1, 3, 20, 28), 0.25))
 
 
 @pytest.mark.parametrize(("strength", "message"), [(0.0, "lies in"), (float("nan"), "lies in")])
@@ -399,6 +463,9 @@ def test_too_little_memory_says_how_much_is_needed(trunk: Trunk) -> None:
     found = memory.fit(work, trunk, Settings(model="vgg16"), 1200 * 2**20)
     assert found.tile is not None
     assert found.bytes <= 1200 * 2**20
+    less = memory.fit(work, trunk, Settings(model="vgg16"), found.bytes - 2**20)
+    assert less.bytes < found.bytes
+    assert less.history in memory.HISTORIES
 
 
 @pytest.mark.slow
@@ -423,7 +490,7 @@ memory.give_back_freed()
 picture = torch.rand(1, 3, 256, 256)
 scene = Scene(picture, [picture.flip(2) ** 2], [Region(None, {0: 1.0})], picture)
 objective = Objective(trunk, scene, loss="gram", tile=None)
-for _ in zip(range(3), descent.adam(objective, picture.clone())):
+for _ in zip(range(2), descent.adam(objective, picture.clone())):
     pass
 chosen = Settings(model="vgg16", loss="gram", optimiser="adam")
 predicted = memory.predict(scene, trunk, chosen, None)

@@ -19,7 +19,7 @@ from .settings import Settings
 DEVICES = ("auto", "cpu", "cuda")
 # A picture on which a network is looked at once: every layer that has a map has some of it.
 PROBE = 128
-# Layers by default: the last at each size down to a 16th of the picture, content at an eighth.
+# Layers by default: one at each size down to a 16th of the picture, content at an eighth.
 COARSEST, CONTENT_AT = 16, 8
 Numbers = tuple[float, ...]
 
@@ -268,8 +268,14 @@ def _prepare(model: nn.Module) -> None:
 
 def _usual(taps: Sequence[Tap]) -> tuple[tuple[str, ...], str]:
     """Give style's layers and content's where none are named."""
-    last = {tap.height: tap.name for tap in taps if tap.height * COARSEST >= PROBE}
+    last: dict[int, str] = {}
+    for tap in taps:
+        # Of the modules that give maps of one size, the outermost that ends last.
+        known = last.get(tap.height)
+        if tap.height * COARSEST >= PROBE and (
+            known is None or tap.name.count(".") <= known.count(".")
+        ):
+            last[tap.height] = tap.name
     if not last:
         return (), ""
-    at = [height for height in last if height * CONTENT_AT >= PROBE]
-    return tuple(last.values()), last[min(at)]
+    return tuple(last.values()), last[min(h for h in last if h * CONTENT_AT >= PROBE)]

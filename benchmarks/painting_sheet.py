@@ -1,0 +1,135 @@
+"""Three photographs like four paintings on one sheet, docs/painting.jpg, and how even it is.
+
+    python benchmarks/painting_sheet.py --data DATA --out runs/sheet --seconds 100 --size 384
+
+DATA/style holds the pictures, DATA/weights the VGG-16 trunk. What is painted already in --out with
+the same settings is kept, so that the work can be stopped. Beside the sheet it prints, for each
+painting, the style residual of the 16 pixels along the border over that of the next 16, the share
+of saturated values and how much finer grain there is than in the style.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from striate import cli
+from striate.painting import canvas, networks, sums
+from striate.painting.backbone import Network
+from striate.painting.losses import LOSSES, keep_moments, to_gram
+from striate.painting.scene import Region
+from striate.painting.settings import Settings
+
+CONTENTS = ("china", "flower", "astronaut")
+STYLES = ("starry_night", "the_scream", "shipwreck", "composition_vii")
+BAND = 16  # pixels: one position of the deepest layer
+WIDTH, GAP = 460, 6  # of a picture on the sheet, and between two
+
+
+def main() -> None:
+    """Paint what is missing, measure all, and draw the sheet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=100)
+    parser.add_argument("--size", type=int, default=384)
+    parser.add_argument("--sheet", type=Path, default=Path("docs/painting.jpg"))
+    given = parser.parse_args()
+    weights = given.data / "weights" / "vgg16-hed-trunk.safetensors"
+    network = networks.ready(Settings(model="vgg16"), weights, device="cpu")
+    print("content style border/inside saturated grain")
+    for content in CONTENTS:
+        for style in STYLES:
+            out = given.out / f"{content}-{style}.png"
+            if not out.is_file():
+                painted = paint(given, content, style, out)
+                assert painted == 0, f"{out} was not painted"
+            measures = measured(out, given.data / "style" / f"{style}.jpg", network)
+            print(content, style, *(f"{value:.3f}" for value in measures), flush=True)
+    draw(given.out, given.data / "style").save(given.sheet, quality=82, optimize=True)
+
+
+def paint(given: argparse.Namespace, content: str, style: str, out: Path) -> int:
+    """Paint one picture with the command's defaults."""
+    pictures = [str(given.data / "style" / f"{name}.jpg") for name in (content, style)]
+    weights = str(given.data / "weights" / "vgg16-hed-trunk.safetensors")
+    choices = ["--model", "vgg16", "--weights", weights, "--size", str(given.size)]
+    budget = ["--time", f"{given.seconds}s"]
+    return cli.main(["paint", *pictures, "-o", str(out), *choices, *budget])
+
+
+def measured(path: Path, style: Path, network: Network) -> tuple[float, float, float]:
+    """Give border over inside, the share of saturated values, and grain over the style's."""
+    with Image.open(path) as image:
+        picture = canvas.pixels(image)
+    with Image.open(style) as image:
+        model = canvas.pixels(canvas.fitted(image, max(picture.shape)))
+    outer, inner = (ring(picture, model, number, network) for number in range(2))
+    saturated = float(((picture <= 0) | (picture >= 1)).float().mean())
+    return outer / inner, saturated, grain(picture) / grain(model)
+
+
+def ring(picture: Tensor, style: Tensor, number: int, network: Network) -> float:
+    """Give the mean Gram residual of a frame of BAND pixels, the outermost being number 0.
+
+    The divisor is the loss of no activation at all, the same for all frames.
+    """
+    height, width = picture.shape[2:]
+    mask = torch.zeros(height, width)
+    near, far = number * BAND, (number + 1) * BAND
+    mask[near : height - near, near : width - near] = 1
+    mask[far : height - far, far : width - far] = 0
+    areas = sums.areas(Region(mask, {}), network.sizes(height, width))
+    residuals = []
+    with torch.no_grad():
+        wanted = sums.look(network, LOSSES["gram"], style, network.style, None)
+        for name, features in network.walk(picture):
+            if name in wanted:
+                kept = keep_moments(sums.columns(features), areas[name].shares.flatten())
+                loss = to_gram(wanted[name])
+                nothing = tuple(torch.zeros_like(one) for one in kept)
+                residuals.append(float(loss(kept) / loss(nothing)))
+    return sum(residuals) / len(residuals)
+
+
+def grain(picture: Tensor) -> float:
+    """Give the energy of the finest checkerboard over that of all differences of neighbours."""
+    fine = picture[..., :-1, :-1] - picture[..., 1:, :-1] - picture[..., :-1, 1:]
+    fine = fine + picture[..., 1:, 1:]
+    down, right = picture.diff(dim=2), picture.diff(dim=3)
+    return float(fine.square().mean() / (down.square().mean() + right.square().mean()))
+
+
+def draw(folder: Path, styles: Path) -> Image.Image:
+    """Give the paintings on one sheet, a row a photograph, under the styles."""
+    rows = [[styles / f"{style}.jpg" for style in STYLES]]
+    rows += [[folder / f"{content}-{style}.png" for style in STYLES] for content in CONTENTS]
+    heights = [WIDTH // 2, *([round(WIDTH * 2 / 3)] * 2), WIDTH]
+    sheet = Image.new(
+        "RGB",
+        (len(STYLES) * (WIDTH + GAP) + GAP, sum(heights) + GAP * (len(heights) + 1)),
+        "white",
+    )
+    top = GAP
+    for row, height in zip(rows, heights, strict=True):
+        for column, path in enumerate(row):
+            with Image.open(path) as image:
+                picture = filled(image.convert("RGB"), WIDTH, height)
+            sheet.paste(picture, (GAP + column * (WIDTH + GAP), top))
+        top += height + GAP
+    return sheet
+
+
+def filled(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Give the middle of a picture in this size."""
+    factor = max(width / image.width, height / image.height)
+    size = (round(image.width * factor), round(image.height * factor))
+    larger = image.resize(size, Image.Resampling.LANCZOS)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    return larger.crop((left, top, left + width, top + height))
+
+
+if __name__ == "__main__":
+    main()
