@@ -136,6 +136,15 @@ def test_wasserstein_gradient_is_that_of_eigenvectors_in_double(
     assert float(distance.detach()) == pytest.approx(float(value.detach()), rel=100 * tolerance)
 
 
+def test_wasserstein_to_nothing_is_that_to_next_to_nothing() -> None:
+    features = torch.randn(6, 40, dtype=torch.float64)
+    mean, style = features.mean(1), features @ features.T / 40
+    distance = wasserstein.wasserstein_to(mean, style)
+    found = distance(torch.zeros(6), torch.zeros(6, 6))
+    near = distance(torch.zeros(6), 1e-12 * torch.eye(6, dtype=torch.float64))
+    assert float(found) == pytest.approx(float(near), rel=1e-6)
+
+
 def test_wasserstein_is_finite_where_positions_are_fewer_than_channels() -> None:
     features = torch.randn(64, 5, requires_grad=True)
     kept = losses.keep_moments(features, torch.tensor(0.2))

@@ -142,10 +142,16 @@ class Tapped(nn.Module):
             for name, module in self.model.named_modules()
             if name
         ]
-        with torch.no_grad():
-            self.model(self.get_buffer("mean").new_zeros(1, 3, PROBE, PROBE))
-        for hook in hooks:
-            hook.remove()
+        try:
+            with torch.no_grad():
+                self.model(self.get_buffer("mean").new_zeros(1, 3, PROBE, PROBE))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise UsageError(
+                f"painting needs a network for RGB pictures of any size, this one says: {error}"
+            ) from error
+        finally:
+            for hook in hooks:
+                hook.remove()
         return list({one.name: one for one in found}.values())
 
     def _held(self) -> int:
