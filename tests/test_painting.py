@@ -397,7 +397,7 @@ def test_same_seed_same_bytes(optimiser: str, shallow: Trunk) -> None:
             seed=3,
             optimiser=optimiser,
         )
-        return list(itertools.islice(frames, 6))[-1].picture
+        return list(itertools.islice(frames, 4))[-1].picture
 
     assert torch.equal(final(), final())
 
@@ -412,11 +412,15 @@ def test_no_settings_give_nan(shallow: Trunk, data: st.DataObject) -> None:
         sides,
         st.sampled_from([None, "black", "white", "grey"]),
     )
+    masks = st.none() | st.builds(lambda seed: photograph(9, 7, seed), st.integers(0, 3))
+    several = st.lists(
+        st.builds(Style, pictures, st.floats(0.01, 10), masks), min_size=1, max_size=3
+    )
     frames = striate.paint(
         data.draw(pictures),
-        data.draw(pictures),
+        data.draw(several),
         network=shallow,
-        size=data.draw(st.integers(16, 32)),
+        size=data.draw(st.integers(16, 24)),
         strength=data.draw(st.floats(0.01, 1)),
         loss=data.draw(st.sampled_from(list(losses.LOSSES))),
         colour=data.draw(st.sampled_from(COLOURS)),
@@ -425,7 +429,7 @@ def test_no_settings_give_nan(shallow: Trunk, data: st.DataObject) -> None:
         start=data.draw(st.sampled_from(STARTS)),
         optimiser=data.draw(st.sampled_from(OPTIMISERS)),
     )
-    for frame in itertools.islice(frames, 3):
+    for frame in itertools.islice(frames, 2):
         assert bool(frame.picture.isfinite().all())
         assert 0 <= float(frame.picture.min()) <= float(frame.picture.max()) <= 1
         assert np.isfinite([frame.content, *frame.style.values()]).all()

@@ -27,6 +27,7 @@ def lbfgs(
 ) -> Iterator[tuple[Tensor, Look]]:
     """Give better and better pictures, the start first; ends where no step makes it better."""
     picture, now = start, objective.evaluate(start)
+    del start
     memory: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)
     yield picture, now.look
     while True:
@@ -55,6 +56,7 @@ def adam(
     picture, average = start.clone(), torch.zeros_like(start)
     first, second = torch.zeros_like(start), torch.zeros_like(start)
     yield start, objective.look(start)
+    del start  # large pictures: what nobody asks for any more is let go
     number = 0
     while True:
         for _ in range(STRIDE):
@@ -70,6 +72,7 @@ def adam(
             average.mul_(decay).add_(picture, alpha=1 - decay)
         shown = average / (1 - decay**number)
         yield shown, objective.look(shown)
+        del shown
 
 
 def _search(

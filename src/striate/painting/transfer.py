@@ -60,9 +60,9 @@ def paint(
         objective = Objective(
             network, scene, loss=settings.loss, weights=settings.weights, tile=need.tile
         )
-        start = _start(picture, scene, settings)
         done.append(Stage(side, 0))
-        for picture, look in _descend(objective, start, settings, need.history):
+        steps = _descend(objective, _start(picture, scene, settings), settings, need.history)
+        for picture, look in steps:
             done[-1] = Stage(side, done[-1].steps + 1)
             frame = _frame(picture, scene, look, settings, pace, done)
             yield frame
