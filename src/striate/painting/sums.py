@@ -71,7 +71,8 @@ def share(network: Network, name: str, area: Area, tile: Tile | None) -> Tensor:
 
 def columns(features: Tensor) -> Tensor:
     """Give activations (1, C, H, W) as (C, M), a view where they are stored channels last."""
-    return features[0].permute(1, 2, 0).reshape(-1, features.shape[1]).float().T
+    # Not features[0]: on the way back that is a copy.
+    return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]).float().T
 
 
 def look(
