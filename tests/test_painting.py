@@ -270,7 +270,7 @@ def tiled_apart(
 def test_tiled_is_untiled(height: int, width: int, side: int, loss: str, masked: bool) -> None:
     slope = torch.linspace(0, 1, width).expand(height, width)
     regions = [Region(slope, {0: 1.0})] if masked else EVERYWHERE
-    assert tiled_apart((height, width), side, loss, regions) <= 1e-4
+    assert tiled_apart((height, width), side, loss, regions) <= 1e-5
 
 
 # Smooth pictures: Wasserstein divides by their smallest variances.
@@ -284,7 +284,7 @@ def test_tiled_is_untiled(height: int, width: int, side: int, loss: str, masked:
 def test_tiled_is_untiled_for_wasserstein(height: int, width: int, side: int, masked: bool) -> None:
     slope = torch.linspace(0, 1, width).expand(height, width)
     regions = [Region(slope, {0: 1.0})] if masked else EVERYWHERE
-    assert tiled_apart((height, width), side, "w2", regions, smooth=True) <= 1e-4
+    assert tiled_apart((height, width), side, "w2", regions, smooth=True) <= 1e-5
 
 
 @pytest.mark.slow

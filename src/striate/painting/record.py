@@ -152,7 +152,7 @@ def write_resume(out: Path, frame: Frame, document: Mapping[str, Any]) -> Path:
     """Write beside a painting what going on with it needs."""
     path = out.with_name(out.name + RESUME)
     content = safetensors.torch.save(
-        {"raw": frame.raw.contiguous()}, {KEY: json.dumps(document, ensure_ascii=False)}
+        {"raw": frame.raw.cpu().contiguous()}, {KEY: json.dumps(document, ensure_ascii=False)}
     )
     files.write(path, content)
     return path

@@ -1,5 +1,6 @@
 """Painting from files: opens them, paints, and keeps the file of the result current."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -66,7 +67,7 @@ def run(
         content, styles, network, task.work.settings, pace=pace, begun=task.begun
     )
     # The first preview comes at once.
-    frame, written = None, -PREVIEW_SECONDS
+    frame, written = None, -math.inf
     try:
         for frame in frames:
             yield frame
