@@ -1,9 +1,10 @@
 """Three photographs like four paintings on one sheet, docs/painting.jpg, and how even it is.
 
-    python benchmarks/painting_sheet.py --data DATA --out runs/sheet --seconds 100 --size 384
+    python benchmarks/painting_sheet.py --data DATA --out runs/sheet --size 288 --steps 40 24 14
 
-DATA/style holds the pictures, DATA/weights the VGG-16 trunk. What is painted already in --out with
-the same settings is kept, so that the work can be stopped. Beside the sheet it prints, for each
+DATA/style holds the pictures, DATA/weights the VGG-16 trunk. Steps are given for each level, so
+that the sheet is the same on a slow machine. What is painted already in --out is kept, so that the
+work can be stopped; --only paints some and draws nothing. Beside the sheet it prints, for each
 painting, the style residual of the 16 pixels along the border over that of the next 16, the share
 of saturated values and how much finer grain there is than in the style.
 """
@@ -15,12 +16,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from striate import cli
-from striate.painting import canvas, networks, sums
+from striate.painting import canvas, networks, studio, sums
 from striate.painting.backbone import Network
 from striate.painting.losses import LOSSES, keep_moments, to_gram
+from striate.painting.pace import Stage
+from striate.painting.record import StyleFile, Work
 from striate.painting.scene import Region
-from striate.painting.settings import Settings
+from striate.painting.settings import Budget, Settings
+from striate.painting.studio import Task
 
 CONTENTS = ("china", "flower", "astronaut")
 STYLES = ("starry_night", "the_scream", "shipwreck", "composition_vii")
@@ -33,31 +36,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=100)
-    parser.add_argument("--size", type=int, default=384)
+    parser.add_argument("--size", type=int, default=288)
+    parser.add_argument("--steps", nargs="+", type=int, default=[40, 24, 14])
+    parser.add_argument("--only", nargs="+", metavar="CONTENT", choices=CONTENTS)
     parser.add_argument("--sheet", type=Path, default=Path("docs/painting.jpg"))
     given = parser.parse_args()
     weights = given.data / "weights" / "vgg16-hed-trunk.safetensors"
     network = networks.ready(Settings(model="vgg16"), weights, device="cpu")
     print("content style border/inside saturated grain")
-    for content in CONTENTS:
+    for content in given.only or CONTENTS:
         for style in STYLES:
             out = given.out / f"{content}-{style}.png"
             if not out.is_file():
-                painted = paint(given, content, style, out)
-                assert painted == 0, f"{out} was not painted"
+                paint(given, content, style, out, network)
             measures = measured(out, given.data / "style" / f"{style}.jpg", network)
             print(content, style, *(f"{value:.3f}" for value in measures), flush=True)
-    draw(given.out, given.data / "style").save(given.sheet, quality=82, optimize=True)
+    if not given.only:
+        draw(given.out, given.data / "style").save(given.sheet, quality=82, optimize=True)
 
 
-def paint(given: argparse.Namespace, content: str, style: str, out: Path) -> int:
-    """Paint one picture with the command's defaults."""
-    pictures = [str(given.data / "style" / f"{name}.jpg") for name in (content, style)]
-    weights = str(given.data / "weights" / "vgg16-hed-trunk.safetensors")
-    choices = ["--model", "vgg16", "--weights", weights, "--size", str(given.size)]
-    budget = ["--time", f"{given.seconds}s"]
-    return cli.main(["paint", *pictures, "-o", str(out), *choices, *budget])
+def paint(given: argparse.Namespace, content: str, style: str, out: Path, network: Network) -> None:
+    """Paint one picture with the command's defaults, so many steps a level."""
+    one, other = (given.data / "style" / f"{name}.jpg" for name in (content, style))
+    work = Work(one, (StyleFile(other),), Settings(size=given.size, model="vgg16"))
+    steps = zip(canvas.levels(given.size), given.steps, strict=True)
+    replay = tuple(Stage(side, count) for side, count in steps)
+    for _ in studio.run(Task(work, out, Budget(), replay=replay), network):
+        pass
 
 
 def measured(path: Path, style: Path, network: Network) -> tuple[float, float, float]:

@@ -45,7 +45,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def paint(weights: Path, *arguments: str, size: int = 32) -> int:
     network = ["--model", "vgg16", "--weights", str(weights), "--size", str(size)]
     loss = [] if "--loss" in arguments else ["--loss", "gram"]  # quicker than the default
-    return cli.main(["paint", *arguments, *network, *loss])
+    limit = [] if "--time" in arguments else ["--time", "1s"]
+    return cli.main(["paint", *arguments, *network, *loss, *limit])
 
 
 def test_the_painting_carries_its_record(

@@ -290,18 +290,18 @@ def test_tiled_is_untiled_for_wasserstein(height: int, width: int, side: int, ma
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["gram", "w2"])
 def test_a_tiled_painting_is_the_untiled_one(loss: str, shallow: Trunk) -> None:
-    """After some steps no byte differs by more than one."""
+    """After two steps no byte differs by more than one; later a descent blows up any rounding."""
     content = F.interpolate(noise(0, 20, 24), (80, 96), mode="bicubic").clamp(0, 1)
     work = scene(content, noise(1, 60, 60) ** 2)
     whole, cut = (
         list(
             itertools.islice(
-                descent.lbfgs(Objective(shallow, work, loss=loss, tile=tile), content), 5
+                descent.lbfgs(Objective(shallow, work, loss=loss, tile=tile), content), 3
             )
         )
         for tile in (None, 32)
     )
-    assert float((whole[-1][0] - content).abs().mean()) > 4 / 255
+    assert float((whole[-1][0] - content).abs().max()) > 4 / 255
     assert float((whole[-1][0] - cut[-1][0]).abs().max()) <= 1 / 255
 
 
@@ -473,9 +473,9 @@ def test_too_little_memory_says_how_much_is_needed(trunk: Trunk) -> None:
     work = scene(torch.zeros(1, 3, 1024, 1024), torch.zeros(1, 3, 64, 64))
     with pytest.raises(UsageError, match="MB at least"):
         memory.fit(work, trunk, Settings(model="vgg16"), 2**20)
-    found = memory.fit(work, trunk, Settings(model="vgg16"), 1200 * 2**20)
+    found = memory.fit(work, trunk, Settings(model="vgg16"), 900 * 2**20)
     assert found.tile is not None
-    assert found.bytes <= 1200 * 2**20
+    assert found.bytes <= 900 * 2**20
     less = memory.fit(work, trunk, Settings(model="vgg16"), found.bytes - 2**20)
     assert less.bytes < found.bytes
     assert less.history in memory.HISTORIES
@@ -500,13 +500,13 @@ def status(name):
 trunk = backbone.random("vgg16")
 before = status("VmRSS")
 memory.give_back_freed()
-picture = torch.rand(1, 3, 256, 256)
+picture = torch.rand(1, 3, 240, 300)
 scene = Scene(picture, [picture.flip(2) ** 2], [Region(None, {0: 1.0})], picture)
-objective = Objective(trunk, scene, loss="gram", tile=None)
-for _ in zip(range(2), descent.adam(objective, picture.clone())):
+objective = Objective(trunk, scene, loss="w2", tile=None)
+for _ in zip(range(2), descent.lbfgs(objective, picture.clone(), history=1)):
     pass
-chosen = Settings(model="vgg16", loss="gram", optimiser="adam")
-predicted = memory.predict(scene, trunk, chosen, None)
+chosen = Settings(model="vgg16", loss="w2")
+predicted = memory.predict(scene, trunk, chosen, None, history=1)
 print(predicted / (status("VmHWM") - before))
 """
     ran = subprocess.run(

@@ -19,7 +19,7 @@ HISTORIES = (descent.HISTORY, 6, 3)
 # L-BFGS's history; what Adam holds.
 WHOLE, PAIR, ADAM = 110, 24, 60
 # What the first step loads of libraries; the matrices of an eigen-decomposition. In bytes.
-FIXED, MATRICES = 70 * 2**20, 12 * 2**20
+FIXED, MATRICES = 88 * 2**20, 8 * 2**20
 _M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 
 
