@@ -21,7 +21,7 @@ BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT = "relu4_2"
-HELD = 810
+HELD = 830
 _KINDS = ("weight", "bias")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

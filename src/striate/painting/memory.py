@@ -15,9 +15,11 @@ from .settings import Settings
 TILES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256)
 # Pairs of gradients that L-BFGS may remember; fewer are a slower descent.
 HISTORIES = (descent.HISTORY, 6, 3)
-# Bytes a pixel of the whole picture, measured: the picture and the content's activations; a pair of
-# L-BFGS's history; what Adam holds.
-WHOLE, PAIR, ADAM = 110, 24, 60
+# Bytes a pixel of the whole picture: content and its activations, the picture before and after a
+# step, their gradients, the direction; a pair of L-BFGS's history; what Adam has more.
+WHOLE, PAIR, ADAM = 100, 24, 24
+# Of a tile with its margin: cutting its core out is a copy on the way back.
+TILED = 1.52
 # What the first step loads of libraries; the matrices of an eigen-decomposition. In bytes.
 FIXED, MATRICES = 88 * 2**20, 8 * 2**20
 _M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
@@ -64,10 +66,9 @@ def predict(
 ) -> int:
     """Give the bytes that a level takes at its peak."""
     height, width = scene.content.shape[2:]
-    run = max(
-        sums.crop(scene.content, one)[0, 0].numel()
-        for one in sums.cut(network, (height, width), tile)
-    )
+    cut = sums.cut(network, (height, width), tile)
+    run = max(sums.crop(scene.content, one)[0, 0].numel() for one in cut)
+    run = int(run * TILED) if len(cut) > 1 else run
     held = ADAM if settings.optimiser == "adam" else history * PAIR
     fixed = FIXED + (MATRICES if settings.loss == "w2" else 0)
     return fixed + run * network.held + height * width * (WHOLE + held)
