@@ -29,7 +29,7 @@ from striate.painting.studio import Task
 CONTENTS = ("china", "flower", "astronaut")
 STYLES = ("starry_night", "the_scream", "shipwreck", "composition_vii")
 BAND = 16  # pixels: one position of the deepest layer
-WIDTH, GAP = 460, 6  # of a picture on the sheet, and between two
+WIDTH, GAP = 330, 6  # of a picture on the sheet, and between two
 
 
 def main() -> None:
