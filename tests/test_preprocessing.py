@@ -51,7 +51,7 @@ def picture(height: int, width: int, seed: int = 0) -> Image.Image:
 
 
 def same(found: Tensor, expected: Tensor, name: str) -> bool:
-    """Tell whether pixels are those of Pillow: to the rounding of two passes where torch resizes."""
+    """Tell whether pixels are those of Pillow: to two roundings where torch resizes."""
     apart = (found.int() - expected.int()).abs()
     return bool(apart.max() <= (2 if name in QUICK else 0))
 

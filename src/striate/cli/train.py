@@ -63,6 +63,13 @@ def train(
         float,
         Parameter(group=RUN_OPTIONS, help="Seconds between two checkpoints within an epoch."),
     ] = 300.0,
+    cache: Annotated[
+        Path | None,
+        Parameter(
+            group=RUN_OPTIONS,
+            help="Folder that keeps decoded pixels which do not fit into memory, for later runs.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a network on DATA and leave a run folder."""
@@ -80,7 +87,7 @@ def train(
             out=out,
             resume=resume,
             overwrite=overwrite,
-            means=Means(device, workers, strict, save_every),
+            means=Means(device, workers, strict, save_every, cache),
             show=view,
             tell=terminal.say,
             **choices,

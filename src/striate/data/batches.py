@@ -1,6 +1,7 @@
-"""Pictures of a split as uint8 pixels: held in memory where they fit, else decoded as needed."""
+"""Pictures of a split as uint8 pixels: in memory where they fit, else in a file or decoded anew."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,11 +12,12 @@ from striate import devices
 from striate.errors import DataError
 from striate.images import PictureError
 
+from . import pixelfile
 from .preprocessing import Preprocessing
-from .splits import Split
+from .splits import Split, is_stored
 from .workers import Failed, ahead
 
-# A quarter of most machines' memory; above it pictures are decoded anew in each epoch.
+# A quarter of most machines' memory.
 HELD_BYTES = 4 << 30
 
 Poll = Callable[[], None]
@@ -90,7 +92,7 @@ class Pictures:
             yield results
 
 
-def read(
+def read(  # noqa: PLR0913
     split: Split,
     preprocessing: Preprocessing,
     *,
@@ -98,35 +100,78 @@ def read(
     strict: bool = False,
     poll: Poll = lambda: None,
     held_bytes: int | None = None,
+    cache: Path | None = None,
 ) -> tuple[Pictures, list[Unreadable]]:
     """Decode every picture of a split once: keep the pixels if they fit, list what is unreadable.
 
-    With `strict` the first unreadable picture is a PictureError. `poll` is called between batches.
+    Pixels that do not fit into memory go to a file in the folder `cache`, or are found there from
+    an earlier time; without one they are decoded anew when they are asked for. With `strict` the
+    first unreadable picture is a PictureError. `poll` is called between batches.
     """
     count = devices.processors() if workers is None else workers
     shape = (preprocessing.channels, *preprocessing.size)
-    hold = len(split) * int(np.prod(shape)) <= (HELD_BYTES if held_bytes is None else held_bytes)
-    held = torch.empty((len(split), *shape), dtype=torch.uint8) if hold else None
-    good: list[int] = []
-    unreadable: list[Unreadable] = []
+    most = len(split) * int(np.prod(shape))
+    results = _results(split, preprocessing, count, strict=strict, poll=poll)
+    if most <= (HELD_BYTES if held_bytes is None else held_bytes):
+        kept = _in_memory(results, (len(split), *shape))
+    elif cache is not None and is_stored(split.pictures):
+        kept = _in_file(split, preprocessing, results, cache, most)
+    else:
+        kept = None, {row: result for row, result in enumerate(results) if isinstance(result, str)}
+    pixels, reasons = kept
+    unreadable = [Unreadable(split.names[row], reason) for row, reason in reasons.items()]
+    if strict and unreadable:  # as the file of pixels says
+        raise PictureError(*unreadable[0])
+    good = [row for row in range(len(split)) if row not in reasons]
+    part = _kept(split, good, unreadable)
+    return Pictures(part, preprocessing, held=pixels, workers=count), unreadable
 
+
+Kept = tuple[Tensor | None, dict[int, str]]  # pixels, and why others have none
+
+
+def _results(
+    split: Split, preprocessing: Preprocessing, workers: int, *, strict: bool, poll: Poll
+) -> Iterator[Tensor | str]:
+    """Give each picture's pixels, or why it has none."""
     rows = range(len(split))
     chunks = [rows[start : start + 256] for start in rows[::256]]
-    found = ahead(preprocessing.pixels, split.pictures, chunks, count)
+    found = ahead(preprocessing.pixels, split.pictures, chunks, workers)
     for chunk, results in zip(chunks, found, strict=True):
         poll()
         for row, result in zip(chunk, results, strict=True):
-            if isinstance(result, Failed):
-                if strict:
-                    raise PictureError(split.names[row], result.reason)
-                unreadable.append(Unreadable(split.names[row], result.reason))
-                continue
-            if held is not None:
-                held[len(good)] = result
-            good.append(row)
-    kept = _kept(split, good, unreadable)
-    pixels = held[: len(good)] if held is not None else None
-    return Pictures(kept, preprocessing, held=pixels, workers=count), unreadable
+            if strict and isinstance(result, Failed):
+                raise PictureError(split.names[row], result.reason)
+            yield result.reason if isinstance(result, Failed) else result
+
+
+def _in_memory(results: Iterator[Tensor | str], shape: tuple[int, ...]) -> Kept:
+    held = torch.empty(shape, dtype=torch.uint8)
+    reasons: dict[int, str] = {}
+    for row, result in enumerate(results):
+        if isinstance(result, str):
+            reasons[row] = result
+        else:
+            held[row - len(reasons)] = result
+    return held[: len(held) - len(reasons)], reasons
+
+
+def _in_file(
+    split: Split,
+    preprocessing: Preprocessing,
+    results: Iterator[Tensor | str],
+    cache: Path,
+    most_bytes: int,
+) -> Kept:
+    path = pixelfile.place(cache, split, preprocessing)
+    shape = (preprocessing.channels, *preprocessing.size)
+    found = pixelfile.load(path, shape)
+    if found is None:
+        pixelfile.save(path, results, most_bytes=most_bytes)
+        found = pixelfile.load(path, shape)
+    if found is None:
+        raise DataError(f"{path} was changed while it was written")
+    return found.pixels, found.unreadable
 
 
 def _kept(split: Split, good: list[int], unreadable: list[Unreadable]) -> Split:

@@ -35,6 +35,7 @@ class Means(NamedTuple):
     workers: int | None = None  # threads that decode; None: one a processor
     strict: bool = False  # an unreadable picture is fatal
     save_every: float = 300.0  # seconds between two checkpoints within an epoch
+    cache: Path | None = None  # folder for pixels that do not fit into memory
 
 
 class Ready(NamedTuple):
@@ -136,7 +137,12 @@ def _read(
     unreadable: list[Unreadable] = []
     for name, split in splits.items():
         pictures[name], missing = read(
-            split, preprocessing, workers=means.workers, strict=means.strict, poll=halt.poll
+            split,
+            preprocessing,
+            workers=means.workers,
+            strict=means.strict,
+            poll=halt.poll,
+            cache=means.cache,
         )
         unreadable += missing
     return pictures, unreadable
@@ -275,7 +281,8 @@ def _notes(data: Data, pictures: Mapping[str, Pictures], unreadable: list[Unread
 def _of_leaks(leaking: list[Leak], *, held: bool) -> list[str]:
     if not held:
         return [
-            "copies between the splits were not looked for: the pictures do not fit into memory "
+            "the pictures do not fit into memory: they are decoded anew in each epoch, which "
+            "--cache FOLDER avoids, and copies between the splits were not looked for "
             "(`striate data` looks at any number)"
         ]
     return [leak.line() for leak in leaking]
