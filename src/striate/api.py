@@ -13,7 +13,6 @@ from torch import nn
 from striate import data as sources
 from striate import devices, evaluation, files, inspection, models, prediction, usercode
 from striate.data import Origin, Split
-from striate.data.batches import read
 from striate.errors import DataError, UsageError
 from striate.evaluation import Evaluation
 from striate.inspection import Report
@@ -137,20 +136,17 @@ class Run:
 
         Classes of other data are matched by name; an unknown one is a DataError.
         """
-        bundle = self.bundle
         name, chosen = self._chosen(data, split)
-        pictures, unreadable = read(
-            chosen, bundle.preprocessing, workers=workers, strict=strict, poll=poll
-        )
-        found = evaluation.evaluate(
-            bundle,
-            pictures,
-            split=name,
+        found = evaluation.stream(
+            self.bundle,
+            chosen,
+            name=name,
             device=devices.pick(device),
+            workers=workers,
+            strict=strict,
             poll=poll,
         )
-        leak = self.leak(name) if data is None else None
-        return dataclasses.replace(found, unreadable=unreadable, leak=leak)
+        return dataclasses.replace(found, leak=self.leak(name) if data is None else None)
 
     def leak(self, split: str) -> dict[str, Any] | None:
         """Tell how many pictures of a split have a copy in training; None if none has."""

@@ -1,6 +1,7 @@
 """A network's answers over a data set, and what is drawn from them."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from striate import devices, metrics
 from striate.data import Data, Split
-from striate.data.batches import Pictures, Unreadable
+from striate.data.batches import Pictures, Unreadable, decoded, readable
 from striate.data.preprocessing import Preprocessing
 from striate.errors import DataError
 from striate.metrics import Metrics
@@ -112,6 +113,38 @@ class Evaluation:
         )
 
 
+def stream(  # noqa: PLR0913
+    bundle: Bundle,
+    split: Split,
+    *,
+    name: str,
+    device: torch.device,
+    workers: int | None = None,
+    strict: bool = False,
+    poll: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Ask the network about every picture of a split, decoded once and let go: any number of them.
+
+    With `strict` the first unreadable picture is a PictureError.
+    """
+    model = devices.place(bundle.model, device).eval()
+    count = devices.processors() if workers is None else workers
+    results = enumerate(decoded(split, bundle.preprocessing, count, strict=strict, poll=poll))
+    found, reasons = [], {}
+    while batch := list(itertools.islice(results, BATCH)):
+        reasons.update({row: result for row, result in batch if isinstance(result, str)})
+        pixels = [result for _, result in batch if isinstance(result, Tensor)]
+        if pixels:
+            stacked = torch.stack(pixels)
+            found.append(answer(model, bundle.preprocessing, stacked, device=device))
+    part, unreadable = readable(split, reasons)
+    answers, pictures = torch.cat(found), Pictures(part, bundle.preprocessing)
+    measured = metrics.measure(answers, pictures.labels, bundle.classes)
+    return Evaluation(
+        name, measured, answers, pictures.labels, pictures, bundle.classes, unreadable
+    )
+
+
 def evaluate(
     bundle: Bundle,
     pictures: Pictures,
@@ -120,7 +153,7 @@ def evaluate(
     device: torch.device,
     poll: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Ask the network about every picture."""
+    """Ask the network about pictures that a training has read."""
     model = devices.place(bundle.model, device)
     found = logits(model, bundle.preprocessing, pictures, device=device, poll=poll)
     measured = metrics.measure(found, pictures.labels, bundle.classes)

@@ -1,6 +1,6 @@
 """Pictures of a split as uint8 pixels: in memory where they fit, else in a file or decoded anew."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,7 +111,7 @@ def read(  # noqa: PLR0913
     count = devices.processors() if workers is None else workers
     shape = (preprocessing.channels, *preprocessing.size)
     most = len(split) * int(np.prod(shape))
-    results = _results(split, preprocessing, count, strict=strict, poll=poll)
+    results = decoded(split, preprocessing, count, strict=strict, poll=poll)
     if most <= (HELD_BYTES if held_bytes is None else held_bytes):
         kept = _in_memory(results, (len(split), *shape))
     elif cache is not None and is_stored(split.pictures):
@@ -119,21 +119,19 @@ def read(  # noqa: PLR0913
     else:
         kept = None, {row: result for row, result in enumerate(results) if isinstance(result, str)}
     pixels, reasons = kept
-    unreadable = [Unreadable(split.names[row], reason) for row, reason in reasons.items()]
+    part, unreadable = readable(split, reasons)
     if strict and unreadable:  # as the file of pixels says
         raise PictureError(*unreadable[0])
-    good = [row for row in range(len(split)) if row not in reasons]
-    part = _kept(split, good, unreadable)
     return Pictures(part, preprocessing, held=pixels, workers=count), unreadable
 
 
 Kept = tuple[Tensor | None, dict[int, str]]  # pixels, and why others have none
 
 
-def _results(
+def decoded(
     split: Split, preprocessing: Preprocessing, workers: int, *, strict: bool, poll: Poll
 ) -> Iterator[Tensor | str]:
-    """Give each picture's pixels, or why it has none."""
+    """Give each picture's pixels (C, H, W), or why it has none; with `strict` that is an error."""
     rows = range(len(split))
     chunks = [rows[start : start + 256] for start in rows[::256]]
     found = ahead(preprocessing.pixels, split.pictures, chunks, workers)
@@ -174,9 +172,12 @@ def _in_file(
     return found.pixels, found.unreadable
 
 
-def _kept(split: Split, good: list[int], unreadable: list[Unreadable]) -> Split:
+def readable(split: Split, reasons: Mapping[int, str]) -> tuple[Split, list[Unreadable]]:
+    """Leave out the pictures at the places that have a reason; DataError if none is left."""
+    unreadable = [Unreadable(split.names[row], reason) for row, reason in reasons.items()]
+    good = [row for row in range(len(split)) if row not in reasons]
     if good:
-        return split.take(np.array(good)) if unreadable else split
+        return split.take(np.array(good)) if unreadable else split, unreadable
     if unreadable:
         raise DataError(f"no picture can be read; the first: {': '.join(unreadable[0])}")
     raise DataError("there are no pictures")
