@@ -130,15 +130,20 @@ def stream(  # noqa: PLR0913
     model = devices.place(bundle.model, device).eval()
     count = devices.processors() if workers is None else workers
     results = enumerate(decoded(split, bundle.preprocessing, count, strict=strict, poll=poll))
-    found, reasons = [], {}
+    # Made at once: small pieces kept between large ones that come and go would scatter the heap.
+    answers = torch.empty(len(split), len(bundle.classes))
+    done, reasons = 0, {}
     while batch := list(itertools.islice(results, BATCH)):
         reasons.update({row: result for row, result in batch if isinstance(result, str)})
         pixels = [result for _, result in batch if isinstance(result, Tensor)]
         if pixels:
             stacked = torch.stack(pixels)
-            found.append(answer(model, bundle.preprocessing, stacked, device=device))
+            answers[done : done + len(pixels)] = answer(
+                model, bundle.preprocessing, stacked, device=device
+            )
+            done += len(pixels)
     part, unreadable = readable(split, reasons)
-    answers, pictures = torch.cat(found), Pictures(part, bundle.preprocessing)
+    answers, pictures = answers[:done], Pictures(part, bundle.preprocessing)
     measured = metrics.measure(answers, pictures.labels, bundle.classes)
     return Evaluation(
         name, measured, answers, pictures.labels, pictures, bundle.classes, unreadable
