@@ -2,9 +2,9 @@
 
 from torch import nn
 
-# The last layer's share of He's deviation, whose rule holds where a ReLU follows: so the first
-# answer is a guess, and the first loss ln K.
-HEAD = 0.1
+# The last layer's share of the deviation that would keep the mean square: so the first answer is a
+# guess, and the first loss ln K.
+HEAD = 0.05
 
 
 def he(net: nn.Module) -> None:

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from striate.layers import chain
 
+from .initial import HEAD
+
 
 class ScaledTanh(nn.Module):
     """1.7159 tanh(2x/3), which is 1 at 1 and -1 at -1 (the paper's appendix A)."""
@@ -21,6 +23,8 @@ def lenet(channels: int, classes: int, size: tuple[int, int]) -> nn.Sequential:
     Padded by 2, as the paper laid its 28x28 digits in fields of 32x32. Three of its parts are as
     everyone has them since: the second convolution sees all maps instead of a table's choice,
     pooling has no weights of its own, and logits take the place of distances to drawn letters.
+    Weights start with deviation 1 / sqrt(fan-in), which this tanh was made for (LeCun et al. 1998,
+    "Efficient BackProp"); the paper's +-2.4 / fan-in needs its second-order steps to get under way.
     """
     pixels = math.prod((side // 2 - 4) // 2 for side in size)
     net = chain(
@@ -37,10 +41,10 @@ def lenet(channels: int, classes: int, size: tuple[int, int]) -> nn.Sequential:
         tanh4=ScaledTanh(),
         head=nn.Linear(84, classes),
     )
-    for layer in net:
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            limit = 2.4 / layer.weight[0].numel()  # the paper's: uniform, by fan-in
-            nn.init.uniform_(layer.weight, -limit, limit)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+    layers = [layer for layer in net if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    for layer in layers:
+        nn.init.normal_(layer.weight, std=layer.weight[0].numel() ** -0.5)
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)
+    layers[-1].weight.data *= HEAD
     return net
