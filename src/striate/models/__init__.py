@@ -106,7 +106,7 @@ MODELS: dict[str, Model] = {
     "resnet101": Model(partial(resnet_bottleneck, 101), "residual: 33 bottlenecks"),
     "resnet152": Model(partial(resnet_bottleneck, 152), "residual: 50 bottlenecks"),
     "plain18": Model(partial(plain, 18), "resnet18 without its sums"),
-    "plain34": Model(partial(plain, 34), "resnet34 without its sums: too deep to train well"),
+    "plain34": Model(partial(plain, 34), "resnet34 without its sums"),
     "resnet20": Model(partial(small_resnet, 20), "residual, for small pictures: 9 blocks"),
     "resnet32": Model(partial(small_resnet, 32), "residual, for small pictures: 15 blocks"),
     "resnet44": Model(partial(small_resnet, 44), "residual, for small pictures: 21 blocks"),
