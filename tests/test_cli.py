@@ -246,6 +246,18 @@ def test_a_networks_arguments_are_flags(
         assert net.get_submodule("layer2.0.conv1").stride == (2, 2)
 
 
+def test_a_network_refuses_before_pictures_are_read(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = photos / "cross" / "0.png"
+    picture.write_bytes(picture.read_bytes()[:40])  # its header can be read, its pixels cannot
+    arguments = ["train", str(photos), "--size", "32", "--strict"]
+    assert cli.main([*arguments, "--model", "alexnet"]) == 2
+    assert "alexnet needs pictures of 63x63 or more, not 32x32" in one_line(capsys)
+    assert cli.main([*arguments, "--model", "mlp"]) == 1
+    assert "0.png" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict", "runs"])
 def test_every_command_has_help_with_examples(
     command: str, capsys: pytest.CaptureFixture[str]
