@@ -266,3 +266,11 @@ def test_weights_begin_as_he_et_al_have_it(name: str, norm: str) -> None:
 )
 def test_parameters_are_those_counted_by_hand(name: str, given: dict[str, Any], count: int) -> None:
     assert parameters(name, 10, channels=1, size=28, **given) == count
+
+
+def test_lenets_weights_begin_with_deviations_by_fan_in() -> None:
+    torch.manual_seed(0)
+    net = models.build("lenet", 10, channels=1, size=28)
+    for name in ("conv2", "linear1", "linear2"):
+        weight = net.get_parameter(f"{name}.weight")
+        assert weight.std().item() == pytest.approx(weight[0].numel() ** -0.5, rel=0.06)

@@ -33,8 +33,7 @@ def small_resnet(
     """Three stages of (depth - 2) / 6 blocks: (N, C, H, W) -> (N, K); `width` is the first's."""
 
     def block(given: int, wide: int, stride: int) -> nn.Module:
-        same = stride == 1 and given == wide
-        shortcut = nn.Identity() if same else ZeroPadded(wide - given, stride)
+        shortcut = nn.Identity() if stride == 1 else ZeroPadded(wide - given, stride)
         return Basic(given, wide, stride, norm=norm, shortcut=shortcut)
 
     check_last_maps(size, norm=norm, stride=4)
