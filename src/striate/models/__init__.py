@@ -1,7 +1,7 @@
 """Networks by name: one architecture a file, and one line here."""
 
-import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -10,7 +10,11 @@ from striate import usercode
 from striate.errors import UsageError, choose
 from striate.usercode import Reference
 
+from . import arguments
+from .alexnet import alexnet
+from .cifar_convnet import cifar_convnet
 from .convnet import convnet
+from .lenet import lenet
 from .library import (
     IMAGENET,
     Published,
@@ -22,6 +26,10 @@ from .library import (
 )
 from .mlp import mlp
 from .mnist_convnet import mnist_convnet, mnist_convnet_listed
+from .resnet import plain, resnet, resnet_bottleneck
+from .small_resnet import small_resnet
+from .vgg import vgg
+from .wide_resnet import wide_resnet
 
 __all__ = ["IMAGENET", "MODELS", "Architecture", "Model", "build", "find", "published", "with_head"]
 
@@ -32,11 +40,15 @@ class Model(NamedTuple):
     build: Callable[..., nn.Module]  # (channels, classes, size, **arguments) -> network
     about: str
     preset: Mapping[str, Any] = {}
+    smallest: int = 1  # side of a picture, in pixels
 
+
+# As published. At the default of 0.1 linear layers without norms come to answer all pictures alike.
+_SLOW: Mapping[str, Any] = {"rate": 0.01}
 
 MODELS: dict[str, Model] = {
     "convnet": Model(
-        convnet, "small, for any picture size: stages of 3x3 convolutions, batch norm"
+        convnet, "small, for any picture size: stages of 3x3 convolutions, batch norm", smallest=4
     ),
     "mlp": Model(
         mlp,
@@ -47,6 +59,7 @@ MODELS: dict[str, Model] = {
         mnist_convnet,
         "the chapter's: two 5x5 convolutions, two linear layers, mended (ReLU between them)",
         {"optimiser": "adamw", "rate": 1.5e-3, "weight_decay": 0.01},
+        smallest=4,
     ),
     "mnist-convnet-listed": Model(
         mnist_convnet_listed,
@@ -64,7 +77,34 @@ MODELS: dict[str, Model] = {
             "batch_size": 64,
             "epochs": 40,
         },
+        smallest=4,
     ),
+    "lenet": Model(lenet, "LeNet-5: two 5x5 convolutions, tanh, three linear layers", smallest=12),
+    "cifar-convnet": Model(
+        cifar_convnet, "the chapter's for CIFAR-10: two 3x3 convolutions, any norm", smallest=6
+    ),
+    "alexnet": Model(alexnet, "five convolutions, three linear layers", _SLOW, 63),
+    "vgg11": Model(partial(vgg, 11), "VGG: 8 convolutions, three linear layers", _SLOW, 32),
+    "vgg13": Model(partial(vgg, 13), "VGG: 10 convolutions, three linear layers", _SLOW, 32),
+    "vgg16": Model(partial(vgg, 16), "VGG: 13 convolutions, three linear layers", _SLOW, 32),
+    "vgg19": Model(partial(vgg, 19), "VGG: 16 convolutions, three linear layers", _SLOW, 32),
+    "vgg11-bn": Model(partial(vgg, 11, norm="batch"), "vgg11 with batch norm", _SLOW, 32),
+    "vgg13-bn": Model(partial(vgg, 13, norm="batch"), "vgg13 with batch norm", _SLOW, 32),
+    "vgg16-bn": Model(partial(vgg, 16, norm="batch"), "vgg16 with batch norm", _SLOW, 32),
+    "vgg19-bn": Model(partial(vgg, 19, norm="batch"), "vgg19 with batch norm", _SLOW, 32),
+    "resnet18": Model(partial(resnet, 18), "residual: 8 blocks of two 3x3 convolutions"),
+    "resnet34": Model(partial(resnet, 34), "residual: 16 blocks of two 3x3 convolutions"),
+    "resnet50": Model(partial(resnet_bottleneck, 50), "residual: 16 bottlenecks 1x1, 3x3, 1x1"),
+    "resnet101": Model(partial(resnet_bottleneck, 101), "residual: 33 bottlenecks"),
+    "resnet152": Model(partial(resnet_bottleneck, 152), "residual: 50 bottlenecks"),
+    "plain18": Model(partial(plain, 18), "resnet18 without its sums"),
+    "plain34": Model(partial(plain, 34), "resnet34 without its sums"),
+    "resnet20": Model(partial(small_resnet, 20), "residual, for small pictures: 9 blocks"),
+    "resnet32": Model(partial(small_resnet, 32), "residual, for small pictures: 15 blocks"),
+    "resnet44": Model(partial(small_resnet, 44), "residual, for small pictures: 21 blocks"),
+    "resnet56": Model(partial(small_resnet, 56), "residual, for small pictures: 27 blocks"),
+    "resnet110": Model(partial(small_resnet, 110), "residual, for small pictures: 54 blocks"),
+    "wide-resnet": Model(wide_resnet, "residual, few wide blocks: 28 layers, 10 times as wide"),
 }
 
 
@@ -109,13 +149,13 @@ def build(
     channels: int = 3,
     size: int | tuple[int, int] = 32,
     pretrained: bool = False,
-    **arguments: Any,
+    **chosen: Any,
 ) -> nn.Module:
     """Build a network from pictures (N, C, H, W) to logits (N, `classes`), freshly initialised.
 
     Raises UsageError for an unknown name or arguments that the network does not take.
     """
-    plan = find(name, arguments) if isinstance(name, str) else name
+    plan = find(name, chosen) if isinstance(name, str) else name
     height_width = (size, size) if isinstance(size, int) else size
     library, _, net = plan.name.partition("/")
     if library == "torchvision" or library == "timm":
@@ -130,25 +170,17 @@ def build(
         )
     if plan.source is not None:
         return _build_users(plan, channels, classes, height_width)
-    builder = MODELS[choose("model", plan.name, MODELS)].build
-    _check_arguments(plan.name, builder, plan.arguments)
-    return builder(channels, classes, height_width, **plan.arguments)
+    model = MODELS[choose("model", plan.name, MODELS)]
+    arguments.check(plan.name, model.build, plan.arguments)
+    _check_size(plan.name, model.smallest, height_width)
+    return model.build(channels, classes, height_width, **plan.arguments)
 
 
-def _check_arguments(
-    model: str, builder: Callable[..., nn.Module], given: Mapping[str, Any]
-) -> None:
-    """Refuse what our builders do not take: the choices are their keyword-only arguments."""
-    parameters = inspect.signature(builder).parameters.values()
-    choices = {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY}
-    for name, value in given.items():
-        kind = choices[choose(f"argument of {model}", name, choices)]
-        whole_is_fine = kind is float and isinstance(value, int)
-        if isinstance(value, bool) or not (whole_is_fine or isinstance(value, kind)):
-            what = "a number" if kind is float else "a whole number"
-            raise UsageError(f"{name} of {model} is {what}, not {value!r}")
-    if not 0 <= given.get("dropout", 0) < 1:
-        raise UsageError(f"dropout of {model} lies in 0 to 1, below 1, not {given['dropout']}")
+def _check_size(name: str, smallest: int, size: tuple[int, int]) -> None:
+    if min(size) < smallest:
+        raise UsageError(
+            f"{name} needs pictures of {smallest}x{smallest} or more, not {size[0]}x{size[1]}"
+        )
 
 
 def _build_users(

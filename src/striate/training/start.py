@@ -63,13 +63,15 @@ def begin(  # noqa: PLR0913
     recipe = plan(splits["train"], given, architecture)
     recipe = dataclasses.replace(recipe, precision=_precision(recipe, devices.pick(means.device)))
     geometry = geometry_of(recipe, architecture)
+    # Built before the pictures are read, so that what it refuses is said at once.
+    model, loaded = _network(recipe, architecture, geometry, data.classes)
     pictures, unreadable = _read(splits, geometry, means, halt)
     held = all(part.held is not None for part in pictures.values())
     leaking = leaks(pictures, poll=halt.poll) if held else []
     preprocessing = _normalised(geometry, recipe, pictures["train"], architecture)
-    learner, loaded = _learner(recipe, architecture, preprocessing, data.classes, means)
     if initial is not None:
-        learner.model.load_state_dict(initial.state_dict())
+        model.load_state_dict(initial.state_dict())
+    learner = _assemble(recipe, model, preprocessing, devices.pick(means.device))
     session = Session(
         run, architecture, data.classes, learner, pictures, Progress(), means.save_every
     )
@@ -169,24 +171,19 @@ def _normalised(
     return dataclasses.replace(geometry, normalise="dataset", mean=moments.mean, std=moments.std)
 
 
-def _learner(
-    recipe: Recipe,
-    architecture: Architecture,
-    preprocessing: Preprocessing,
-    classes: tuple[str, ...],
-    means: Means,
-) -> tuple[Learner, list[str]]:
+def _network(
+    recipe: Recipe, architecture: Architecture, geometry: Preprocessing, classes: tuple[str, ...]
+) -> tuple[nn.Module, list[str]]:
     torch.manual_seed(devices.seed_of(recipe.seed, WEIGHTS))
     model = models.build(
         architecture,
         len(classes),
-        channels=preprocessing.channels,
-        size=preprocessing.size,
+        channels=geometry.channels,
+        size=geometry.size,
         pretrained=recipe.pretrained,
     )
-    _check_answer(model, preprocessing, len(classes))
-    notes = load_weights(model, recipe.weights) if recipe.weights else []
-    return _assemble(recipe, model, preprocessing, devices.pick(means.device)), notes
+    _check_answer(model, geometry, len(classes))
+    return model, load_weights(model, recipe.weights) if recipe.weights else []
 
 
 def _assemble(
