@@ -4,8 +4,8 @@
     python benchmarks/describing.py --library timm --every 10  each tenth of timm's
     python benchmarks/describing.py --names timm/vit_tiny_patch16_224 torchvision/resnet152
 
-Each is described at its published size. Compared are its parameters, and the multiply-adds with half
-of what torch's FlopCounterMode counts in the same pass. Failures are named.
+Each is described at its published size. Its parameters are counted again, and its multiply-adds
+compared with half of what torch's FlopCounterMode counts. Failures are named.
 """
 
 import argparse

@@ -75,15 +75,14 @@ def _convolution(arguments: Sequence[Any], out: Tensor) -> int:
 
 def _product(place: int) -> Callable[[Sequence[Any], Tensor], int]:
     def count(arguments: Sequence[Any], out: Tensor) -> int:
-        inner: int = arguments[place].shape[-1]
-        return out.numel() * inner
+        return math.prod(out.shape) * int(arguments[place].shape[-1])
 
     return count
 
 
 def _attention(arguments: Sequence[Any], _: Tensor) -> int:
     query, key, value = (argument.shape for argument in arguments[:3])
-    pairs = math.prod(query[:-1]) * int(key[-2])
+    pairs: int = math.prod(query[:-1]) * int(key[-2])
     return pairs * (int(query[-1]) + int(value[-1]))
 
 

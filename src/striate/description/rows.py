@@ -84,6 +84,12 @@ class Description:
         """Give the document of --json."""
         return {**dataclasses.asdict(self), "totals": self.totals}
 
+    def draw(self) -> str:
+        """Draw the volumes, as SVG."""
+        from .drawing import draw
+
+        return draw(self)
+
     def table(self) -> Iterator[dict[str, Any]]:
         """Give the rows of --csv: volumes and windows as text, 64x56x56."""
         for row in self.layers:

@@ -6,11 +6,10 @@ sees the operation itself. On the meta device there are shapes and no numbers.
 
 import contextlib
 import functools
-import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -206,29 +205,31 @@ def _fused_attention() -> Iterator[None]:
         F.scaled_dot_product_attention = plain
 
 
-def _attention(plain: Callable[..., Tensor], *given: Any, **named: Any) -> Tensor:
-    bound = inspect.signature(_signature).bind(*given, **named)
-    bound.apply_defaults()
-    query, key, value, mask, dropout, causal, scale, grouped = bound.args
+class _Attention(NamedTuple):
+    """The arguments of scaled_dot_product_attention."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    attn_mask: Tensor | None = None
+    dropout_p: float = 0.0
+    is_causal: bool = False
+    scale: float | None = None
+    enable_gqa: bool = False
+
+
+def _attention(plain: Callable[..., Tensor], *arguments: Any, **named: Any) -> Tensor:
+    given = _Attention(*arguments, **named)
+    query, key, value, mask = given[:4]
     learnt = mask is not None and mask.requires_grad and torch.is_grad_enabled()
     alike = query.shape[-1] == value.shape[-1] and query.shape[1] == key.shape[1]
-    if dropout or learnt or grouped or query.ndim != 4 or not alike:
-        return plain(*given, **named)
+    if given.dropout_p or learnt or query.ndim != 4 or not alike:
+        return plain(*arguments, **named)
     fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    found: Tensor = fused(query, key, value, 0.0, causal, attn_mask=mask, scale=scale)[0]
+    found: Tensor = fused(
+        query, key, value, 0.0, given.is_causal, attn_mask=mask, scale=given.scale
+    )[0]
     return found
-
-
-def _signature(
-    query: Any,
-    key: Any,
-    value: Any,
-    attn_mask: Any = None,
-    dropout_p: Any = 0.0,
-    is_causal: Any = False,
-    scale: Any = None,
-    enable_gqa: Any = False,
-) -> None: ...
 
 
 @contextlib.contextmanager
