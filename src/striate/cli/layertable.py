@@ -10,7 +10,8 @@ from rich.text import Text
 from striate.description import Description, Memory, Row
 from striate.description.numbers import short, size
 
-WIDE = 118  # columns from which every number is shown
+WIDE = 118  # letters a line from which every number is shown
+PIPED = 160
 
 
 class Column(NamedTuple):
@@ -26,18 +27,16 @@ def show(found: Description) -> None:
     """Print the layers, their sums, and the memory that a step takes."""
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=160)
-    wide = console.width >= WIDE
-    console.print(_heading(found))
-    console.print()
-    console.print(_layers(found, wide=wide))
-    console.print()
-    for line in _sums(found):
-        console.print(line)
-    console.print()
-    console.print(_memory(found))
+        console = Console(highlight=False, width=PIPED)
+    parts = [_heading(found), "", _layers(found, console.width), "", *_sums(found), ""]
+    if console.is_terminal:
+        console.print(*parts, _memory(found), sep="\n")
+    else:  # without the spaces that fill each line up
+        with console.capture() as captured:
+            console.print(*parts, _memory(found), sep="\n")
+        print("\n".join(line.rstrip() for line in captured.get().splitlines()))
     if found.untrainable:
-        console.print(f"no step of training: {found.untrainable}", soft_wrap=True)
+        print(f"no step of training: {found.untrainable}")
 
 
 def _heading(found: Description) -> Text:
@@ -61,31 +60,38 @@ COLUMNS = (
 )
 
 
-def _layers(found: Description, *, wide: bool) -> Table:
-    table = Table(
-        box=None, pad_edge=False, header_style="bold", padding=(0, 2 if wide else 1, 0, 0)
-    )
+def _layers(found: Description, width: int) -> Table:
+    wide = width >= WIDE
+    gap = 2 if wide else 1
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
     chosen = [column for column in COLUMNS if wide or not column.wide]
     for column in chosen:
-        table.add_column(
-            column.heading,
-            justify="left" if column.left else "right",
-            no_wrap=True,
-            overflow="ellipsis",
-            # Names and kinds may be cut, numbers never.
-            min_width=None if column.show in (COLUMNS[0].show, COLUMNS[1].show) else 1,
-            ratio=None,
-        )
+        table.add_column(column.heading, justify="left" if column.left else "right", no_wrap=True)
     if wide:
-        table.add_column("share of mult-adds", justify="left", no_wrap=True)
+        table.add_column("share of mult-adds", no_wrap=True)
     most = max(row.multiply_adds for row in found.layers) or 1
     total = sum(row.multiply_adds for row in found.layers) or 1
-    for row in found.layers:
-        cells = [column.show(row) for column in chosen]
+    cells = [[column.show(row) for column in chosen] for row in found.layers]
+    headings = [column.heading for column in chosen]
+    _fit(cells, headings, width - gap * len(chosen) - (20 if wide else 0))
+    for row, texts in zip(found.layers, cells, strict=True):
         style = "" if row.parameters or row.kind == "Input" else "dim"
         bar = [_bar(row.multiply_adds / most, row.multiply_adds / total)] if wide else []
-        table.add_row(*cells, *bar, style=style)
+        table.add_row(*texts, *bar, style=style)
     return table
+
+
+def _fit(cells: list[list[str]], headings: Sequence[str], room: int) -> None:
+    """Shorten kinds at their end, then names at their beginning, never numbers."""
+    widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    excess = sum(widths) - room
+    for place, least in ((1, 9), (0, 12)):
+        new = max(least, widths[place] - max(excess, 0))
+        excess -= max(0, widths[place] - new)
+        for row in cells:
+            if len(row[place]) > new:
+                text = row[place]
+                row[place] = f"{text[: new - 1]}…" if place else f"…{text[1 - new :]}"
 
 
 def _bar(length: float, share: float) -> Text:
@@ -100,15 +106,14 @@ def _bar(length: float, share: float) -> Text:
 def _sums(found: Description) -> list[str]:
     totals = found.totals
     unused = f", {found.unused_parameters:,} of them unused" if found.unused_parameters else ""
+    work = totals["multiply_adds"] or 0
+    made, apart, kept = (totals[f"{name}_bytes"] for name in ("activation", "output", "kept"))
     lines = [
-        f"{totals['parameters']:,} parameters{unused}; "
-        f"{short(totals['multiply_adds'] or 0)} multiply-adds ({totals['multiply_adds']:,})",
-        f"activations {size(totals['activation_bytes'] or 0)}; "
-        f"{size(totals['output_bytes'] or 0)} with every layer's output apart",
+        f"{totals['parameters']:,} parameters{unused}",
+        f"{work:,} multiply-adds, {short(work, 4) or 0}",
+        f"{size(made, 4)} of activations; {size(apart, 4)} with every layer's output apart",
     ]
-    if totals["kept_bytes"] is not None:
-        lines[-1] += f"; {size(totals['kept_bytes'])} kept for the backward pass"
-    return lines
+    return lines if kept is None else [*lines, f"{size(kept, 4)} kept for the backward pass"]
 
 
 def _memory(found: Description) -> Table:

@@ -53,7 +53,7 @@ def step(net: nn.Module, pictures: Tensor, optimiser: str) -> Step:
     net.train()
     with tracing(net, pictures) as trace:
         trace.recording = False
-        stepper = _prepared(net, optimiser)
+        stepper = _Optimiser(net, optimiser)
         trace.ledger.forget_peak()
         trace.recording = True
         keeping = _Keeping(trace)
@@ -114,14 +114,32 @@ def _loss(outputs: Tensor) -> Tensor:
     return F.cross_entropy(outputs, labels)
 
 
-def _prepared(net: nn.Module, optimiser: str) -> torch.optim.Optimizer:
-    parameters = [p for p in net.parameters() if p.requires_grad]
-    stepper: torch.optim.Optimizer
-    if optimiser == "sgd":
-        stepper = torch.optim.SGD(parameters, momentum=0.9, nesterov=True, weight_decay=1e-4)
-    else:
-        stepper = torch.optim.AdamW(parameters)
-    for parameter in parameters:
-        parameter.grad = torch.empty_like(parameter)
-    stepper.step()
-    return stepper
+class _Optimiser:
+    """An optimiser in the midst of a training: its state and the last step's gradients exist.
+
+    It goes from weight to weight, and what it needs beside them is most at the largest: that one
+    alone is updated.
+    """
+
+    def __init__(self, net: nn.Module, name: str) -> None:
+        parameters = [p for p in net.parameters() if p.requires_grad]
+        self._net, largest = net, max(parameters, key=nn.Parameter.numel)
+        for parameter in parameters:
+            parameter.grad = torch.empty_like(parameter)
+        # Its own state is made, as it has to be, by a first update.
+        self._inner = _inner(name, largest)
+        self._inner.step()
+        others = (p for p in parameters if p is not largest)
+        self._state = [torch.empty_like(p) for p in others for _ in range(OPTIMISERS[name])]
+
+    def zero_grad(self) -> None:
+        self._net.zero_grad()
+
+    def step(self) -> None:
+        self._inner.step()
+
+
+def _inner(name: str, parameter: nn.Parameter) -> torch.optim.Optimizer:
+    if name == "adamw":
+        return torch.optim.AdamW([parameter])
+    return torch.optim.SGD([parameter], momentum=0.9, nesterov=True, weight_decay=5e-4)
