@@ -35,6 +35,8 @@ Rule = Callable[[Seen, Sequence[Any], Sequence[int]], Seen]  # (input, arguments
 
 def behind(name: str, arguments: Sequence[Any], out: Tensor, look: Look) -> Seen | None:
     """Give what an operation's output sees; None if it depends on no picture."""
+    if name in CONSTANTS:
+        return None
     tensors = [one for argument in arguments for one in _flat(argument)]
     several = [seen for seen in map(look, tensors) if seen is not None]
     if not several:
@@ -266,6 +268,11 @@ def _shuffled(seen: Seen, arguments: Sequence[Any], shape: Sequence[int]) -> See
     return rescaled(seen, shape, 0 if larger else arguments[1] - 1, places)
 
 
+# Of their input they take the shape alone.
+CONSTANTS = {
+    *("new_empty", "new_zeros", "new_ones", "new_full", "new_empty_strided"),
+    *("empty_like", "zeros_like", "ones_like", "full_like", "rand_like", "randn_like"),
+}
 PRODUCTS: dict[str, Callable[[Sequence[Any]], Sequence[Any]]] = {
     "mm": lambda given: given[:2],
     "bmm": lambda given: given[:2],

@@ -20,7 +20,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from . import costs, fields
 from .costs import Sliding
 from .ledger import Ledger, identity, number_of_bytes, tensors
-from .places import Seen, picture
+from .places import Seen, all_mixed, picture
 
 Key = tuple[str, int, str, int]  # module, its how manieth call, operation, its how manieth
 
@@ -76,12 +76,17 @@ class Trace(TorchDispatchMode):
         self.unused = {identity(p): p.numel() for p in net.parameters()}
         self._seen: Any = WeakIdKeyDictionary()
         self._seen[pictures] = picture(pictures.shape, pictures.ndim - 2)
+        self._written: dict[int, Seen] = {}  # memory that an operation changed
         self._numbers: Counter[str] = Counter()
 
     def look(self, argument: Any) -> Seen | None:
         """Give what a tensor sees of the picture; None for a weight or a constant."""
-        found: Seen | None = self._seen.get(argument) if isinstance(argument, Tensor) else None
-        return found
+        if not isinstance(argument, Tensor):
+            return None
+        found: Seen | None = self._seen.get(argument)
+        written = self._written.get(identity(argument))
+        # Parts of it were written to: which, is not followed.
+        return all_mixed(written, argument.shape) if found is None and written else found
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, arguments: Any = (), keywords: Any = None
@@ -98,10 +103,7 @@ class Trace(TorchDispatchMode):
     ) -> None:
         name = operation.__name__.partition(".")[0]
         name = name.rstrip("_") if operation._schema.is_mutable else name
-        for out in outs:
-            seen = fields.behind(name, arguments, out, self.look)
-            if seen is not None:
-                self._seen[out] = seen
+        self._follow(name, arguments, outs, new, changes=operation._schema.is_mutable)
         used = {identity(t) for t in tensors(arguments)}
         unused = used & self.unused.keys()
         work = costs.multiply_adds(name, arguments, outs[0]) if outs else 0
@@ -121,6 +123,26 @@ class Trace(TorchDispatchMode):
             self.maker[identity(out)] = layer.key
         if self.calls[-1].layer is None and outs:
             self._finish(layer, outs[:1])
+
+    def _follow(
+        self,
+        name: str,
+        arguments: list[Any],
+        outs: list[Tensor],
+        new: list[Tensor],
+        *,
+        changes: bool,
+    ) -> None:
+        """Note what outputs see of the picture."""
+        for out in new:  # perhaps where something was freed
+            self._written.pop(identity(out), None)
+            self.maker.pop(identity(out), None)
+        for out in outs:
+            seen = fields.behind(name, arguments, out, self.look)
+            if seen is not None:
+                self._seen[out] = seen
+                if changes:
+                    self._written[identity(out)] = seen
 
     def _operation(self, name: str, arguments: list[Any]) -> Layer:
         call = self.calls[-1]
