@@ -14,6 +14,7 @@ from striate import data as sources
 from striate import devices, evaluation, files, inspection, models, prediction, usercode
 from striate.data import Origin, Split
 from striate.data.batches import read
+from striate.description import Description, describe
 from striate.errors import DataError, UsageError
 from striate.evaluation import Evaluation
 from striate.inspection import Report
@@ -151,6 +152,10 @@ class Run:
         )
         leak = self.leak(name) if data is None else None
         return dataclasses.replace(found, unreadable=unreadable, leak=leak)
+
+    def describe(self, *, batch: int = 1, optimiser: str | None = None) -> Description:
+        """Say what the network costs, layer by layer, at the size that it was trained for."""
+        return describe(self.folder, batch=batch, optimiser=optimiser)
 
     def leak(self, split: str) -> dict[str, Any] | None:
         """Tell how many pictures of a split have a copy in training; None if none has."""

@@ -52,8 +52,12 @@ def describe(
         Parameter(group=NETWORK, help="The network's, as --arguments.width 64."),
     ] = None,
     optimiser: Annotated[
-        str, Parameter(group=NETWORK, help="sgd (with momentum) or adamw, for its memory.")
-    ] = "sgd",
+        str | None,
+        Parameter(
+            group=NETWORK,
+            help="sgd (with momentum) or adamw, for its memory. [default: the run's, or sgd]",
+        ),
+    ] = None,
     draw: Annotated[
         Path | None, Parameter(group=OUTPUT, help="SVG of the volumes, drawn to scale.")
     ] = None,

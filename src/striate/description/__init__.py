@@ -27,24 +27,28 @@ def describe(
     size: Size | None = None,
     batch: int = 1,
     classes: int | None = None,
-    optimiser: str = "sgd",
+    optimiser: str | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> Description:
     """Say what a network is made of and costs, for pictures of a size (C, H, W); no arithmetic.
 
     `model` is a name, `file.py:function`, a run's folder, or an nn.Module, which stays as it is.
+    The optimiser is a run's own, else sgd.
     """
-    choose("optimiser", optimiser, OPTIMISERS)
+    choose("optimiser", optimiser or "sgd", OPTIMISERS)
     if batch < 1:
         raise UsageError(f"a batch has 1 picture or more, not {batch}")
     volume = read_size(size)
+    own = "sgd"
     if isinstance(model, nn.Module):
         net, name, volume = copied(model), type(model).__name__, volume or (3, 224, 224)
     elif Path(model).expanduser().is_dir():
-        net, name, volume = _of_run(Path(model).expanduser(), volume, (classes, arguments))
+        path = Path(model).expanduser()
+        net, name, volume = _of_run(path, volume, (classes, arguments))
+        own = str(folder.read_recipe(path)["optimiser"]) if folder.is_run(path) else own
     else:
         net, name, volume = _by_name(str(model), volume, classes, arguments)
-    return _described(net, name, volume, batch, optimiser)
+    return _described(net, name, volume, batch, optimiser or own)
 
 
 def read_size(size: Size | None) -> tuple[int, ...] | None:
