@@ -104,10 +104,10 @@ class Trace(TorchDispatchMode):
         name = operation.__name__.partition(".")[0]
         name = name.rstrip("_") if operation._schema.is_mutable else name
         self._follow(name, arguments, outs, new, changes=operation._schema.is_mutable)
-        used = {identity(t) for t in tensors(arguments)}
-        unused = used & self.unused.keys()
         work = costs.multiply_adds(name, arguments, outs[0]) if outs else 0
         computes = bool(new) or operation._schema.is_mutable
+        used = {identity(t) for t in tensors(arguments)} if computes else set()
+        unused = used & self.unused.keys()
         matters = work or unused or (computes and any(self.look(out) for out in outs))
         layer = self.calls[-1].layer
         if layer is None:
