@@ -12,6 +12,7 @@ from torch import Tensor
 
 from striate.geometry import Window
 
+from . import costs
 from .places import (
     Atom,
     Seen,
@@ -44,7 +45,7 @@ def behind(name: str, arguments: Sequence[Any], out: Tensor, look: Look) -> Seen
     shape = tuple(out.shape)
     if name in PRODUCTS:
         return _product([look(a) for a in PRODUCTS[name](arguments)], shape)
-    if name in ATTENTION:
+    if name in costs.ATTENTION:
         return _attention([look(a) for a in arguments[:3]], shape)
     if name == "cat" or name == "stack":
         return _side_by_side(name, several, arguments, shape)
@@ -117,36 +118,17 @@ def _side_by_side(
     return Seen(fields, tuple(dims), several[0].picture)
 
 
-def _pair(value: Any, axes: int) -> list[int]:
-    found = list(value) if isinstance(value, (list, tuple)) else [value]
-    return found * axes if len(found) == 1 else found
-
-
 def _at(arguments: Sequence[Any], place: int, default: Any) -> Any:
     return arguments[place] if len(arguments) > place else default
 
 
-def _convolution(seen: Seen, arguments: Sequence[Any], shape: Sequence[int]) -> Seen:
-    _, weight, _, stride, padding, dilation, transposed = arguments[:7]
-    axes = weight.ndim - 2
-    numbers = zip(
-        weight.shape[2:],
-        _pair(stride, axes),
-        _pair(padding, axes),
-        _pair(dilation, axes),
-        strict=True,
-    )
-    return slid(seen, shape, [Window(*each) for each in numbers], spread=transposed)
-
-
-def _pooling(axes: int, *, dilated: bool) -> Rule:
+def _sliding(name: str) -> Rule:
     def rule(seen: Seen, arguments: Sequence[Any], shape: Sequence[int]) -> Seen:
-        kernel = _pair(arguments[1], axes)
-        stride = _pair(_at(arguments, 2, []) or kernel, axes)
-        padding = _pair(_at(arguments, 3, 0), axes)
-        dilation = _pair(_at(arguments, 4, 1) if dilated else 1, axes)
-        numbers = zip(kernel, stride, padding, dilation, strict=True)
-        return slid(seen, shape, [Window(*each) for each in numbers], spread=False)
+        found = costs.sliding(name, arguments)
+        assert found is not None
+        before = [pads[0] for pads in found.padding]
+        numbers = zip(found.kernel, found.stride, before, found.dilation, strict=True)
+        return slid(seen, shape, [Window(*each) for each in numbers], spread=found.transposed)
 
     return rule
 
@@ -202,8 +184,20 @@ def _expand(seen: Seen, _: Sequence[Any], shape: Sequence[int]) -> Seen:
 
 
 def _select(seen: Seen, arguments: Sequence[Any], _: Sequence[int]) -> Seen:
-    place = arguments[1] % len(seen.dims) if len(arguments) > 1 else 0
-    return seen._replace(dims=seen.dims[:place] + seen.dims[place + 1 :])
+    place = _at(arguments, 1, 0) % len(seen.dims)
+    chosen = _moved(seen, place, _at(arguments, 2, 0))
+    return settled(chosen._replace(dims=seen.dims[:place] + seen.dims[place + 1 :]))
+
+
+def _moved(seen: Seen, place: int, first: int) -> Seen:
+    """Begin a dimension at another of its elements."""
+    dim = seen.dims[place]
+    far, first = step(dim, len(seen.picture)), first % max(count(dim), 1)
+    fields = (
+        field._replace(start=field.start + first * f * field.jump)
+        for field, f in zip(seen.fields, far, strict=True)
+    )
+    return seen._replace(fields=tuple(fields))
 
 
 def _part(seen: Seen, shape: Sequence[int], every: int = 1) -> Seen:
@@ -226,13 +220,7 @@ def _cut(seen: Seen, _: Sequence[Any], shape: Sequence[int]) -> Seen:
 
 def _slice(seen: Seen, arguments: Sequence[Any], shape: Sequence[int]) -> Seen:
     place, start, every = (_at(arguments, i, default) for i, default in ((1, 0), (2, 0), (4, 1)))
-    far = step(seen.dims[place], len(seen.picture))
-    first = (start or 0) % max(count(seen.dims[place]), 1)
-    fields = (
-        field._replace(start=field.start + first * f * field.jump)
-        for field, f in zip(seen.fields, far, strict=True)
-    )
-    return _part(seen._replace(fields=tuple(fields)), shape, every)
+    return _part(_moved(seen, place, start or 0), shape, every)
 
 
 def _padded(seen: Seen, arguments: Sequence[Any], shape: Sequence[int]) -> Seen:
@@ -279,15 +267,13 @@ PRODUCTS: dict[str, Callable[[Sequence[Any]], Sequence[Any]]] = {
     "addmm": lambda given: given[1:3],
     "baddbmm": lambda given: given[1:3],
 }
-ATTENTION = (
-    "_scaled_dot_product_flash_attention_for_cpu",
-    "_scaled_dot_product_flash_attention",
-    "_scaled_dot_product_efficient_attention",
+SLIDING = (
+    "convolution",
+    *(f"max_pool{n}d_with_indices" for n in (1, 2, 3)),
+    *(f"avg_pool{n}d" for n in (1, 2, 3)),
 )
 RULES: dict[str, Rule] = {
-    "convolution": _convolution,
-    **{f"max_pool{n}d_with_indices": _pooling(n, dilated=True) for n in (1, 2, 3)},
-    **{f"avg_pool{n}d": _pooling(n, dilated=False) for n in (1, 2, 3)},
+    **{name: _sliding(name) for name in SLIDING},
     **{f"_adaptive_avg_pool{n}d": _adaptive(n) for n in (2, 3)},
     **{f"adaptive_max_pool{n}d": _adaptive(n) for n in (2, 3)},
     **{f"fractional_max_pool{n}d": _adaptive(n) for n in (2, 3)},
