@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -42,6 +42,15 @@ LIBRARIES = [
     ("timm/nf_regnet_b0", 32),
 ]
 CASES = [(name, 32) for name in sorted(MODELS)] + LIBRARIES
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """More cost time where everything is small."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def real(name: str, size: int) -> nn.Module:
@@ -140,7 +149,7 @@ def peak_of_training(net: nn.Module, images: Tensor, optimiser: str) -> int:
         ("mlp", 32, 16, "adamw"),
         ("mnist-convnet", 32, 16, "sgd"),
         ("torchvision/resnet18", 64, 4, "adamw"),
-        ("torchvision/densenet121", 32, 2, "sgd"),
+        ("torchvision/squeezenet1_1", 64, 2, "sgd"),
         ("torchvision/mobilenet_v3_small", 64, 4, "sgd"),
         ("timm/vit_tiny_patch16_224", 224, 1, "adamw"),
     ],
