@@ -35,8 +35,8 @@ def _kind(row: Row) -> str | None:
 def _volume(row: Row, kind: str) -> Volume:
     sizes = row.output if kind != "linear" else (row.output[-1], *row.output[:-1])
     channels, *maps = sizes
-    if len(maps) == 1:
-        maps = [max(1, round(math.sqrt(maps[0])))] * 2
+    if len(maps) == 1 or kind == "linear":
+        maps = [round(math.sqrt(math.prod(maps)))] * 2
     height, width = (maps or [1, 1])[-2:]
     label = row.kind if kind != "input" else "input"
     if row.kernel:

@@ -116,19 +116,19 @@ def rows(found: Answer, step: Step | None, size: Sizes, input_bytes: int) -> Ite
         offset=(0,) * len(one),
     )
     for place, layer in enumerate(found.layers):
-        row = _row(layer, kept.get(place, 0) if step else None)
+        row = _row(layer, kept.get(place, 0) if step else None, len(found.outputs))
         if layer.computes or row.parameters or row.kept_bytes or row.input != row.output:
             yield row
     if kept.get("elsewhere"):
         yield Row("(in training only)", "", (), (), kept_bytes=kept["elsewhere"])
 
 
-def _row(layer: Layer, kept: int | None) -> Row:
+def _row(layer: Layer, kept: int | None, batch: int) -> Row:
     return Row(
         layer.name or "(network)",
         layer.kind,
-        layer.inputs[1:],
-        layer.outputs[1:],
+        _of_one(layer.inputs, batch),
+        _of_one(layer.outputs, batch),
         layer.parameters,
         layer.multiply_adds,
         layer.activation_bytes,
@@ -137,6 +137,17 @@ def _row(layer: Layer, kept: int | None) -> Row:
         **_window(layer.sliding),
         **_field(layer.seen),
     )
+
+
+def _of_one(shape: Sizes, batch: int) -> Sizes:
+    """Give the volume of one picture; products and windows have tokens where others have pictures.
+
+    >>> _of_one((2, 64, 7, 7), 2), _of_one((98, 64), 2)
+    ((64, 7, 7), (49, 64))
+    """
+    if not shape or shape[0] == batch or shape[0] % batch:
+        return shape[1:]
+    return shape[0] // batch, *shape[1:]
 
 
 def _window(sliding: Sliding | None) -> Mapping[str, Any]:

@@ -17,8 +17,8 @@ ACROSS = 1.7  # times the square root of the channels
 SMALLEST = 3.0
 LETTER, LINE, TITLE = 12.0, 16.0, 17.0
 FAMILY = "DejaVu Sans, Verdana, Arial, sans-serif"
-# Above this number a stage shows its widest volume, once for a few layers.
-MOST = 44
+# Of a wider row each stage shows the widest volume of each kind, a few times.
+WIDEST = 1600.0
 SHOWN = 3
 COLOURS = {
     "input": "#8A929A",
@@ -50,14 +50,14 @@ class Stage(NamedTuple):
 def architecture(volumes: Sequence[Volume], title: str) -> str:
     """Draw volumes from left to right, those of one map size as a stage, with what they are."""
     scale = TALLEST / math.sqrt(max(max(v.height, v.width) for v in volumes))
-    short = len(volumes) <= MOST
     stages = [_stage(list(group)) for _, group in itertools.groupby(volumes, _map_size)]
+    long = sum(_length(stage.volumes, scale) for stage in stages) > WIDEST
     boxes: list[str] = []
     half = TALLEST * (1 + DEPTH[1]) / 2
     left, middle = MARGIN, MARGIN + TITLE + 2 * LINE + half
     below = middle + half + 1.5 * LINE
     for stage in stages:
-        shown = stage.volumes if short else _few(stage.volumes)
+        shown = _few(stage.volumes) if long else stage.volumes
         room = max(_length(shown, scale), *(_measure(line) for line in stage.lines))
         boxes += _row(shown, left + (room - _length(shown, scale)) / 2, middle, scale)
         boxes += _lines(stage.lines, left + room / 2, below)
