@@ -145,7 +145,8 @@ def volume(sizes: Sequence[int]) -> str:
 def window(row: Row) -> str:
     """Write kernel, stride (unless 1), padding (unless 0) and dilation (unless 1).
 
-    >>> window(Row("a", "Conv2d", (), (), kernel=(3, 3), stride=(2, 2), padding=((1, 1), (1, 1))))
+    >>> choices = {"kernel": (3, 3), "stride": (2, 2), "padding": ((1, 1), (1, 1))}
+    >>> window(Row("a", "Conv2d", (), (), **choices, dilation=(1, 1)))
     '3 /2 +1'
     """
     if row.kernel is None or row.stride is None or row.padding is None or row.dilation is None:
