@@ -13,6 +13,7 @@ from torch import nn
 from striate import data as sources
 from striate import devices, evaluation, files, inspection, models, prediction, usercode
 from striate.data import Origin, Split
+from striate.description import Description, describe
 from striate.errors import DataError, UsageError
 from striate.evaluation import Evaluation
 from striate.inspection import Report
@@ -147,6 +148,10 @@ class Run:
             poll=poll,
         )
         return dataclasses.replace(found, leak=self.leak(name) if data is None else None)
+
+    def describe(self, *, batch: int = 1, optimiser: str | None = None) -> Description:
+        """Say what the network costs, layer by layer, at the size that it was trained for."""
+        return describe(self.folder, batch=batch, optimiser=optimiser)
 
     def leak(self, split: str) -> dict[str, Any] | None:
         """Tell how many pictures of a split have a copy in training; None if none has."""
