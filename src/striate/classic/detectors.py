@@ -115,7 +115,10 @@ def find(text: str) -> Filter:
 def named(texts: Sequence[str]) -> list[Filter]:
     """Make filters from texts, each of which is a file's name, or names with commas between."""
     many = [[text] if Path(text).exists() else text.split(",") for text in texts]
-    return [find(one.strip()) for some in many for one in some if one.strip()]
+    found = [find(one.strip()) for some in many for one in some if one.strip()]
+    if not found:
+        raise UsageError(f"--filter names no filter: choose from {', '.join(DETECTORS)}, or a file")
+    return found
 
 
 def _number(text: str, kind: str, value: str) -> Any:

@@ -20,10 +20,10 @@ def read(picture: Path, size: int | None = None) -> NDArray[np.uint8]:
     A long side beyond `size`, or beyond what a figure has room for, is shrunk; a drawing is not,
     unless `size` asks for it.
     """
-    if str(picture) == "toy" and not picture.exists():
-        return toy()
     if size is not None and size < 1:
         raise UsageError(f"--size is 1 or more, not {size}")
+    if str(picture) == "toy" and not picture.exists():
+        return toy()
     if not picture.exists():
         raise DataError(f"there is no file {picture}")
     pixels = images.decode(picture)

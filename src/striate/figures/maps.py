@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 BETWEEN = 56  # columns, in pixels
 FILTER = 190  # side of a filter
 LABELS = 34  # height of the columns' names
+NARROWEST = 340  # column, which has to hold its name and caption
 
 
 class Row(NamedTuple):
@@ -36,10 +37,10 @@ class Slide(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a row is drawn, in pixels: its top, the side of a picture's box, a cell's side."""
+    """Where a row is drawn, in pixels: its top, a column's width, a cell's side."""
 
     top: int
-    box: int
+    column: int
     scale: float
 
 
@@ -63,33 +64,33 @@ def maps(
     Of a drawing, where rows know what was found, a last column shows it.
     """
     drawing = any(row.found is not None for row in rows)
-    box = box_side(drawing=drawing)
-    scale = cells.side(box / max(picture.shape[:2]))
-    tall = math.ceil(picture.shape[0] * scale)
+    shown = picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)
+    scale = cells.side(box_side(drawing=drawing) / max(picture.shape[:2]))
+    drawn = cells.enlarged(shown, scale)
+    tall, column = len(drawn), max(NARROWEST, drawn.shape[1])
     heights = [max(tall + style.LINE, FILTER + 2 * style.LINE) + style.GAP + 16 for _ in rows]
     first = style.heading_height(title) + LABELS
-    figure = style.canvas(style.WIDTH, first + sum(heights) + style.MARGIN - style.GAP)
+    width = _lefts(column)[3 if drawing else 2] + column + style.MARGIN
+    figure = style.canvas(width, first + sum(heights) + style.MARGIN - style.GAP)
     style.write_heading(figure, title, top=0)
-    _write_labels(figure, first - LABELS, box, formula, drawing=drawing)
-    shown = picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)
-    drawn = cells.enlarged(shown, scale)
+    _write_labels(figure, first - LABELS, column, formula, drawing=drawing)
     cells.place(figure, drawn, style.MARGIN, first)
-    _caption(figure, style.MARGIN, first + len(drawn), [_about(picture, drawing=drawing)])
+    _caption(figure, style.MARGIN, first + tall, [_about(picture, drawing=drawing)])
     for number, row in enumerate(rows):
-        at = Place(first + sum(heights[:number]), box, scale)
+        at = Place(first + sum(heights[:number]), column, scale)
         _draw(figure, shown, row, at, slide or Slide())
     return style.png(figure)
 
 
-def _lefts(box: int) -> list[int]:
+def _lefts(column: int) -> list[int]:
     """Give where the columns begin: picture, filter, map, matches."""
-    widths = [box, FILTER, box]
+    widths = [column, FILTER, column]
     return [style.MARGIN + sum(widths[:i]) + i * BETWEEN for i in range(4)]
 
 
-def _write_labels(figure: "Figure", top: int, box: int, formula: str, *, drawing: bool) -> None:
+def _write_labels(figure: "Figure", top: int, column: int, formula: str, *, drawing: bool) -> None:
     labels = ["picture x", "filter W", f"map {formula}", "where the whole pattern is"]
-    for left, label in zip(_lefts(box), labels[: 4 if drawing else 3], strict=False):
+    for left, label in zip(_lefts(column), labels[: 4 if drawing else 3], strict=False):
         style.write(figure, left, top, label, style.font(style.NORMAL, "bold"))
 
 
@@ -99,7 +100,7 @@ def _about(picture: Pixels, *, drawing: bool) -> str:
 
 
 def _draw(figure: "Figure", picture: Pixels, row: Row, at: Place, slide: Slide) -> None:
-    _, filter_left, map_left, match_left = _lefts(at.box)
+    _, filter_left, map_left, match_left = _lefts(at.column)
     _draw_filter(figure, row, filter_left, at.top)
     limit = _limit(row.values)
     drawn = _framed(cells.coloured(row.values, limit), row, picture, at, slide)
@@ -108,24 +109,26 @@ def _draw(figure: "Figure", picture: Pixels, row: Row, at: Place, slide: Slide) 
     if row.found is not None:
         drawn = cells.enlarged(_marked(picture, row.found), at.scale)
         cells.place(figure, drawn, match_left, at.top)
-        line = f"{row.places} of {row.values.size} places, their middles in orange"
+        middles = ", their middles in orange" if row.places else ""
+        line = f"{row.places} of {row.values.size} places{middles}"
         _caption(figure, match_left, at.top + len(drawn), [line])
 
 
 def _framed(colours: Pixels, row: Row, picture: Pixels, at: Place, slide: Slide) -> Pixels:
     """Lay a map in the picture's outline, each cell over the middle of the window it is from."""
-    scale = at.scale * slide.stride
-    drawn = cells.enlarged(colours, min(scale, at.box / max(row.values.shape)))
+    drawn = cells.enlarged(colours, at.scale * slide.stride)
     outline = np.full(cells.enlarged(picture, at.scale).shape, 255, dtype=np.uint8)
     outline[[0, -1]] = outline[:, [0, -1]] = cells.rgb(style.RULE)
-    # A window's middle, and half a cell less than the map's own cell has.
-    shifts = [
-        max(0, round(at.scale * ((e - 1) / 2 - slide.padding - (slide.stride - 1) / 2)))
-        for e in row.weights.shape[-2:]
-    ]
-    top, left = shifts
-    room = outline[top : top + len(drawn), left : left + drawn.shape[1]]
-    room[:] = drawn[: len(room), : room.shape[1]]
+    free = [outline.shape[axis] - drawn.shape[axis] for axis in (0, 1)]
+    if min(free) < 0:  # much padding makes a map larger than the picture
+        fits = min((outline.shape[axis] - 1) / colours.shape[axis] for axis in (0, 1))
+        return cells.enlarged(colours, fits)
+    top, left = (
+        # From the window's corner to its middle, and back to the corner of the map's own cell.
+        min(most, max(0, round(at.scale * (e / 2 - slide.padding - slide.stride / 2))))
+        for e, most in zip(row.weights.shape[-2:], free, strict=True)
+    )
+    outline[top : top + len(drawn), left : left + drawn.shape[1]] = drawn
     return outline
 
 
@@ -136,15 +139,16 @@ def _draw_filter(figure: "Figure", row: Row, left: int, top: int) -> None:
         slices = slices[:1]
     limit = float(np.abs(slices).max())
     side = max(slices.shape[1:]) * len(slices) + (len(slices) - 1)
-    scale = max(1, FILTER // side)
+    scale = cells.side(FILTER / side)
     for number, values in enumerate(slices):
         x = left + number * (values.shape[1] + 1) * scale
         cells.place(figure, cells.enlarged(cells.coloured(values, limit), scale), x, top)
         if scale >= 34:
-            cells.write_numbers(figure, values, x, top, scale, limit=limit)
+            cells.write_numbers(figure, values, x, top, int(scale), limit=limit)
     size = "x".join(str(side) for side in slices.shape[1:][::-1])
     lines = [row.name, size if len(slices) == 1 else f"{len(slices)} slices of {size}"]
-    _caption(figure, left, top + slices.shape[1] * scale, lines, room=FILTER + BETWEEN - 10)
+    below = top + math.ceil(slices.shape[1] * scale)
+    _caption(figure, left, below, lines, room=FILTER + BETWEEN - 10)
 
 
 def _limit(values: Values) -> float:
@@ -155,9 +159,9 @@ def _limit(values: Values) -> float:
 
 def _map_lines(values: Values, limit: float) -> list[str]:
     sides = " x ".join(str(side) for side in values.shape[::-1])
-    ends = f"{cells.number(float(values.min()))} to {cells.number(float(values.max()))}"
-    full = "" if limit >= np.abs(values).max() else f", full from {cells.number(limit)} on"
-    return [f"{sides}: {ends}{full}"]
+    least, most, full = (cells.number(float(v)) for v in (values.min(), values.max(), limit))
+    beyond = "" if full in (most, least.lstrip("\N{MINUS SIGN}")) else f", full from {full} on"
+    return [f"{sides}: {least} to {most}{beyond}"]
 
 
 def _marked(picture: Pixels, found: NDArray[np.uint8]) -> Pixels:
