@@ -415,7 +415,9 @@ def test_what_cannot_be_compared_says_so(tmp_path: Path) -> None:
         invariance.invariance(torch.rand(2, 1, 8, 8), most=-1)
     with pytest.raises(DataError, match="nothing can be compared"):
         invariance.invariance(torch.zeros(3, 1, 8, 8))
-    (tmp_path / "things").mkdir()
-    Image.new("L", (8, 8)).save(tmp_path / "things" / "one.png")
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / name / "picture.png")
+    (tmp_path / "other" / "picture.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match="one picture is too few"):
         invariance.pictures_of(str(tmp_path), 5)

@@ -129,12 +129,12 @@ def test_pooling_measures_digits(tmp_path: Path, capsys: Capture) -> None:
         assert drawn.width == 1600
 
 
-def test_pooling_prints_json(photo: Path, capsys: Capture) -> None:
-    folder = photo.parent / "all" / "things"
-    folder.mkdir(parents=True)
-    photo.rename(folder / "one.png")
-    Image.effect_noise((40, 30), 80).save(folder / "other.png")
-    assert cli.main(["pooling", str(folder.parent), "--most", "1", "--json"]) == 0
+def test_pooling_prints_json(tmp_path: Path, capsys: Capture) -> None:
+    folder = tmp_path / "all"
+    for name in ("one", "other"):
+        (folder / name).mkdir(parents=True)
+        Image.effect_noise((40, 30), 80).save(folder / name / "noise.png")
+    assert cli.main(["pooling", str(folder), "--most", "1", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["pictures"] == 2
     assert {row["shift"] for row in document["rows"]} == {0, 1}

@@ -61,7 +61,9 @@ def sobel(angle: float = 90.0) -> Weights:
     smooth, slope = np.array([1.0, 2.0, 1.0]), np.array([-1.0, 0.0, 1.0])
     upright, flat = np.outer(smooth, slope), np.outer(slope, smooth)
     radians = math.radians(angle)
-    return _trimmed(math.sin(radians) * upright + math.cos(radians) * flat)
+    # Rounded, for the same reason as in _turned.
+    weights = np.round(math.sin(radians) * upright + math.cos(radians) * flat, 12)
+    return _balanced(np.maximum(weights, 0), np.maximum(-weights, 0))
 
 
 def gabor(angle: float = 90.0, wavelength: float = 4.0) -> Weights:
@@ -150,13 +152,14 @@ def _turned(size: int, angle: float) -> tuple[Weights, Weights]:
     half = size // 2
     y, x = np.mgrid[half : -half - 1 : -1, -half : half + 1].astype(np.float64)  # y grows upwards
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    # Rounded, as the cosine of 90 degrees is not quite 0 and cells must not tilt by that.
+    # Rounded, as the cosine of 90 degrees is not quite 0, and cells must not tilt by that.
     return np.round(x * cos + y * sin, 12), np.round(x * sin - y * cos, 12)
 
 
 def _balanced(bright: Weights, dark: Weights) -> Weights:
-    """Weigh bright and dark cells so that each sum to one, and give their difference."""
-    return np.asarray(bright / bright.sum() - dark / dark.sum())
+    """Weigh bright cells against dark ones: a sum of 0, and of 1 over the positive weights."""
+    weights = bright / bright.sum() - dark / dark.sum()
+    return np.asarray(weights / weights[weights > 0].sum())
 
 
 def _trimmed(weights: Weights) -> Weights:
