@@ -22,17 +22,21 @@ def read(picture: Path, size: int | None = None) -> NDArray[np.uint8]:
     """
     if size is not None and size < 1:
         raise UsageError(f"--size is 1 or more, not {size}")
-    if str(picture) == "toy" and not picture.exists():
-        return toy()
-    if not picture.exists():
-        raise DataError(f"there is no file {picture}")
-    pixels = images.decode(picture)
+    pixels = _pixels(picture)
     most = size or figures.box_side(drawing=False)
     factor = most / max(pixels.shape[:2])
     if factor >= 1 or (size is None and is_drawing(pixels)):
         return pixels
     sides = [max(1, round(side * factor)) for side in pixels.shape[1::-1]]
     return np.asarray(Image.fromarray(pixels).resize(sides, Image.Resampling.LANCZOS))
+
+
+def _pixels(picture: Path) -> NDArray[np.uint8]:
+    if picture.exists():
+        return images.decode(picture)
+    if str(picture) == "toy":
+        return toy()
+    raise DataError(f"there is no file {picture}")
 
 
 def draw(
