@@ -10,6 +10,8 @@ from PIL import Image
 
 from striate import cli, figures
 from striate.classic import invariance
+from striate.classic.detectors import DETECTORS
+from striate.classic.filterfiles import SUFFIXES
 
 Capture = pytest.CaptureFixture[str]
 
@@ -28,6 +30,16 @@ def test_the_toy_needs_no_argument(capsys: Capture) -> None:
     assert heading.split() == ["filter", "map", "least", "mean", "greatest", "matches"]
     assert vertical.split() == ["vertical", "14x10", "0.0000", "0.1262", "1.0000", "5"]
     assert horizontal.split()[-1] == "11"
+
+
+def test_help_and_page_name_every_filter() -> None:
+    docs = Path(__file__).parents[1] / "docs"
+    pages = (docs / "cli.md").read_text(), (docs / "layers.md").read_text()
+    for name, detector in DETECTORS.items():
+        form = ":".join([name, *map(str.upper, detector.numbers)])
+        assert form in pages[0]
+        assert f"`{form}`" in pages[1]
+    assert all(suffix in page for suffix in SUFFIXES for page in pages)
 
 
 def test_json_tells_weights_and_places(capsys: Capture) -> None:

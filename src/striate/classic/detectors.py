@@ -24,8 +24,7 @@ class Detector(NamedTuple):
     """How to make a filter from the numbers behind its name."""
 
     make: Callable[..., Weights]
-    numbers: tuple[str, ...]  # what they mean, in order
-    about: str
+    numbers: tuple[str, ...] = ()  # what they mean, in order
 
 
 class Filter(NamedTuple):
@@ -88,12 +87,12 @@ def blob(sigma: float = 1.0) -> Weights:
 
 
 DETECTORS = {
-    "vertical": Detector(lambda: line(90), (), "a line upright, 3x3: line:90:3"),
-    "horizontal": Detector(lambda: line(0), (), "a line lying, 3x3: line:0:3"),
-    "line": Detector(line, ("angle", "size"), "a line at any angle; size is odd [90, 3]"),
-    "sobel": Detector(sobel, ("angle",), "an edge at any angle, after Sobel [90]"),
-    "gabor": Detector(gabor, ("angle", "wavelength"), "a grating under a bell [90, 4]"),
-    "blob": Detector(blob, ("sigma",), "a spot, the Laplacian of a Gaussian [1]"),
+    "vertical": Detector(lambda: line(90)),
+    "horizontal": Detector(lambda: line(0)),
+    "line": Detector(line, ("angle", "size")),
+    "sobel": Detector(sobel, ("angle",)),
+    "gabor": Detector(gabor, ("angle", "wavelength")),
+    "blob": Detector(blob, ("sigma",)),
 }
 
 
