@@ -1,6 +1,7 @@
 """The reference layers against torch's own in float64: results and gradients."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -248,7 +249,19 @@ def test_random_bounds_differ_and_regular_ones_hardly() -> None:
     shuffled = {tuple(reference.random(25, 18, draws)) for _ in range(50)}
     regular = {tuple(reference.pseudo_random(25, 18, u / 50)) for u in range(1, 50)}
     assert len(shuffled) == 50
-    assert len(regular) <= 18
+    assert 10 < len(regular) <= 18
+
+
+@given(size=st.integers(1, 60), share=SHARES, u=SHARES)
+def test_pseudo_random_bounds_count_whole_numbers(size: int, share: float, u: float) -> None:
+    count = max(1, round(share * size))
+    alpha, start = Fraction(size, count), Fraction(u)
+    # The i-th bound is how many whole numbers lie in (alpha u, alpha (u + i)].
+    expected = [
+        sum(alpha * start < whole <= alpha * (start + i) for whole in range(1, 2 * size + 1))
+        for i in range(count + 1)
+    ]
+    assert reference.pseudo_random(size, count, u) == expected
 
 
 @st.composite
