@@ -366,6 +366,23 @@ def test_pooled_maps_change_less(digits: Any) -> None:
     assert rows["max (3, 2)", 1].kept > rows["max (2, 2)", 1].kept
 
 
+def test_each_pooling_is_what_its_name_says(digits: Any) -> None:
+    maps = invariance.feature_maps(digits)
+    lines = torch.stack([torch.from_numpy(classic.line(angle)) for angle in (0, 45, 90, 135)])
+    strided = torch.conv2d(digits, lines[:, None].float(), stride=2).relu()
+    pooled = {name: pool(maps) for name, pool in invariance.POOLINGS.items()}
+    torch.testing.assert_close(pooled["no pooling"], maps)
+    torch.testing.assert_close(pooled["stride 2"], strided)
+    for name, pool in (
+        ("average (2, 2)", torch.nn.AvgPool2d(2)),
+        ("max (2, 2)", torch.nn.MaxPool2d(2)),
+        ("max (3, 2)", torch.nn.MaxPool2d(3, 2)),
+    ):
+        torch.testing.assert_close(pooled[name], pool(maps))
+    assert pooled["fractional max (√2)"].shape[2:] == (4, 4)  # 6 / 1.41
+    assert pooled["fractional max (√2)"].amax() == maps.amax()
+
+
 def test_the_measures_are_those_of_their_definition(digits: Any) -> None:
     few = digits[:5]
     rows = invariance.invariance(few, most=1)
