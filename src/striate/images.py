@@ -81,7 +81,7 @@ def decode(
     Pillow's own limit (twice Image.MAX_IMAGE_PIXELS) stands beside `max_pixels`.
     """
     known = name or ("picture" if isinstance(source, bytes) else str(source))
-    with _refusing(known), _opened(source, known) as handle:
+    with _refusing(known), opened(source, known) as handle:
         quick = _plain_jpeg(handle, max_pixels, least)
         if quick is not None:
             return quick
@@ -133,7 +133,7 @@ def header(path: Path | Stored) -> tuple[int, int, bool] | None:
     try:
         with (
             _refusing(str(path)),
-            _opened(path, str(path)) as handle,
+            opened(path, str(path)) as handle,
             Image.open(handle, formats=FORMATS) as image,
         ):
             # Only where it stands before the pixels; a TIFF's size is already that of the turned.
@@ -217,7 +217,8 @@ def _orientation(image: Image.Image) -> int:
 
 
 @contextlib.contextmanager
-def _opened(source: Path | bytes | Stored, name: str) -> Iterator[IO[bytes]]:
+def opened(source: Path | bytes | Stored, name: str) -> Iterator[IO[bytes]]:
+    """Open a regular file that is not empty, or bytes; PictureError for any other."""
     if not isinstance(source, Path | bytes):
         source = source.read()
     if isinstance(source, bytes):

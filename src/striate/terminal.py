@@ -95,7 +95,7 @@ def print_evaluation(found: dict[str, Any]) -> None:
     low, high = found["interval"]
     print(
         f"{found['split']} accuracy {found['accuracy']:.4f} (95 % interval {low:.4f} to "
-        f"{high:.4f}, {found['n']} pictures)  top-5 {found['top5']:.4f}  loss {found['loss']:.4f}"
+        f"{high:.4f}, {found['n']} {found['kind']})  top-5 {found['top5']:.4f}  loss {found['loss']:.4f}"
     )
     print_leak(found["leak"])
     keys = ("precision", "recall", "f1")

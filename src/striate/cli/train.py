@@ -94,7 +94,7 @@ def train(
     low, high = result["interval"]
     print(
         f"{result['split']} accuracy {result['accuracy']:.4f} "
-        f"(95 % interval {low:.4f} to {high:.4f}, {result['n']} pictures)  "
+        f"(95 % interval {low:.4f} to {high:.4f}, {result['n']} {result.get('kind', 'pictures')})  "
         f"{terminal.duration(result['train_seconds'])}  {run.folder}"
     )
     terminal.print_leak(result["leak"])

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from striate import devices
 from striate.errors import DataError
 from striate.images import PictureError
 
-from .preprocessing import Preprocessing
+from .kinds import Preparation
 from .splits import Split
 from .workers import Failed, ahead
 
@@ -32,7 +33,7 @@ class Batch(NamedTuple):
     """Some pictures of a split."""
 
     rows: Tensor  # (N,), their places in the split
-    pixels: Tensor  # (N, C, H, W), uint8
+    pixels: Tensor  # (N, C, H, W), uint8; of sounds (N, T), int16, of clips (N, C, T, H, W)
     labels: Tensor  # (N,)
 
 
@@ -42,7 +43,7 @@ class Pictures:
     def __init__(
         self,
         split: Split,
-        preprocessing: Preprocessing,
+        preprocessing: Preparation,
         *,
         held: Tensor | None = None,
         workers: int = 0,
@@ -57,14 +58,14 @@ class Pictures:
         return len(self.split)
 
     @property
-    def channels(self) -> int:
-        """Channels of a picture, as the network gets it."""
-        return self._preprocessing.channels
+    def shape(self) -> tuple[int, ...]:
+        """Of an example's pixels: channels, height and width of a picture."""
+        return self._preprocessing.held
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self._preprocessing.size
+    def image(self, row: int) -> NDArray[np.uint8]:
+        """Draw what the network saw: uint8 (H, W) or (H, W, 3)."""
+        batch = next(self.batches(torch.tensor([row]), 1))
+        return self._preprocessing.image(batch.pixels[0])
 
     def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
         """Give these pictures, in this order, `size` at a time."""
@@ -92,7 +93,7 @@ class Pictures:
 
 def read(
     split: Split,
-    preprocessing: Preprocessing,
+    preprocessing: Preparation,
     *,
     workers: int | None = None,
     strict: bool = False,
@@ -104,9 +105,10 @@ def read(
     With `strict` the first unreadable picture is a PictureError. `poll` is called between batches.
     """
     count = devices.processors() if workers is None else workers
-    shape = (preprocessing.channels, *preprocessing.size)
-    hold = len(split) * int(np.prod(shape)) <= (HELD_BYTES if held_bytes is None else held_bytes)
-    held = torch.empty((len(split), *shape), dtype=torch.uint8) if hold else None
+    shape = preprocessing.held
+    needed = len(split) * int(np.prod(shape)) * preprocessing.dtype.itemsize
+    hold = needed <= (HELD_BYTES if held_bytes is None else held_bytes)
+    held = torch.empty((len(split), *shape), dtype=preprocessing.dtype) if hold else None
     good: list[int] = []
     unreadable: list[Unreadable] = []
 

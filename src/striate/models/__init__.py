@@ -10,6 +10,7 @@ from striate import usercode
 from striate.errors import UsageError, choose
 from striate.usercode import Reference
 
+from .audio_convnet import audio_convnet
 from .convnet import convnet
 from .library import (
     IMAGENET,
@@ -22,8 +23,19 @@ from .library import (
 )
 from .mlp import mlp
 from .mnist_convnet import mnist_convnet, mnist_convnet_listed
+from .r3d import r3d
 
-__all__ = ["IMAGENET", "MODELS", "Architecture", "Model", "build", "find", "published", "with_head"]
+__all__ = [
+    "IMAGENET",
+    "MODELS",
+    "Architecture",
+    "USUAL",
+    "Model",
+    "build",
+    "find",
+    "published",
+    "with_head",
+]
 
 
 class Model(NamedTuple):
@@ -32,6 +44,7 @@ class Model(NamedTuple):
     build: Callable[..., nn.Module]  # (channels, classes, size, **arguments) -> network
     about: str
     preset: Mapping[str, Any] = {}
+    axes: int = 2  # of what it slides over: 2 of pictures and spectrograms, 3 of clips
 
 
 MODELS: dict[str, Model] = {
@@ -65,7 +78,20 @@ MODELS: dict[str, Model] = {
             "epochs": 40,
         },
     ),
+    "audio-convnet": Model(
+        audio_convnet,
+        "for sounds: 3x3 convolutions over log-mel spectrograms, then over all their bands",
+        {"batch_size": 64},
+    ),
+    "r3d": Model(
+        r3d,
+        "for clips: residual blocks of 3x3x3 convolutions, over time as over height and width",
+        {"batch_size": 32, "rate": 0.05},
+        axes=3,
+    ),
 }
+# The network of each kind of data, where none is asked for.
+USUAL = {"pictures": "convnet", "sounds": "audio-convnet", "clips": "r3d"}
 
 
 class Architecture(NamedTuple):
@@ -107,16 +133,18 @@ def build(
     classes: int,
     *,
     channels: int = 3,
-    size: int | tuple[int, int] = 32,
+    size: int | tuple[int, ...] = 32,
     pretrained: bool = False,
     **arguments: Any,
 ) -> nn.Module:
     """Build a network from pictures (N, C, H, W) to logits (N, `classes`), freshly initialised.
 
+    `size` is height and width in pixels; of spectrograms bands and frames; of clips (T, H, W).
     Raises UsageError for an unknown name or arguments that the network does not take.
     """
     plan = find(name, arguments) if isinstance(name, str) else name
     height_width = (size, size) if isinstance(size, int) else size
+    _check_axes(plan, len(height_width))
     library, _, net = plan.name.partition("/")
     if library == "torchvision" or library == "timm":
         if channels != 3:
@@ -133,6 +161,20 @@ def build(
     builder = MODELS[choose("model", plan.name, MODELS)].build
     _check_arguments(plan.name, builder, plan.arguments)
     return builder(channels, classes, height_width, **plan.arguments)
+
+
+def _check_axes(plan: Architecture, given: int) -> None:
+    """Refuse a network of pictures for clips, and the other way round; a user's own may be any."""
+    own = MODELS.get(plan.name)
+    wanted = own.axes if own else 2
+    if given == wanted or plan.source is not None:
+        return
+    if wanted == 3:
+        raise UsageError(f"{plan.name} takes clips of 2 frames or more, not pictures or sounds")
+    fitting = ", ".join(name for name, model in MODELS.items() if model.axes == given)
+    raise UsageError(
+        f"{plan.name} takes pictures, not clips: choose {fitting}, or --frames 1 for the middle frame"
+    )
 
 
 def _check_arguments(
@@ -152,7 +194,7 @@ def _check_arguments(
 
 
 def _build_users(
-    plan: Architecture, channels: int, classes: int, size: tuple[int, int]
+    plan: Architecture, channels: int, classes: int, size: tuple[int, ...]
 ) -> nn.Module:
     assert plan.source is not None
     name = plan.name.rpartition(":")[2]

@@ -1,0 +1,75 @@
+"""Random changes of training sounds, a pure function of the seed, the epoch and the sound.
+
+As `augment` changes pictures: what is drawn for a sound is a hash of (seed, epoch, place, which
+draw), and every operation is elementwise or a sum of whole numbers.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from striate.errors import UsageError
+
+from .augment import uniform
+
+# A draw keeps its place in the row; the noise's own numbers come after them.
+DRAWS = ("shift", "speed", "noise")
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """Which random changes are made, and how large; every one is off by default."""
+
+    shift: float = 0.0  # share of the length, either way
+    speed: float = 0.0  # s: a factor in [1 - s, 1 + s], of pace and pitch
+    noise: float = 0.0  # white noise, at most this share of the sound's root mean square
+
+    def __post_init__(self) -> None:
+        for name, limit in (("shift", 1.0), ("speed", 0.9), ("noise", 10.0)):
+            if not 0 <= getattr(self, name) <= limit:
+                raise UsageError(f"{name} lies in 0 to {limit:g}, not {getattr(self, name)!r}")
+
+
+def distort(sounds: Tensor, indices: Tensor, how: Distortion, *, seed: int, epoch: int) -> Tensor:
+    """Change waveforms (N, T), int16, of the data set's rows `indices` (N,).
+
+    With everything off the waveforms themselves come back.
+    """
+    if how == Distortion():
+        return sounds
+    count = len(DRAWS) + (sounds.shape[1] if how.noise else 0)
+    drawn = uniform(seed, epoch, indices, count)
+    draws = dict(zip(DRAWS, drawn[:, : len(DRAWS)].unbind(1), strict=True))
+    values = sounds.cpu().double()
+    if how.shift or how.speed:
+        values = _moved(values, draws, how)
+    if how.noise:
+        values = values + _noise(values, draws["noise"], drawn[:, len(DRAWS) :], how)
+    return values.round().clamp(-32768, 32767).to(torch.int16).to(sounds.device)
+
+
+def _moved(values: Tensor, draws: dict[str, Tensor], how: Distortion) -> Tensor:
+    """Play (N, T) faster or slower about the middle, and earlier or later; silence around."""
+    length = values.shape[1]
+    factor = 1 + (2 * draws["speed"] - 1) * how.speed
+    shift = (2 * draws["shift"] - 1) * how.shift * length
+    middle = (length - 1) / 2
+    # Where each sample comes from, and the share of the one after it.
+    source = (torch.arange(length) - middle - shift[:, None]) * factor[:, None] + middle
+    first = source.floor()
+    part = source - first
+    padded = torch.nn.functional.pad(values, (1, 1))
+    places = (first.long() + 1).clamp(0, length)
+    inside = (source > -1) & (source < length)
+    one, other = padded.gather(1, places), padded.gather(1, places + 1)
+    return torch.where(inside, one * (1 - part) + other * part, 0.0)
+
+
+def _noise(values: Tensor, level: Tensor, drawn: Tensor, how: Distortion) -> Tensor:
+    """White noise with even odds in its range; its root mean square is `level` of how.noise."""
+    squares = values.round().long().square().sum(1).double()  # whole numbers: exact
+    rms = (squares / values.shape[1]).sqrt()
+    amplitude = rms * level * (how.noise * np.sqrt(3))
+    return (2 * drawn - 1) * amplitude[:, None]
