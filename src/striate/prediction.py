@@ -80,8 +80,8 @@ def predict(
 ) -> Iterator[Prediction]:
     """Give the `top` classes of each picture, in order, as they are done.
 
-    A picture, or sound, or clip, is a path, or what the bundle's preprocessing takes. An unreadable one is a row with its
-    `error`; nothing is raised for it.
+    A picture, sound or clip is a path, or what the bundle's preprocessing takes. An unreadable one
+    is a row with its `error`; nothing is raised for it.
     """
     count = devices.processors() if workers is None else workers
     rows = range(len(pictures))

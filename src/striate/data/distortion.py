@@ -4,9 +4,9 @@ As `augment` changes pictures: what is drawn for a sound is a hash of (seed, epo
 draw), and every operation is elementwise or a sum of whole numbers.
 """
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,6 +70,5 @@ def _moved(values: Tensor, draws: dict[str, Tensor], how: Distortion) -> Tensor:
 def _noise(values: Tensor, level: Tensor, drawn: Tensor, how: Distortion) -> Tensor:
     """White noise with even odds in its range; its root mean square is `level` of how.noise."""
     squares = values.round().long().square().sum(1).double()  # whole numbers: exact
-    rms = (squares / values.shape[1]).sqrt()
-    amplitude = rms * level * (how.noise * np.sqrt(3))
+    amplitude = (squares / values.shape[1]).sqrt() * level * (how.noise * math.sqrt(3))
     return (2 * drawn - 1) * amplitude[:, None]

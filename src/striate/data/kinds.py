@@ -39,6 +39,9 @@ class Preparation(Protocol):
     def held(self) -> tuple[int, ...]:
         """Shape of what `pixels` gives."""
 
+    def __call__(self, example: Any, /) -> Tensor:
+        """Give the network's input of one example."""
+
     def pixels(self, example: Any, /) -> Tensor:
         """Give an example as whole numbers of a fixed shape, which are held in memory."""
 
@@ -82,7 +85,7 @@ def is_example(path: Any) -> bool:
 def recognised(files: Iterable[Path | Stored]) -> str:
     """Tell what files are, by most of the first 1,000; GIFs that all move are clips."""
     seen = list(itertools.islice(files, LOOKED_AT))
-    count = Counter(next(kind for kind in KINDS if is_of(kind, path)) for path in seen)
+    count = Counter(next((kind for kind in KINDS if is_of(kind, path)), "") for path in seen)
     kind = max(KINDS, key=lambda name: count[name])  # the first where none has more
     if kind == "pictures" and all(_may_move(path) for path in seen):
         chosen = seen[:: -(-len(seen) // _OPENED) or 1]

@@ -152,8 +152,11 @@ class Spectrograms:
         if set(document) != known:
             odd = ", ".join(sorted(map(str, set(document) ^ known)))
             raise DataError(f"the preprocessing of sounds has unknown or missing keys: {odd}")
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in document.items()
+        }
         try:
-            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in document.items()})
+            return cls(**fields)
         except UsageError as error:
             raise DataError(f"the preprocessing of sounds cannot be used: {error}") from error
 
@@ -174,17 +177,19 @@ class Spectrograms:
 
 def fitted(preprocessing: Spectrograms, batches: Iterable[Tensor]) -> Spectrograms:
     """Complete the normalisation with each band's moments over waveforms, (N, T) a batch."""
-    count, sums, squares = 0, 0, 0
+    count = 0
+    sums, squares = [0] * preprocessing.mels, [0] * preprocessing.mels
     for batch in batches:
         steps = (preprocessing.decibels(batch) * _STEPS).round().long()  # (N, M, F)
         count += steps.shape[0] * steps.shape[2]
-        sums = sums + steps.sum((0, 2)).numpy().astype(object)
-        squares = squares + steps.square().sum((0, 2)).numpy().astype(object)
+        sums = [a + b for a, b in zip(sums, steps.sum((0, 2)).tolist(), strict=True)]
+        more = steps.square().sum((0, 2)).tolist()
+        squares = [a + b for a, b in zip(squares, more, strict=True)]
     if not count:
         raise DataError("there are no sounds to take the mean of")
     pairs = list(zip(sums, squares, strict=True))
-    mean = tuple(total / (count * _STEPS) for total, _ in pairs)
-    std = tuple(math.sqrt(count * sq - t * t) / (count * _STEPS) for t, sq in pairs)
+    mean = tuple(sum / (count * _STEPS) for sum, _ in pairs)
+    std = tuple(math.sqrt(count * square - sum**2) / (count * _STEPS) for sum, square in pairs)
     return dataclasses.replace(preprocessing, normalise="dataset", mean=mean, std=std)
 
 
@@ -238,7 +243,7 @@ def _table(given: Spectrograms) -> Tensor:
 
 
 def _unit(window: int) -> float:
-    """Give what power is counted in, so that a sine of full scale has 1/4; the window sums to half."""
+    """Give what power is counted in: a sine of full scale has 1/4; a Hann window sums to half."""
     return float((1 / (2**15 * _FINE * (window / 2))) ** 2)
 
 

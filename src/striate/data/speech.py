@@ -1,4 +1,4 @@
-"""Spoken digits: recordings named DIGIT_SPEAKER_INDEX.wav, as the Free Spoken Digit Dataset has them.
+"""Spoken digits: recordings named DIGIT_SPEAKER_INDEX.wav, as in the Free Spoken Digit Dataset.
 
 https://github.com/Jakobovski/free-spoken-digit-dataset. By its convention the recordings 0 to 4 of
 each speaker and digit are the test, so the network knows every voice; harder, and nearer to use, is
@@ -17,7 +17,7 @@ import numpy as np
 from striate.errors import DataError, UsageError, choose
 from striate.sounds import is_sound
 
-from .folder import shown
+from .folder import shown, subfolders
 from .named import data_root
 from .splits import Data, Origin, Split
 
@@ -34,7 +34,7 @@ class Recording(NamedTuple):
     name: str
     digit: int
     speaker: str
-    index: int
+    take: int
 
 
 def spoken_digits(*, held_out: str = "") -> Data:
@@ -50,8 +50,9 @@ def spoken_digits(*, held_out: str = "") -> Data:
         found, where = _of_archive(packed), packed
     else:
         raise DataError(
-            f"there are no spoken digits in {home}: put recordings.tar.xz, or the folder recordings "
-            "of the Free Spoken Digit Dataset there, or set STRIATE_DATA to the folder that has fsdd/"
+            f"there are no spoken digits in {home}: put recordings.tar.xz or the folder "
+            "recordings of the Free Spoken Digit Dataset there, or set STRIATE_DATA to the folder "
+            "that has fsdd/"
         )
     option = f":held-out={held_out}" if held_out else ""
     origin = Origin("named", f"spoken-digits{option}")
@@ -61,10 +62,10 @@ def spoken_digits(*, held_out: str = "") -> Data:
 
 def is_flat(folder: Path) -> bool:
     """Tell whether a folder holds recordings, and no folders: sounds all named as digits are."""
-    entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    recorded = [path for path in entries if is_sound(path)]
-    folders = any(path.is_dir() for path in entries)
-    return bool(recorded) and not folders and all(NAME.fullmatch(path.name) for path in recorded)
+    if subfolders(folder):
+        return False
+    recorded = [path for path in folder.iterdir() if is_sound(path)]
+    return bool(recorded) and all(NAME.fullmatch(path.name) for path in recorded)
 
 
 def flat(folder: Path) -> Data:
@@ -105,7 +106,7 @@ def _recordings(files: Iterable[tuple[Any, str]]) -> list[Recording]:
         for sound, name in files
         if (read := NAME.fullmatch(name))
     ]
-    return sorted(known, key=lambda one: (one.digit, one.speaker, one.index))
+    return sorted(known, key=lambda one: (one.digit, one.speaker, one.take))
 
 
 def _data(found: list[Recording], name: str, origin: Origin, where: Path, held_out: str) -> Data:
@@ -116,7 +117,7 @@ def _data(found: list[Recording], name: str, origin: Origin, where: Path, held_o
         choose("speaker", held_out, speakers)
     if held_out and len(speakers) < 2:
         raise UsageError(f"{where} has one speaker only: none can be held out")
-    tested = [one.speaker == held_out if held_out else one.index < TESTED for one in found]
+    tested = [one.speaker == held_out if held_out else one.take < TESTED for one in found]
     parts = {
         "train": [one for one, test in zip(found, tested, strict=True) if not test],
         "test": [one for one, test in zip(found, tested, strict=True) if test],

@@ -21,7 +21,7 @@ class Leak:
 
     split: str
     copies: int
-    pictures: int  # of the split
+    pictures: int  # of the split; or sounds, or clips
     example: tuple[str, str]  # the picture's name, and that of its copy in training
 
     def line(self) -> str:
@@ -48,7 +48,7 @@ def leaks(
 ) -> list[Leak]:
     """Look for copies of the other splits' pictures in training, as the network gets them.
 
-    Exact ones and, of pictures from 16 pixels on, re-encoded, resized, and (in colour) mirrored ones.
+    Exact ones; of pictures from 16 pixels on re-encoded, resized, and (in colour) mirrored ones.
     """
     if "train" not in pictures:
         return []

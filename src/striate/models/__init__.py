@@ -28,8 +28,8 @@ from .r3d import r3d
 __all__ = [
     "IMAGENET",
     "MODELS",
-    "Architecture",
     "USUAL",
+    "Architecture",
     "Model",
     "build",
     "find",
@@ -173,7 +173,7 @@ def _check_axes(plan: Architecture, given: int) -> None:
         raise UsageError(f"{plan.name} takes clips of 2 frames or more, not pictures or sounds")
     fitting = ", ".join(name for name, model in MODELS.items() if model.axes == given)
     raise UsageError(
-        f"{plan.name} takes pictures, not clips: choose {fitting}, or --frames 1 for the middle frame"
+        f"{plan.name} takes pictures, not clips: choose {fitting}, or --frames 1, the middle one"
     )
 
 

@@ -1,7 +1,7 @@
 """Residual networks with 3-D convolutions, for clips (Tran et al. 2018, R3D).
 
-https://arxiv.org/abs/1711.11248. With depth 18 and width 64 the layers, their names and the order of
-their weights are those of torchvision's r3d_18.
+https://arxiv.org/abs/1711.11248. With depth 18 and width 64 the layers and their names are those of
+torchvision's r3d_18: its weights load.
 """
 
 from torch import Tensor, nn

@@ -63,7 +63,8 @@ class Augmented:
         whole = pictures.augmentation(recipe)
         names = ("brightness", "contrast", "saturation", "hue")
         self.colours = Augmentation(**{name: getattr(whole, name) for name in names})
-        self.places = dataclasses.replace(whole, **dict.fromkeys(names, 0.0))
+        off: dict[str, Any] = dict.fromkeys(names, 0.0)
+        self.places = dataclasses.replace(whole, **off)
 
     def __call__(self, pixels: Tensor, rows: Tensor, *, seed: int, epoch: int) -> Tensor:
         shape, how = pixels.shape, {"seed": seed, "epoch": epoch}
@@ -91,7 +92,8 @@ def _survey(train: Split) -> tuple[int, Survey]:
 def _header(clip: Any) -> tuple[int, int, int]:
     if isinstance(clip, np.ndarray):
         return clip.shape[0], clip.shape[1], clip.shape[2]
-    return tuple(videos.header(clip))
+    found = videos.header(clip)
+    return found.frames, found.height, found.width
 
 
 def _epochs(train: Split) -> int:

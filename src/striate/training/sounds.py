@@ -28,7 +28,7 @@ FASTEST = 16_000  # Hz: speech, and most of music, lies below its half
 
 def facts(train: Split, given: Mapping[str, Any], architecture: Architecture) -> dict[str, Any]:
     """Give the choices that the training sounds suggest: the usual rate, and a common length."""
-    del architecture
+    del given, architecture
     rows = np.linspace(0, len(train) - 1, min(LOOKED_AT, len(train))).astype(int)
     seen = [found for row in rows if (found := _header(train.pictures[row]))]
     rates = [found.rate for found in seen] or [FASTEST]
