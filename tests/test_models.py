@@ -12,7 +12,7 @@ from striate import models
 from striate.errors import UsageError
 from striate.models import MODELS
 
-OWN = sorted(MODELS)
+OWN = sorted(name for name, model in MODELS.items() if model.axes == 2)
 
 
 def parameters(net: nn.Module) -> int:

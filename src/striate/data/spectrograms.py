@@ -53,7 +53,7 @@ class Spectrograms:
     mels: int = 40
     low: float = 50.0  # Hz, where the lowest band begins
     high: float = 4000.0  # Hz, where the highest ends
-    depth: float = 80.0  # decibels below its loudest band where a sound's silence begins
+    depth: float = 50.0  # decibels below its loudest band where a sound's silence begins
     normalise: str = "sound"
     mean: tuple[float, ...] = (0.0,)  # of each band, or of all, in decibels
     std: tuple[float, ...] = (1.0,)

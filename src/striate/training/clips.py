@@ -97,4 +97,4 @@ def _header(clip: Any) -> tuple[int, int, int]:
 
 
 def _epochs(train: Split) -> int:
-    return min(60, max(5, 40_000 // len(train)))
+    return min(60, max(4, 15_000 // len(train)))
