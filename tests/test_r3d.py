@@ -1,4 +1,4 @@
-"""The network of clips: torchvision's r3d_18 loads and answers alike; shapes, learning, refusals."""
+"""The network of clips: torchvision's r3d_18 loads and answers alike; learning, refusals."""
 
 import pytest
 import torch
@@ -42,8 +42,8 @@ def test_small_clips_have_a_smaller_network() -> None:
 
     assert len(convolutions(32)) == 9 + 3  # shortcuts that change the width
     assert len(convolutions(64)) == 17 + 3
-    assert convolutions(32)[0].out_channels == 16  # type: ignore[comparison-overlap]
-    assert convolutions(64)[0].out_channels == 64  # type: ignore[comparison-overlap]
+    assert convolutions(32)[0].out_channels == 16
+    assert convolutions(64)[0].out_channels == 64
 
 
 def test_it_learns_a_few_clips_by_heart() -> None:
