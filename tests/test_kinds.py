@@ -20,6 +20,7 @@ from striate.data.spectrograms import Spectrograms
 from striate.errors import DataError, UsageError
 from striate.runs import bundle, folder
 from striate.sounds import Sound, encode
+from striate.training.start import Means
 
 SHORT = ["--epochs", "2", "--batch-size", "8"]
 TINY: dict[str, Any] = {"epochs": 2, "batch_size": 8, "arguments": {"width": 4}}
@@ -29,7 +30,7 @@ def tone(name: str, number: int) -> Sound:
     """A low, high or rising tone of 0.3 s."""
     random = np.random.default_rng([len(name), number])
     time = np.arange(2400) / 8000
-    pitch = {"low": 400.0, "high": 2000.0, "rising": 400 + 4000 * time}[name]
+    pitch = 400 + 4000 * time if name == "rising" else {"low": 400.0, "high": 2000.0}[name]
     wave = 0.4 * np.sin(2 * np.pi * pitch * time + random.uniform(0, 6))
     return Sound(wave + 0.02 * random.normal(size=2400), 8000)
 
@@ -163,8 +164,6 @@ def test_a_stopped_training_of_either_ends_with_the_same_weights(
 
     whole = api.train(source, out=tmp_path / "whole", **TINY)
     with pytest.raises(KeyboardInterrupt):
-        from striate.training.start import Means
-
         api.train(source, out=tmp_path / "part", means=Means(save_every=0.0), show=stop, **TINY)
     again = api.train(resume=tmp_path / "part")
     for name, weight in whole.model.state_dict().items():
