@@ -46,6 +46,7 @@ def test_training_prints_one_json_document(here: Path, capsys: pytest.CaptureFix
         "run",
         "accuracy",
         "split",
+        "kind",
         "leak",
         "n",
         "interval",

@@ -62,6 +62,7 @@ class _Pictures(Sequence[Any]):
         self._dataset = dataset
         self._part = part
         self._lock = threading.Lock()  # a user's Dataset need not be ready for threads
+        self._first: tuple[Any, Any] | None = None  # by which the data's kind is told
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -73,6 +74,8 @@ class _Pictures(Sequence[Any]):
 
     def pair(self, place: int) -> tuple[Any, Any]:
         """Give the picture and the label at a place; whatever fails is a PictureError."""
+        if place == 0 and self._first is not None:
+            return self._first
         name = _name(self._part, place)
         try:
             with self._lock:
@@ -85,6 +88,8 @@ class _Pictures(Sequence[Any]):
         if not isinstance(found, (tuple, list)) or len(found) < 2:
             kind = type(found).__name__
             raise DataError(f"{name} is a {kind}: a Dataset gives pairs (picture, label)")
+        if place == 0:
+            self._first = found[0], found[1]
         return found[0], found[1]
 
 

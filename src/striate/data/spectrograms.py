@@ -274,7 +274,7 @@ def _standardised(levels: Tensor) -> Tensor:
     mean = total / count
     variance = (squares / count - mean * mean).clamp(min=0)
     std = variance.sqrt().clamp(min=_STEPS)
-    return (levels * _STEPS - mean) / std
+    return (steps.double() - mean) / std
 
 
 def _placed(samples: NDArray[np.int16], length: int) -> NDArray[np.int16]:

@@ -48,6 +48,8 @@ def audio_convnet(
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    # Small: the first answers are those of a guess.
+    nn.init.normal_(net.get_submodule("head").get_parameter("weight"), std=0.01)
     return net
 
 
