@@ -26,6 +26,7 @@ from .app import (
     striate train digits
     striate train photos/ --model torchvision/resnet18 -o runs/first
     striate train mnist --model mnist-convnet --config recipe.toml --seed 1
+    striate train spoken-digits:held-out=george
     striate train --resume runs/first
 """)
 )
