@@ -44,6 +44,18 @@ def moving(name: str, number: int) -> list[np.ndarray]:
     return [np.roll(picture, start + step * time, 1) for time in range(6)]
 
 
+def video(frames: list[np.ndarray], path: Path) -> None:
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.pix_fmt = *frames[0].shape, "yuv420p"
+        for frame in frames:
+            rgb = np.repeat(frame[:, :, None], 3, 2)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
 def gif(frames: list[np.ndarray]) -> bytes:
     images = [Image.fromarray(frame) for frame in frames]
     content = io.BytesIO()
@@ -168,6 +180,30 @@ def test_a_stopped_training_of_either_ends_with_the_same_weights(
     again = api.train(resume=tmp_path / "part")
     for name, weight in whole.model.state_dict().items():
         assert torch.equal(weight, again.model.state_dict()[name]), name
+
+
+def test_videos_are_decoded_in_guarded_processes_and_damaged_ones_left_out(
+    seen: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("av")
+    for path in sorted(seen.rglob("*.gif")):
+        frames = moving(path.parent.name, int(path.stem))
+        video(frames, path.with_suffix(".mp4"))
+        path.unlink()
+    whole = (seen / "left" / "0.mp4").read_bytes()
+    (seen / "left" / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    found = find(seen)
+    assert found.kind == "clips"
+    assert len(found.splits["train"]) == 29
+    run = api.train(seen, out=tmp_path / "run", **TINY)
+    assert run.recipe["frames"] == 6
+    record = folder.read_json(run.folder, folder.DATA)
+    assert [entry["file"] for entry in record["unreadable"]] == ["left/cut.mp4"]
+    (answer,) = run.predict(seen / "left" / "0.mp4")
+    assert answer.error is None
+    (damaged,) = run.predict(seen / "left" / "cut.mp4")
+    assert damaged.error is not None
+    assert damaged.error.startswith("no clip, or a damaged one")
 
 
 def test_a_network_of_sounds_refuses_pictures(heard: Path, photos: Path, tmp_path: Path) -> None:

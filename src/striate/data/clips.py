@@ -74,7 +74,7 @@ class Clips:
         if pixels.ndim == 3:
             return self.picture.image(pixels)
         chosen = videos.places(pixels.shape[1], min(SHOWN, pixels.shape[1]))
-        drawn = [np.pad(self.picture.image(pixels[:, t]), _EDGE[pixels.shape[0]]) for t in chosen]
+        drawn = [_edged(self.picture.image(pixels[:, place])) for place in chosen]
         columns = math.ceil(math.sqrt(len(drawn)))
         drawn += [np.zeros_like(drawn[0])] * (-len(drawn) % columns)
         rows = [np.concatenate(drawn[i : i + columns], 1) for i in range(0, len(drawn), columns)]
@@ -107,8 +107,10 @@ def fitted(preprocessing: Clips, **fields: Any) -> Clips:
     )
 
 
-# A pixel of black between the frames of a drawing, by the number of channels.
-_EDGE = {1: ((0, 1), (0, 1)), 3: ((0, 1), (0, 1), (0, 0))}
+def _edged(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Put a line of grey, a pixel wide, to the right of a frame and below it."""
+    widths = ((0, 1), (0, 1), (0, 0))[: frame.ndim]
+    return np.pad(frame, widths, constant_values=128)
 
 
 def _array(clip: Any) -> NDArray[np.uint8]:

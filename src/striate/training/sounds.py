@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from striate.data.distortion import Distortion, distort
 from striate.data.kinds import Preparation
 from striate.data.spectrograms import Spectrograms
 from striate.errors import UsageError, choose
+from striate.images import PictureError, Stored
 from striate.models import Architecture
 from striate.sounds import Header, Sound
 
@@ -30,7 +32,7 @@ def facts(train: Split, given: Mapping[str, Any], architecture: Architecture) ->
     """Give the choices that the training sounds suggest: the usual rate, and a common length."""
     del given, architecture
     rows = np.linspace(0, len(train) - 1, min(LOOKED_AT, len(train))).astype(int)
-    seen = [found for row in rows if (found := _header(train.pictures[row]))]
+    seen = [found for row in rows if (found := _header(train, int(row)))]
     rates = [found.rate for found in seen] or [FASTEST]
     lengths = [found.seconds for found in seen] or [1.0]
     # One in fifty is longer, and heard in part.
@@ -87,10 +89,15 @@ class Augmented:
         return distort(pixels, rows, self.how, seed=seed, epoch=epoch)
 
 
-def _header(sound: Any) -> Header | None:
+def _header(split: Split, row: int) -> Header | None:
+    """Give a sound's rate and length; None for one that is reported when it is read."""
+    try:
+        sound = split.pictures[row]
+    except PictureError:
+        return None
     if isinstance(sound, Sound):
         return Header(sound.rate, len(sound.samples) / sound.rate)
-    return sounds.header(sound)
+    return sounds.header(sound) if isinstance(sound, Path | bytes | Stored) else None
 
 
 def _epochs(count: int) -> int:
