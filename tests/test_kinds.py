@@ -12,14 +12,15 @@ import pytest
 import torch
 from PIL import Image
 
-from striate import api, cli
-from striate.data import find
+from striate import api, cli, models
+from striate.data import find, kinds
 from striate.data.clips import Clips
 from striate.data.preprocessing import Preprocessing
 from striate.data.spectrograms import Spectrograms
 from striate.errors import DataError, UsageError
 from striate.runs import bundle, folder
 from striate.sounds import Sound, encode
+from striate.training import plan
 from striate.training.start import Means
 
 SHORT = ["--epochs", "2", "--batch-size", "8"]
@@ -243,6 +244,11 @@ def test_a_preview_draws_sounds_and_clips(heard: Path, seen: Path) -> None:
     for source in (heard, seen):
         with Image.open(io.BytesIO(api.preview(source))) as image:
             assert image.width > 400
+
+
+def test_every_kind_has_its_network_and_its_training() -> None:
+    assert set(kinds.KINDS) == set(plan.KINDS) == set(models.USUAL)
+    assert set(models.USUAL.values()) <= set(models.MODELS)
 
 
 def test_clips_and_sounds_know_their_shape() -> None:

@@ -15,7 +15,7 @@ from striate.errors import UsageError
 from .augment import uniform
 
 # A draw keeps its place in the row; the noise's own numbers come after them.
-DRAWS = ("shift", "speed", "noise")
+DRAWS = ("shift", "speed", "tilt", "noise")
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,11 @@ class Distortion:
 
     shift: float = 0.0  # share of the length, either way
     speed: float = 0.0  # s: a factor in [1 - s, 1 + s], of pace and pitch
+    tilt: float = 0.0  # t: x(n) + a x(n - 1), a in [-t, t]: treble or bass, as by a microphone
     noise: float = 0.0  # white noise, at most this share of the sound's root mean square
 
     def __post_init__(self) -> None:
-        for name, limit in (("shift", 1.0), ("speed", 0.9), ("noise", 10.0)):
+        for name, limit in (("shift", 1.0), ("speed", 0.9), ("tilt", 0.99), ("noise", 10.0)):
             if not 0 <= getattr(self, name) <= limit:
                 raise UsageError(f"{name} lies in 0 to {limit:g}, not {getattr(self, name)!r}")
 
@@ -45,6 +46,8 @@ def distort(sounds: Tensor, indices: Tensor, how: Distortion, *, seed: int, epoc
     values = sounds.cpu().double()
     if how.shift or how.speed:
         values = _moved(values, draws, how)
+    if how.tilt:
+        values = _tilted(values, draws["tilt"], how)
     if how.noise:
         values = values + _noise(values, draws["noise"], drawn[:, len(DRAWS) :], how)
     return values.round().clamp(-32768, 32767).to(torch.int16).to(sounds.device)
@@ -65,6 +68,14 @@ def _moved(values: Tensor, draws: dict[str, Tensor], how: Distortion) -> Tensor:
     inside = (source > -1) & (source < length)
     one, other = padded.gather(1, places), padded.gather(1, places + 1)
     return torch.where(inside, one * (1 - part) + other * part, 0.0)
+
+
+def _tilted(values: Tensor, drawn: Tensor, how: Distortion) -> Tensor:
+    """Make the high notes of (N, T) louder and the low ones softer, or the other way round."""
+    share = (2 * drawn - 1) * how.tilt
+    before = torch.nn.functional.pad(values, (1, 0))[:, :-1]
+    # As loud at its middle, a quarter of the rate, as it was.
+    return (values + before * share[:, None]) / (1 + share * share).sqrt()[:, None]
 
 
 def _noise(values: Tensor, level: Tensor, drawn: Tensor, how: Distortion) -> Tensor:

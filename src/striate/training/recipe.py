@@ -120,6 +120,9 @@ class Recipe:
     speed: float = _choice(
         0.0, "Sounds faster or slower: factors in 1 - s to 1 + s.", shown="0.15 for sounds"
     )
+    tilt: float = _choice(
+        0.0, "Sounds with more treble or more bass, t below 1.", shown="0.5 for sounds"
+    )
     noise: float = _choice(
         0.0, "White noise, at most this share of a sound's loudness.", shown="0.3 for sounds"
     )

@@ -83,7 +83,7 @@ class Augmented:
     """The random changes of training sounds that a recipe asks for."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.how = Distortion(recipe.shift, recipe.speed, recipe.noise)
+        self.how = Distortion(recipe.shift, recipe.speed, recipe.tilt, recipe.noise)
 
     def __call__(self, pixels: Tensor, rows: Tensor, *, seed: int, epoch: int) -> Tensor:
         return distort(pixels, rows, self.how, seed=seed, epoch=epoch)
