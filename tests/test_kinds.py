@@ -148,7 +148,10 @@ def test_sounds_are_learned_from_the_command_line(
 
 
 def test_clips_are_learned_and_one_frame_of_them_is_not(seen: Path, tmp_path: Path) -> None:
-    choices: dict[str, Any] = {"epochs": 12, "batch_size": 8, "workers": 1}
+    for name in ("left", "right"):
+        for number in range(14, 40):
+            (seen / name / f"{number}.gif").write_bytes(gif(moving(name, number)))
+    choices: dict[str, Any] = {"epochs": 15, "batch_size": 8, "validation_share": 0.0}
     run = api.train(seen, out=tmp_path / "r3d", arguments={"width": 8}, **choices)
     assert run.recipe["model"] == "r3d"
     assert run.recipe["frames"] == 6
@@ -157,12 +160,11 @@ def test_clips_are_learned_and_one_frame_of_them_is_not(seen: Path, tmp_path: Pa
     assert run.accuracy == 1.0
     clip = np.stack(moving("left", 77))
     assert run.predict(clip, top=1)[0].classes[0].name == "left"
-    assert run.evaluate(seen).metrics.n == 28
+    assert run.evaluate(seen).metrics.n == 80
     flat = api.train(seen, out=tmp_path / "flat", frames=1, **choices)
     assert flat.recipe["model"] == "convnet"
     assert flat.bundle.preprocessing.shape == (1, 16, 16)
-    # A bar at one place says nothing: half of six at most is luck, and all would be a leak.
-    assert flat.accuracy < 1
+    assert flat.accuracy < 0.9  # of 16 clips, where half is what a guess gets
 
 
 @pytest.mark.parametrize("kind", ["sounds", "clips"])

@@ -143,10 +143,6 @@ class Run:
         """
         bundle = self.bundle
         name, chosen = self._chosen(data, split)
-        if chosen.kind != bundle.preprocessing.kind:
-            raise DataError(
-                f"this network takes {bundle.preprocessing.kind}, and the data are {chosen.kind}"
-            )
         pictures, unreadable = read(
             chosen, bundle.preprocessing, workers=workers, strict=strict, poll=poll
         )
@@ -167,7 +163,9 @@ class Run:
 
     def _chosen(self, data: Any, split: str | None) -> tuple[str, Split]:
         if data is not None:
-            opened = sources.find(data)
+            opened, taken = sources.find(data), self.bundle.preprocessing.kind
+            if opened.kind != taken:
+                raise DataError(f"this network takes {taken}, and the data are {opened.kind}")
             name = split or evaluation.preferred(opened.splits)
             whole = set(opened.splits) == {"train"} and split is None
             return "all" if whole else name, evaluation.by_name(opened, name, self.classes)

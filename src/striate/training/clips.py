@@ -21,7 +21,7 @@ from striate.models import Architecture
 from . import pictures
 from .recipe import Recipe
 
-LOOKED_AT = 64  # a video's header takes milliseconds
+LOOKED_AT = 32  # in each, a frame is decoded
 FRAMES = 16
 LARGEST = 112  # pixels a side, as in Tran et al. 2018
 
@@ -81,19 +81,22 @@ def _survey(train: Split) -> tuple[int, Survey]:
         return given.shape[1], Survey(given.shape[2], given.shape[3], grey)
     rows = np.linspace(0, len(train) - 1, min(LOOKED_AT, len(train))).astype(int).tolist()
     # In a guarded process, as foreign bytes are always read.
-    (found,) = ahead(_header, given, [rows], 1)
-    seen = np.array([header for header in found if not isinstance(header, Failed)])
+    (found,) = ahead(_look, given, [rows], 1)
+    seen = np.array([looks for looks in found if not isinstance(looks, Failed)])
     if not len(seen):
         return FRAMES, Survey(64, 64, False)
-    frames, height, width = np.median(seen, axis=0).astype(int).tolist()
-    return frames, Survey(height, width, False)
+    frames, height, width = np.median(seen[:, :3], axis=0).astype(int).tolist()
+    return frames, Survey(height, width, bool(seen[:, 3].all()))
 
 
-def _header(clip: Any) -> tuple[int, int, int]:
+def _look(clip: Any) -> tuple[int, int, int, int]:
+    """Give the number of frames, height, width, and whether the middle frame is grey."""
     if isinstance(clip, np.ndarray):
-        return clip.shape[0], clip.shape[1], clip.shape[2]
-    found = videos.header(clip)
-    return found.frames, found.height, found.width
+        count, middle = len(clip), clip[len(clip) // 2]
+    else:
+        count, middle = videos.header(clip).frames, videos.decode(clip, frames=1)[0]
+    grey = middle.ndim == 2 or bool((middle == middle[:, :, :1]).all())
+    return count, middle.shape[0], middle.shape[1], grey
 
 
 def _epochs(train: Split) -> int:

@@ -121,10 +121,10 @@ class Recipe:
         0.0, "Sounds faster or slower: factors in 1 - s to 1 + s.", shown="0.15 for sounds"
     )
     tilt: float = _choice(
-        0.0, "Sounds with more treble or more bass, t below 1.", shown="0.5 for sounds"
+        0.0, "Sounds with more treble or more bass, t below 1.", shown="0.7 for sounds"
     )
     noise: float = _choice(
-        0.0, "White noise, at most this share of a sound's loudness.", shown="0.3 for sounds"
+        0.0, "White noise, at most this share of a sound's loudness.", shown="0.05 for sounds"
     )
 
     validation_share: float = _choice(
