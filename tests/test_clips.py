@@ -124,8 +124,9 @@ def test_each_frame_is_prepared_as_a_picture() -> None:
 
 @pytest.mark.parametrize("normalise", ["dataset", "none"])
 def test_values_are_those_of_the_frames(normalise: str) -> None:
-    prepared = sense(4, normalise=normalise, mean=(0.3,), std=(0.2,))
-    batch = torch.randint(256, (5, 1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    moments = {"mean": (0.3, 0.4, 0.5), "std": (0.2, 0.1, 0.3)}
+    prepared = sense(4, channels=3, normalise=normalise, **moments)
+    batch = torch.randint(256, (5, 3, 4, 8, 8), generator=torch.Generator().manual_seed(0))
     batch = batch.to(torch.uint8)
     values = prepared.values(batch)
     for place in range(4):

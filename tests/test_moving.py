@@ -9,6 +9,9 @@ from striate.data import find
 from striate.data.moving import DIRECTIONS, SIDE, clips
 from striate.errors import UsageError
 
+# A step down, and a step to the right.
+WORDS = {"right": (0, 1), "left": (0, -1), "down": (1, 0), "up": (-1, 0)}
+
 
 def test_each_frame_is_the_last_one_rolled_by_the_step() -> None:
     random = np.random.default_rng(0)
@@ -37,7 +40,8 @@ def test_labels_are_directions_and_every_start_is_as_likely(
     assert np.ptp(np.bincount(test.labels)) <= 1
     pictures = np.asarray(test.pictures)
     for clip, label in zip(pictures[:64], test.labels[:64], strict=True):
-        y, x = DIRECTIONS[found.classes[label]]
+        words = found.classes[label].split("-")
+        y, x = (sum(WORDS[word][axis] for word in words) for axis in (0, 1))
         paces = [
             pace
             for pace in (1, 2)

@@ -97,6 +97,19 @@ def test_values_depend_on_no_batch_and_no_threads(normalise: str) -> None:
     assert torch.equal(sense.values(batch.flip(0)).flip(0), together)
 
 
+@pytest.mark.parametrize("window", [16, 200, 256, 4096])
+def test_sums_of_the_transform_are_whole_numbers_that_a_double_holds(window: int) -> None:
+    sense = Spectrograms(length=5000, window=window, mels=1, high=4000.0)
+    table = spectrograms._table(sense)
+    assert table.dtype == torch.float64
+    assert torch.equal(table, table.round())
+    assert table.abs().max() > 2**24  # and fine enough
+    assert table.abs().sum(0).max() * 2**15 < 2**53
+    exact = noise(1, window).double().numpy().astype(object) @ table.numpy().astype(object)
+    assert (noise(1, window).double() @ table).tolist() == exact.tolist()
+    assert spectrograms._products(noise(1, window)[:, None], sense).tolist()[0] == exact.tolist()
+
+
 def test_the_logarithm_is_right_to_the_last_digits() -> None:
     generator = torch.Generator().manual_seed(0)
     x = 10 ** (20 * torch.rand(100_000, generator=generator, dtype=torch.float64) - 12)

@@ -117,10 +117,8 @@ class Spectrograms:
 
     def decibels(self, batch: Tensor) -> Tensor:
         """Give the levels (N, M, F), float64 decibels of full scale, of waveforms (N, T)."""
-        frames = batch.unfold(1, self.window, self.hop).double()  # (N, F, window)
-        table = _table(self).to(batch.device)
-        products = frames @ table  # whole numbers: exact
-        real, imaginary = products.chunk(2, dim=2)
+        frames = batch.unfold(1, self.window, self.hop)  # (N, F, window)
+        real, imaginary = _products(frames, self).chunk(2, dim=2)
         power = (real * real + imaginary * imaginary) * _unit(self.window)
         total = torch.zeros_like(power[:, :, :1]).expand(-1, -1, self.mels)
         # A sum in a fixed order: a product of matrices would choose its own for each batch size.
@@ -240,6 +238,11 @@ def _table(given: Spectrograms) -> Tensor:
     angles = (2 * np.pi / given.window) * np.outer(times, np.arange(given.window // 2 + 1))
     waves = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
     return torch.from_numpy(np.rint(hann[:, None] * waves * _FINE))
+
+
+def _products(frames: Tensor, given: Spectrograms) -> Tensor:
+    """Give real and imaginary parts (N, F, 2 * bins) of frames (N, F, window), exactly."""
+    return frames.double() @ _table(given).to(frames.device)
 
 
 def _unit(window: int) -> float:
