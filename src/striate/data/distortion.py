@@ -41,9 +41,10 @@ def distort(sounds: Tensor, indices: Tensor, how: Distortion, *, seed: int, epoc
     if how == Distortion():
         return sounds
     count = len(DRAWS) + (sounds.shape[1] if how.noise else 0)
-    drawn = uniform(seed, epoch, indices, count)
+    place = torch.device("cpu") if sounds.device.type == "mps" else sounds.device  # no float64
+    drawn = uniform(seed, epoch, indices, count).to(place)
     draws = dict(zip(DRAWS, drawn[:, : len(DRAWS)].unbind(1), strict=True))
-    values = sounds.cpu().double()
+    values = sounds.to(place).double()
     if how.shift or how.speed:
         values = _moved(values, draws, how)
     if how.tilt:
@@ -60,7 +61,8 @@ def _moved(values: Tensor, draws: dict[str, Tensor], how: Distortion) -> Tensor:
     shift = (2 * draws["shift"] - 1) * how.shift * length
     middle = (length - 1) / 2
     # Where each sample comes from, and the share of the one after it.
-    source = (torch.arange(length) - middle - shift[:, None]) * factor[:, None] + middle
+    times = torch.arange(length, device=values.device)
+    source = (times - middle - shift[:, None]) * factor[:, None] + middle
     first = source.floor()
     part = source - first
     padded = torch.nn.functional.pad(values, (1, 1))

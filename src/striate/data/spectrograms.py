@@ -133,8 +133,7 @@ class Spectrograms:
         from matplotlib import colormaps
 
         levels = self.decibels(pixels[None])[0].numpy()
-        low, high = max(levels.min(), levels.max() - 80), levels.max()
-        shares = ((levels - low) / max(high - low, 1e-9)).clip(0, 1)
+        shares = (levels - levels.min()) / max(np.ptp(levels), 1.0)
         drawn = colormaps["magma"](shares[::-1], bytes=True)[:, :, :3]
         return np.ascontiguousarray(drawn)
 
