@@ -105,9 +105,10 @@ def test_sums_of_the_transform_are_whole_numbers_that_a_double_holds(window: int
     assert torch.equal(table, table.round())
     assert table.abs().max() > 2**24  # and fine enough
     assert table.abs().sum(0).max() * 2**15 < 2**53
-    exact = noise(1, window).double().numpy().astype(object) @ table.numpy().astype(object)
-    assert (noise(1, window).double() @ table).tolist() == exact.tolist()
-    assert spectrograms._products(noise(1, window)[:, None], sense).tolist()[0] == exact.tolist()
+    some = table[:, :: max(1, window // 8)].numpy().astype(object)  # Python's own whole numbers
+    exact = noise(1, window).numpy().astype(object) @ some
+    found = spectrograms._products(noise(1, window)[:, None], sense)[0]
+    assert found[:, :: max(1, window // 8)].tolist() == exact.tolist()
 
 
 def test_the_logarithm_is_right_to_the_last_digits() -> None:
