@@ -48,6 +48,7 @@ def test_training_prints_one_json_document(here: Path, capsys: pytest.CaptureFix
         "run",
         "accuracy",
         "split",
+        "kind",
         "leak",
         "n",
         "interval",

@@ -41,7 +41,11 @@ LIBRARIES = [
     ("timm/vit_tiny_patch16_224", 224),
     ("timm/nf_regnet_b0", 32),
 ]
-CASES = [(name, 32) for name in sorted(MODELS)] + LIBRARIES
+# One of each kind: the others have more of the same layers.
+PICTURES = {name: model for name, model in MODELS.items() if model.axes == 2}
+KINDS = {re.sub(r"\d+", "", name): name for name in reversed(PICTURES)}
+OWN = sorted({*KINDS.values(), "resnet20", "resnet50"})
+CASES = [(name, max(32, MODELS[name].smallest)) for name in OWN] + LIBRARIES
 
 
 @pytest.fixture(autouse=True)
@@ -199,6 +203,22 @@ def test_residual_networks_cost_what_is_published(
     totals = published(name).totals
     assert totals["parameters"] == parameters
     assert round((totals["multiply_adds"] or 0) / 1e9, 2) == multiply_adds
+
+
+def test_the_papers_stride_in_the_first_convolution_saves_work() -> None:
+    paper = striate.describe("resnet50", arguments={"stride_in_1x1": True}).totals
+    assert round((paper["multiply_adds"] or 0) / 1e9, 2) == 3.86
+    assert paper["parameters"] == published("torchvision/resnet50").totals["parameters"]
+
+
+def test_a_network_of_clips_is_counted_over_time_as_well() -> None:
+    clip = (3, 4, 32, 32)
+    found = striate.describe("r3d", size=clip, classes=10, batch=2)
+    net = models.build("r3d", 10, size=clip[1:]).to("meta")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(torch.empty(2, *clip, device="meta"))
+    assert found.totals["parameters"] == sum(p.numel() for p in net.parameters())
+    assert 2 * (found.totals["multiply_adds"] or 0) == counter.get_total_flops()
 
 
 def test_vgg16_sees_what_is_known() -> None:

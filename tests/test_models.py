@@ -13,7 +13,7 @@ from striate.errors import UsageError
 from striate.models import MODELS
 from striate.models.arguments import defaults
 
-OWN = sorted(MODELS)
+OWN = sorted(name for name, model in MODELS.items() if model.axes == 2)
 # The same layers with fewer channels: what is tested here does not depend on their number.
 NARROW: dict[str, dict[str, Any]] = {
     "alexnet": {"hidden": 64},

@@ -15,6 +15,7 @@ from striate.training.recipe import Recipe
 _GROUPS = {
     "model": "Training",
     "size": "Preprocessing",
+    "sample_rate": "Sounds and clips",
     "crop_padding": "Augmentation, in training only",
     "validation_share": "Splits and seeds",
 }

@@ -83,7 +83,7 @@ def decode(
     known = name or ("picture" if isinstance(source, bytes) else str(source))
     with (
         _refusing(known),
-        _opened(source, known) as handle,
+        opened(source, known) as handle,
         Image.open(handle, formats=FORMATS) as image,
     ):
         _check_size(image, max_pixels, known)
@@ -138,7 +138,7 @@ def header(path: Path | Stored) -> tuple[int, int, bool] | None:
     try:
         with (
             _refusing(str(path)),
-            _opened(path, str(path)) as handle,
+            opened(path, str(path)) as handle,
             Image.open(handle, formats=FORMATS) as image,
         ):
             # Only where it stands before the pixels; a TIFF's size is already that of the turned.
@@ -212,7 +212,8 @@ def _orientation(image: Image.Image) -> int:
 
 
 @contextlib.contextmanager
-def _opened(source: Path | bytes | Stored, name: str) -> Iterator[IO[bytes]]:
+def opened(source: Path | bytes | Stored, name: str) -> Iterator[IO[bytes]]:
+    """Open a regular file that is not empty, or bytes; PictureError for any other."""
     if not isinstance(source, Path | bytes):
         source = source.read()
     if isinstance(source, bytes):

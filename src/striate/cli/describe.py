@@ -45,7 +45,7 @@ def describe(
     batch: Annotated[int, Parameter(group=NETWORK, help="Pictures at once.")] = 1,
     classes: Annotated[
         int | None,
-        Parameter(group=NETWORK, help="Classes. [default: 1000 for the libraries', else 10]"),
+        Parameter(group=NETWORK, help="Classes. [default: 1000 for networks of ImageNet, else 10]"),
     ] = None,
     arguments: Annotated[
         dict[str, str] | None,

@@ -26,6 +26,7 @@ from .app import (
     striate train digits
     striate train photos/ --model torchvision/resnet18 -o runs/first
     striate train mnist --model mnist-convnet --config recipe.toml --seed 1
+    striate train spoken-digits:held-out=george
     striate train --resume runs/first
 """)
 )
@@ -101,7 +102,7 @@ def train(
     low, high = result["interval"]
     print(
         f"{result['split']} accuracy {result['accuracy']:.4f} "
-        f"(95 % interval {low:.4f} to {high:.4f}, {result['n']} pictures)  "
+        f"(95 % interval {low:.4f} to {high:.4f}, {result['n']} {result.get('kind', 'pictures')})  "
         f"{terminal.duration(result['train_seconds'])}  {run.folder}"
     )
     terminal.print_leak(result["leak"])

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from striate import devices
@@ -13,7 +14,7 @@ from striate.errors import DataError
 from striate.images import PictureError
 
 from . import pixelfile
-from .preprocessing import Preprocessing
+from .kinds import Preparation
 from .splits import Split, is_stored
 from .workers import Failed, ahead
 
@@ -34,7 +35,7 @@ class Batch(NamedTuple):
     """Some pictures of a split."""
 
     rows: Tensor  # (N,), their places in the split
-    pixels: Tensor  # (N, C, H, W), uint8
+    pixels: Tensor  # (N, C, H, W), uint8; of sounds (N, T), int16, of clips (N, C, T, H, W)
     labels: Tensor  # (N,)
 
 
@@ -44,7 +45,7 @@ class Pictures:
     def __init__(
         self,
         split: Split,
-        preprocessing: Preprocessing,
+        preprocessing: Preparation,
         *,
         held: Tensor | None = None,
         workers: int = 0,
@@ -59,14 +60,14 @@ class Pictures:
         return len(self.split)
 
     @property
-    def channels(self) -> int:
-        """Channels of a picture, as the network gets it."""
-        return self._preprocessing.channels
+    def shape(self) -> tuple[int, ...]:
+        """Of an example's pixels: channels, height and width of a picture."""
+        return self._preprocessing.held
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self._preprocessing.size
+    def image(self, row: int) -> NDArray[np.uint8]:
+        """Draw what the network saw: uint8 (H, W) or (H, W, 3)."""
+        batch = next(self.batches(torch.tensor([row]), 1))
+        return self._preprocessing.image(batch.pixels[0])
 
     def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
         """Give these pictures, in this order, `size` at a time."""
@@ -94,7 +95,7 @@ class Pictures:
 
 def read(  # noqa: PLR0913
     split: Split,
-    preprocessing: Preprocessing,
+    preprocessing: Preparation,
     *,
     workers: int | None = None,
     strict: bool = False,
@@ -109,13 +110,13 @@ def read(  # noqa: PLR0913
     first unreadable picture is a PictureError. `poll` is called between batches.
     """
     count = devices.processors() if workers is None else workers
-    shape = (preprocessing.channels, *preprocessing.size)
-    most = len(split) * int(np.prod(shape))
+    needed = len(split) * int(np.prod(preprocessing.held)) * preprocessing.dtype.itemsize
     results = decoded(split, preprocessing, count, strict=strict, poll=poll)
-    if most <= (HELD_BYTES if held_bytes is None else held_bytes):
-        kept = _in_memory(results, (len(split), *shape))
+    if needed <= (HELD_BYTES if held_bytes is None else held_bytes):
+        whole = torch.empty((len(split), *preprocessing.held), dtype=preprocessing.dtype)
+        kept = _in_memory(results, whole)
     elif cache is not None and is_stored(split.pictures):
-        kept = _in_file(split, preprocessing, results, cache, most)
+        kept = _in_file(split, preprocessing, results, cache, needed)
     else:
         kept = None, {row: result for row, result in enumerate(results) if isinstance(result, str)}
     pixels, reasons = kept
@@ -129,7 +130,7 @@ Kept = tuple[Tensor | None, dict[int, str]]  # pixels, and why others have none
 
 
 def decoded(
-    split: Split, preprocessing: Preprocessing, workers: int, *, strict: bool, poll: Poll
+    split: Split, preprocessing: Preparation, workers: int, *, strict: bool, poll: Poll
 ) -> Iterator[Tensor | str]:
     """Give each picture's pixels (C, H, W), or why it has none; with `strict` that is an error."""
     rows = range(len(split))
@@ -143,8 +144,7 @@ def decoded(
             yield result.reason if isinstance(result, Failed) else result
 
 
-def _in_memory(results: Iterator[Tensor | str], shape: tuple[int, ...]) -> Kept:
-    held = torch.empty(shape, dtype=torch.uint8)
+def _in_memory(results: Iterator[Tensor | str], held: Tensor) -> Kept:
     reasons: dict[int, str] = {}
     for row, result in enumerate(results):
         if isinstance(result, str):
@@ -156,17 +156,16 @@ def _in_memory(results: Iterator[Tensor | str], shape: tuple[int, ...]) -> Kept:
 
 def _in_file(
     split: Split,
-    preprocessing: Preprocessing,
+    preprocessing: Preparation,
     results: Iterator[Tensor | str],
     cache: Path,
     most_bytes: int,
 ) -> Kept:
     path = pixelfile.place(cache, split, preprocessing)
-    shape = (preprocessing.channels, *preprocessing.size)
-    found = pixelfile.load(path, shape)
+    found = pixelfile.load(path, preprocessing.held, preprocessing.dtype)
     if found is None:
         pixelfile.save(path, results, most_bytes=most_bytes)
-        found = pixelfile.load(path, shape)
+        found = pixelfile.load(path, preprocessing.held, preprocessing.dtype)
     if found is None:
         raise DataError(f"{path} was changed while it was written")
     return found.pixels, found.unreadable

@@ -9,7 +9,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -84,6 +84,9 @@ class Moments:
 class Preprocessing:
     """Size, colour and normalisation: a picture -> pixels uint8 (C, H, W) -> values float32."""
 
+    kind: ClassVar[str] = "pictures"
+    dtype: ClassVar[torch.dtype] = torch.uint8
+
     size: tuple[int, int]  # height and width, in pixels
     channels: int = 3  # 1 is grey, 3 is RGB
     fit: str = "crop"  # crop the longer side, stretch to the size, or pad with black
@@ -101,6 +104,16 @@ class Preprocessing:
         choose("normalisation", str(self.normalise), NORMALISATIONS)
         _check_numbers(self)
         _check_zca(self)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the network's input: channels, height, width."""
+        return self.channels, *self.size
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        """Shape of what `pixels` gives."""
+        return self.shape
 
     def __call__(self, picture: Picture) -> Tensor:
         """Give the values (C, H, W) of one picture."""
@@ -127,6 +140,11 @@ class Preprocessing:
         if self.zca is not None:
             return self.zca(batch)
         return self._scaled(batch)
+
+    def image(self, pixels: Tensor) -> NDArray[np.uint8]:
+        """Give pixels (C, H, W) as people draw them: (H, W) or (H, W, 3)."""
+        array: NDArray[np.uint8] = pixels.permute(1, 2, 0).numpy()
+        return array[:, :, 0] if array.shape[2] == 1 else array
 
     def to_json(self) -> dict[str, Any]:
         """Give all but the whitening, which is too large, as JSON can hold it."""

@@ -71,19 +71,19 @@ def _by_name(
     arguments: Mapping[str, Any] | None,
 ) -> tuple[nn.Module, str, tuple[int, ...]]:
     plan = models.find(name, arguments)
-    published = models.published(name) if plan.source is None else None
-    known = published.size if published else _preset(name)
-    volume = size or (3, *known)
-    count = classes or (1000 if published else 10)
-    sides = (volume[-2], volume[-1])
-    net = built(lambda: models.build(plan, count, channels=volume[0], size=sides))
+    shape, usual = _published_for(plan)
+    volume, count = size or shape, classes or usual
+    net = built(lambda: models.build(plan, count, channels=volume[0], size=volume[1:]))
     return net, name, volume
 
 
-def _preset(name: str) -> tuple[int, int]:
-    preset = models.MODELS[name].preset if name in models.MODELS else {}
-    side = int(preset.get("size", 32))
-    return side, side
+def _published_for(plan: models.Architecture) -> tuple[tuple[int, ...], int]:
+    """Give the shape that a network was published for, (C, H, W) or (C, T, H, W), and classes."""
+    if plan.name in models.MODELS:
+        shape = models.MODELS[plan.name].shape
+        return shape, 1000 if shape == (3, *models.IMAGENET.size) else 10
+    published = models.published(plan.name) if plan.source is None else None
+    return ((3, *published.size), 1000) if published else ((3, 32, 32), 10)
 
 
 def _of_run(
@@ -92,8 +92,7 @@ def _of_run(
     if any(choice is not None for choice in choices):
         raise UsageError("a run's network is as it was trained: leave out classes and arguments")
     bundle = folder.load_bundle(path)
-    own = (bundle.preprocessing.channels, *bundle.preprocessing.size)
-    return copied(bundle.model), bundle.architecture.name, size or own
+    return copied(bundle.model), bundle.architecture.name, size or bundle.preprocessing.shape
 
 
 def _described(

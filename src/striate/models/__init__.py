@@ -12,6 +12,7 @@ from striate.usercode import Reference
 
 from . import arguments
 from .alexnet import alexnet
+from .audio_convnet import audio_convnet
 from .cifar_convnet import cifar_convnet
 from .convnet import convnet
 from .lenet import lenet
@@ -26,12 +27,23 @@ from .library import (
 )
 from .mlp import mlp
 from .mnist_convnet import mnist_convnet, mnist_convnet_listed
+from .r3d import r3d
 from .resnet import plain, resnet, resnet_bottleneck
 from .small_resnet import small_resnet
 from .vgg import vgg
 from .wide_resnet import wide_resnet
 
-__all__ = ["IMAGENET", "MODELS", "Architecture", "Model", "build", "find", "published", "with_head"]
+__all__ = [
+    "IMAGENET",
+    "MODELS",
+    "USUAL",
+    "Architecture",
+    "Model",
+    "build",
+    "find",
+    "published",
+    "with_head",
+]
 
 
 class Model(NamedTuple):
@@ -41,10 +53,19 @@ class Model(NamedTuple):
     about: str
     preset: Mapping[str, Any] = {}
     smallest: int = 1  # side of a picture, in pixels
+    shape: tuple[int, ...] = (3, 32, 32)  # what it was published for: (C, H, W), clips (C, T, H, W)
+
+    @property
+    def axes(self) -> int:
+        """Of what it slides over: 2 of pictures and spectrograms, 3 of clips."""
+        return len(self.shape) - 1
 
 
 # As published. At the default of 0.1 linear layers without norms come to answer all pictures alike.
 _SLOW: Mapping[str, Any] = {"rate": 0.01}
+
+_MNIST = (1, 28, 28)
+_IMAGENET = (3, 224, 224)
 
 MODELS: dict[str, Model] = {
     "convnet": Model(
@@ -54,12 +75,14 @@ MODELS: dict[str, Model] = {
         mlp,
         "fully connected baseline: two hidden layers of 512",
         {"optimiser": "adamw", "rate": 2e-3, "weight_decay": 0.01, "epochs": 20},
+        shape=_MNIST,
     ),
     "mnist-convnet": Model(
         mnist_convnet,
         "the chapter's: two 5x5 convolutions, two linear layers, mended (ReLU between them)",
         {"optimiser": "adamw", "rate": 1.5e-3, "weight_decay": 0.01},
-        smallest=4,
+        4,
+        _MNIST,
     ),
     "mnist-convnet-listed": Model(
         mnist_convnet_listed,
@@ -77,35 +100,84 @@ MODELS: dict[str, Model] = {
             "batch_size": 64,
             "epochs": 40,
         },
-        smallest=4,
+        4,
+        _MNIST,
     ),
-    "lenet": Model(lenet, "LeNet-5: two 5x5 convolutions, tanh, three linear layers", smallest=12),
+    "lenet": Model(
+        lenet,
+        "LeNet-5: two 5x5 convolutions, tanh, three linear layers",
+        smallest=12,
+        shape=(1, 32, 32),
+    ),
     "cifar-convnet": Model(
-        cifar_convnet, "the chapter's for CIFAR-10: two 3x3 convolutions, any norm", smallest=6
+        cifar_convnet,
+        "the chapter's for CIFAR-10: two 3x3 convolutions, any norm",
+        smallest=6,
+        shape=(3, 24, 24),
     ),
-    "alexnet": Model(alexnet, "five convolutions, three linear layers", _SLOW, 63),
-    "vgg11": Model(partial(vgg, 11), "VGG: 8 convolutions, three linear layers", _SLOW, 32),
-    "vgg13": Model(partial(vgg, 13), "VGG: 10 convolutions, three linear layers", _SLOW, 32),
-    "vgg16": Model(partial(vgg, 16), "VGG: 13 convolutions, three linear layers", _SLOW, 32),
-    "vgg19": Model(partial(vgg, 19), "VGG: 16 convolutions, three linear layers", _SLOW, 32),
-    "vgg11-bn": Model(partial(vgg, 11, norm="batch"), "vgg11 with batch norm", _SLOW, 32),
-    "vgg13-bn": Model(partial(vgg, 13, norm="batch"), "vgg13 with batch norm", _SLOW, 32),
-    "vgg16-bn": Model(partial(vgg, 16, norm="batch"), "vgg16 with batch norm", _SLOW, 32),
-    "vgg19-bn": Model(partial(vgg, 19, norm="batch"), "vgg19 with batch norm", _SLOW, 32),
-    "resnet18": Model(partial(resnet, 18), "residual: 8 blocks of two 3x3 convolutions"),
-    "resnet34": Model(partial(resnet, 34), "residual: 16 blocks of two 3x3 convolutions"),
-    "resnet50": Model(partial(resnet_bottleneck, 50), "residual: 16 bottlenecks 1x1, 3x3, 1x1"),
-    "resnet101": Model(partial(resnet_bottleneck, 101), "residual: 33 bottlenecks"),
-    "resnet152": Model(partial(resnet_bottleneck, 152), "residual: 50 bottlenecks"),
-    "plain18": Model(partial(plain, 18), "resnet18 without its sums"),
-    "plain34": Model(partial(plain, 34), "resnet34 without its sums"),
+    "alexnet": Model(alexnet, "five convolutions, three linear layers", _SLOW, 63, _IMAGENET),
+    "vgg11": Model(
+        partial(vgg, 11), "VGG: 8 convolutions, three linear layers", _SLOW, 32, _IMAGENET
+    ),
+    "vgg13": Model(
+        partial(vgg, 13), "VGG: 10 convolutions, three linear layers", _SLOW, 32, _IMAGENET
+    ),
+    "vgg16": Model(
+        partial(vgg, 16), "VGG: 13 convolutions, three linear layers", _SLOW, 32, _IMAGENET
+    ),
+    "vgg19": Model(
+        partial(vgg, 19), "VGG: 16 convolutions, three linear layers", _SLOW, 32, _IMAGENET
+    ),
+    "vgg11-bn": Model(
+        partial(vgg, 11, norm="batch"), "vgg11 with batch norm", _SLOW, 32, _IMAGENET
+    ),
+    "vgg13-bn": Model(
+        partial(vgg, 13, norm="batch"), "vgg13 with batch norm", _SLOW, 32, _IMAGENET
+    ),
+    "vgg16-bn": Model(
+        partial(vgg, 16, norm="batch"), "vgg16 with batch norm", _SLOW, 32, _IMAGENET
+    ),
+    "vgg19-bn": Model(
+        partial(vgg, 19, norm="batch"), "vgg19 with batch norm", _SLOW, 32, _IMAGENET
+    ),
+    "resnet18": Model(
+        partial(resnet, 18), "residual: 8 blocks of two 3x3 convolutions", shape=_IMAGENET
+    ),
+    "resnet34": Model(
+        partial(resnet, 34), "residual: 16 blocks of two 3x3 convolutions", shape=_IMAGENET
+    ),
+    "resnet50": Model(
+        partial(resnet_bottleneck, 50), "residual: 16 bottlenecks 1x1, 3x3, 1x1", shape=_IMAGENET
+    ),
+    "resnet101": Model(
+        partial(resnet_bottleneck, 101), "residual: 33 bottlenecks", shape=_IMAGENET
+    ),
+    "resnet152": Model(
+        partial(resnet_bottleneck, 152), "residual: 50 bottlenecks", shape=_IMAGENET
+    ),
+    "plain18": Model(partial(plain, 18), "resnet18 without its sums", shape=_IMAGENET),
+    "plain34": Model(partial(plain, 34), "resnet34 without its sums", shape=_IMAGENET),
     "resnet20": Model(partial(small_resnet, 20), "residual, for small pictures: 9 blocks"),
     "resnet32": Model(partial(small_resnet, 32), "residual, for small pictures: 15 blocks"),
     "resnet44": Model(partial(small_resnet, 44), "residual, for small pictures: 21 blocks"),
     "resnet56": Model(partial(small_resnet, 56), "residual, for small pictures: 27 blocks"),
     "resnet110": Model(partial(small_resnet, 110), "residual, for small pictures: 54 blocks"),
     "wide-resnet": Model(wide_resnet, "residual, few wide blocks: 28 layers, 10 times as wide"),
+    "audio-convnet": Model(
+        audio_convnet,
+        "for sounds: 3x3 convolutions over log-mel spectrograms, then over all their bands",
+        {"batch_size": 64},
+        shape=(1, 40, 64),
+    ),
+    "r3d": Model(
+        r3d,
+        "for clips: residual blocks of 3x3x3 convolutions, over time as over height and width",
+        {"batch_size": 32, "rate": 0.05},
+        shape=(3, 16, 112, 112),
+    ),
 }
+# The network of each kind of data, where none is asked for.
+USUAL = {"pictures": "convnet", "sounds": "audio-convnet", "clips": "r3d"}
 
 
 class Architecture(NamedTuple):
@@ -147,16 +219,18 @@ def build(
     classes: int,
     *,
     channels: int = 3,
-    size: int | tuple[int, int] = 32,
+    size: int | tuple[int, ...] = 32,
     pretrained: bool = False,
     **chosen: Any,
 ) -> nn.Module:
     """Build a network from pictures (N, C, H, W) to logits (N, `classes`), freshly initialised.
 
+    `size` is height and width in pixels; of spectrograms bands and frames; of clips (T, H, W).
     Raises UsageError for an unknown name or arguments that the network does not take.
     """
     plan = find(name, chosen) if isinstance(name, str) else name
     height_width = (size, size) if isinstance(size, int) else size
+    _check_axes(plan, len(height_width))
     library, _, net = plan.name.partition("/")
     if library == "torchvision" or library == "timm":
         if channels != 3:
@@ -176,15 +250,29 @@ def build(
     return model.build(channels, classes, height_width, **plan.arguments)
 
 
-def _check_size(name: str, smallest: int, size: tuple[int, int]) -> None:
-    if min(size) < smallest:
+def _check_size(name: str, smallest: int, size: tuple[int, ...]) -> None:
+    if min(size[-2:]) < smallest:
         raise UsageError(
-            f"{name} needs pictures of {smallest}x{smallest} or more, not {size[0]}x{size[1]}"
+            f"{name} needs pictures of {smallest}x{smallest} or more, not {size[-2]}x{size[-1]}"
         )
 
 
+def _check_axes(plan: Architecture, given: int) -> None:
+    """Refuse a network of pictures for clips, and the other way round; a user's own may be any."""
+    own = MODELS.get(plan.name)
+    wanted = own.axes if own else 2
+    if given == wanted or plan.source is not None:
+        return
+    if wanted == 3:
+        raise UsageError(f"{plan.name} takes clips of 2 frames or more, not pictures or sounds")
+    fitting = ", ".join(name for name, model in MODELS.items() if model.axes == given)
+    raise UsageError(
+        f"{plan.name} takes pictures, not clips: choose {fitting}, or --frames 1, the middle one"
+    )
+
+
 def _build_users(
-    plan: Architecture, channels: int, classes: int, size: tuple[int, int]
+    plan: Architecture, channels: int, classes: int, size: tuple[int, ...]
 ) -> nn.Module:
     assert plan.source is not None
     name = plan.name.rpartition(":")[2]
