@@ -34,6 +34,9 @@ docs: setup
 
 bench: setup
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/durability.py --kills 60 --flips 2000 --faults
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/describing.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/describing.py --library timm --every 12
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/describing.py --memory
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -28,7 +28,7 @@ def encoded(image: Image.Image, quality: int) -> Image.Image:
 
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
-    return decode(buffer.getvalue())
+    return Image.fromarray(decode(buffer.getvalue()))
 
 
 def resized(image: Image.Image, factor: float) -> Image.Image:

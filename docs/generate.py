@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the help of every command: `make docs`."""
+"""Write docs/cli.md from the help of every command, and the drawn figures: `make docs`."""
 
 import io
 from pathlib import Path
@@ -15,9 +15,13 @@ The help of every command. `make docs` writes this page; a test compares it with
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the page and the figures."""
+    import drawings  # beside this script, which is not on the path of who reads `page`
+
     CLI.write_text(page(), encoding="utf-8")
     print(f"wrote {CLI}")
+    for path in drawings.write():
+        print(f"wrote {path}")
 
 
 def page() -> str:

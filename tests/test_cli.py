@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import striate
 from striate import cli
 from striate.training import recipe as recipes
 
@@ -46,6 +48,7 @@ def test_training_prints_one_json_document(here: Path, capsys: pytest.CaptureFix
         "run",
         "accuracy",
         "split",
+        "kind",
         "leak",
         "n",
         "interval",
@@ -214,8 +217,46 @@ def test_no_runs_is_no_error(here: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["models", "--json"]) == 0
-    names = [row["name"] for row in json.loads(capsys.readouterr().out)]
-    assert {"mlp", "convnet", "mnist-convnet", "mnist-convnet-listed"} <= set(names)
+    rows = {row.pop("name"): row for row in json.loads(capsys.readouterr().out)}
+    assert {"mlp", "convnet", "mnist-convnet", "mnist-convnet-listed"} <= set(rows)
+    assert rows["vgg16"]["smallest"] == 32
+    assert rows["resnet50"]["arguments"] == {"norm": "batch", "width": 64, "stride_in_1x1": False}
+    assert cli.main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:-3]] == list(rows)
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "words"),
+    [
+        (["--arguments.norm", "group", "--arguments.stride_in_1x1", "true"], 0, ""),
+        (["--arguments.norm", "gruop"], 2, "unknown norm of resnet50 'gruop': did you mean group"),
+        (["--arguments.stride_in_1x1", "yes"], 2, "is true or false, not 'yes'"),
+    ],
+)
+def test_a_networks_arguments_are_flags(
+    given: list[str], code: int, words: str, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = photos.parent / "bottlenecks"
+    arguments = ["train", str(photos), "--model", "resnet50", "--arguments.width", "2", *given]
+    assert cli.main([*arguments, "--epochs", "1", "--out", str(out)]) == code
+    assert words in capsys.readouterr().err
+    if code == 0:
+        net = striate.load(out).model
+        assert not [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        assert net.get_submodule("layer2.0.conv1").stride == (2, 2)
+
+
+def test_a_network_refuses_before_pictures_are_read(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = photos / "cross" / "0.png"
+    picture.write_bytes(picture.read_bytes()[:40])  # its header can be read, its pixels cannot
+    arguments = ["train", str(photos), "--size", "32", "--strict"]
+    assert cli.main([*arguments, "--model", "alexnet"]) == 2
+    assert "alexnet needs pictures of 63x63 or more, not 32x32" in one_line(capsys)
+    assert cli.main([*arguments, "--model", "mlp"]) == 1
+    assert "0.png" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict", "runs"])

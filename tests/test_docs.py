@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
-from striate import cli
+from striate import cli, models
+from striate.models import MODELS
+from striate.models.arguments import defaults
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -145,6 +148,25 @@ def test_the_layers_described_are_those_that_are_checked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
     assert "\n".join(layers) in (ROOT / "docs" / "architecture.md").read_text()
+
+
+def test_the_table_of_networks_is_true() -> None:
+    """Every network, its parameters and multiply-adds, its smallest picture, its arguments."""
+    rows = re.findall(
+        r"^\| `([\w-]+)` \| (\d)x(\d+)x\d+, (\d+) \| ([\d,]+) \| ([\d,.]+) \| (\d+) \| (.+) \|$",
+        (ROOT / "docs" / "networks.md").read_text(),
+        re.M,
+    )
+    assert [row[0] for row in rows] == list(MODELS)
+    for name, channels, size, classes, count, cost, smallest, arguments in rows:
+        with torch.device("meta"):
+            net = models.build(name, int(classes), channels=int(channels), size=int(size)).eval()
+            with FlopCounterMode(display=False) as counter:
+                net(torch.empty(1, int(channels), int(size), int(size)))
+        assert count == f"{sum(p.numel() for p in net.parameters()):,}", name
+        assert cost == f"{counter.get_total_flops() / 2e6:,.1f}", name
+        assert int(smallest) == MODELS[name].smallest, name
+        assert re.findall(r"`(\w+)`", arguments) == list(defaults(MODELS[name].build)), name
 
 
 def test_the_help_does_not_depend_on_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

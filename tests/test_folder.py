@@ -16,7 +16,7 @@ from torchvision.datasets import ImageFolder
 from striate import usercode
 from striate.data import SOURCES, find, reopen
 from striate.data.batches import read
-from striate.data.folder import folder, list_pictures, original, shown
+from striate.data.folder import folder, list_examples, original, shown
 from striate.data.preprocessing import Preprocessing
 from striate.data.splits import NAMES, SYNONYMS, complete
 from striate.errors import DataError, UsageError
@@ -269,7 +269,7 @@ def test_a_folder_that_is_linked_twice_is_listed_once(tmp_path: Path) -> None:
     put(tmp_path, "store/1.png", "cat/")
     for name in ("a", "b"):
         (tmp_path / "cat" / name).symlink_to(tmp_path / "store")
-    assert list(list_pictures(tmp_path / "cat")) == [tmp_path / "cat" / "a" / "1.png"]
+    assert list(list_examples(tmp_path / "cat", "pictures")) == [tmp_path / "cat" / "a" / "1.png"]
 
 
 def test_what_only_looks_like_a_picture_is_unreadable_and_does_not_wait(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from torch import nn
 
 import striate
 from striate import api
-from striate.data.augment import Augmentation
 from striate.data.batches import Pictures
 from striate.data.preprocessing import Preprocessing
 from striate.data.splits import Data, Origin, Split
@@ -28,6 +27,7 @@ from striate.training.loop import (
     steps_an_epoch,
     update,
 )
+from striate.training.pictures import Augmented
 from striate.training.recipe import Recipe
 from striate.training.session import Epoch, Event, Saved, Session
 from striate.training.start import Means
@@ -204,7 +204,7 @@ def learner(net: nn.Module, **choices: Any) -> Learner:
     recipe = Recipe(**{"rate": 0.1, **choices})
     preprocessing = Preprocessing(size=(8, 8), channels=1, normalise="none")
     cpu = torch.device("cpu")
-    return Learner(net, optim.optimiser(net, recipe), preprocessing, Augmentation(), recipe, cpu)
+    return Learner(net, optim.optimiser(net, recipe), preprocessing, Augmented(recipe), recipe, cpu)
 
 
 def small_net() -> nn.Sequential:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from striate.api import Run, inspect, load, preview, train
+    from striate.description import describe
     from striate.errors import DataError, Stopped, UsageError
     from striate.painting import paint
 
@@ -14,6 +15,7 @@ __all__ = [
     "Stopped",
     "UsageError",
     "__version__",
+    "describe",
     "inspect",
     "load",
     "paint",
@@ -21,7 +23,13 @@ __all__ = [
     "train",
 ]
 
-_HOME = {"DataError": "errors", "Stopped": "errors", "UsageError": "errors", "paint": "painting"}
+_HOME = {
+    "DataError": "errors",
+    "Stopped": "errors",
+    "UsageError": "errors",
+    "describe": "description",
+    "paint": "painting",
+}
 
 
 def __getattr__(name: str) -> Any:

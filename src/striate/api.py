@@ -12,8 +12,8 @@ from torch import nn
 
 from striate import data as sources
 from striate import devices, evaluation, files, inspection, models, prediction, usercode
-from striate.data import Origin, Split
-from striate.data.batches import read
+from striate.data import Data, Origin, Split
+from striate.description import Description, describe
 from striate.errors import DataError, UsageError
 from striate.evaluation import Evaluation
 from striate.inspection import Report
@@ -100,7 +100,10 @@ class Run:
         workers: int | None = None,
         poll: Callable[[], None] = lambda: None,
     ) -> list[Prediction]:
-        """Rank the classes of pictures: a path, a folder, a PIL picture, an array, or a list."""
+        """Rank the classes of pictures: a path, a folder, a PIL picture, an array, or a list.
+
+        A network of sounds takes `striate.sounds.Sound`s, one of clips arrays (T, H, W[, 3]).
+        """
         return list(self.stream(pictures, top=top, device=device, workers=workers, poll=poll))
 
     def stream(
@@ -115,9 +118,10 @@ class Run:
         """Rank as `predict` does, and give each picture's row as soon as it is known."""
         many = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
         found: list[Any] = []
+        kind = self.bundle.preprocessing.kind
         for picture in many:
             is_path = isinstance(picture, (str, Path))
-            found += prediction.find_pictures([picture]) if is_path else [picture]
+            found += prediction.find_files([picture], kind) if is_path else [picture]
         place = devices.pick(device)
         yield from prediction.predict(
             self.bundle, found, top=top, device=place, workers=workers, poll=poll
@@ -137,20 +141,21 @@ class Run:
 
         Classes of other data are matched by name; an unknown one is a DataError.
         """
-        bundle = self.bundle
         name, chosen = self._chosen(data, split)
-        pictures, unreadable = read(
-            chosen, bundle.preprocessing, workers=workers, strict=strict, poll=poll
-        )
-        found = evaluation.evaluate(
-            bundle,
-            pictures,
-            split=name,
+        found = evaluation.stream(
+            self.bundle,
+            chosen,
+            name=name,
             device=devices.pick(device),
+            workers=workers,
+            strict=strict,
             poll=poll,
         )
-        leak = self.leak(name) if data is None else None
-        return dataclasses.replace(found, unreadable=unreadable, leak=leak)
+        return dataclasses.replace(found, leak=self.leak(name) if data is None else None)
+
+    def describe(self, *, batch: int = 1, optimiser: str | None = None) -> Description:
+        """Say what the network costs, layer by layer, at the size that it was trained for."""
+        return describe(self.folder, batch=batch, optimiser=optimiser)
 
     def leak(self, split: str) -> dict[str, Any] | None:
         """Tell how many pictures of a split have a copy in training; None if none has."""
@@ -159,7 +164,9 @@ class Run:
 
     def _chosen(self, data: Any, split: str | None) -> tuple[str, Split]:
         if data is not None:
-            opened = sources.find(data)
+            opened, taken = sources.find(data), self.bundle.preprocessing.kind
+            if opened.kind != taken:
+                raise DataError(f"this network takes {taken}, and the data are {opened.kind}")
             name = split or evaluation.preferred(opened.splits)
             whole = set(opened.splits) == {"train"} and split is None
             return "all" if whole else name, evaluation.by_name(opened, name, self.classes)
@@ -182,7 +189,7 @@ def plan(data: Any, *, model: Any = None, **choices: Any) -> str:
     recipes.check_names(choices, where="striate.plan")
     opened = sources.find(_required(data))
     train_split = make_splits(opened, choices)["train"]
-    recipe = resolve_plan(train_split, choices, _architecture(model, choices)[0])
+    recipe = resolve_plan(train_split, choices, _architecture(model, choices, opened)[0])
     return folder.recipe_text(recipes.as_table(recipe))
 
 
@@ -196,7 +203,8 @@ def inspect(
 def preview(data: Any, *, model: Any = None, **choices: Any) -> bytes:
     """Draw training pictures as the network sees them, plain and augmented: PNG."""
     recipes.check_names(choices, where="striate.preview")
-    return draw_preview(sources.find(data), choices, _architecture(model, choices)[0])
+    opened = sources.find(data)
+    return draw_preview(opened, choices, _architecture(model, choices, opened)[0])
 
 
 def summaries(parent: Path | str = "runs") -> list[dict[str, Any]]:
@@ -251,7 +259,7 @@ def train(
                 return _carry_out(ready, halt, show, tell)
         recipes.check_names(choices, where="striate.train")
         opened = sources.find(_required(data))
-        plan, initial = _architecture(model, choices)
+        plan, initial = _architecture(model, choices, opened)
         path = (
             Path(out).expanduser()
             if out
@@ -295,10 +303,14 @@ def _resumed(path: Path, data: Any, choices: Mapping[str, Any], means: Means, ha
     return resume_run(path, epochs=epochs, data=data, means=means, halt=halt)
 
 
-def _architecture(model: Any, choices: Mapping[str, Any]) -> tuple[Architecture, nn.Module | None]:
+def _architecture(
+    model: Any, choices: Mapping[str, Any], data: Data
+) -> tuple[Architecture, nn.Module | None]:
     arguments = choices.get("arguments", {})
     if model is None or isinstance(model, str):
-        return models.find(model or recipes.Recipe().model, arguments), None
+        flat = data.kind == "clips" and choices.get("frames") == 1
+        usual = models.USUAL["pictures" if flat else data.kind]
+        return models.find(model or usual, arguments), None
     maker = type(model) if isinstance(model, nn.Module) else model
     reference = usercode.reference(maker)
     try:

@@ -5,11 +5,13 @@ import os
 from collections.abc import Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from striate.errors import UsageError, choose
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+# By the number of a tensor's axes.
+_ORDERS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def pick(name: str = "auto") -> torch.device:
@@ -32,7 +34,18 @@ def pick(name: str = "auto") -> torch.device:
 
 def place(model: nn.Module, device: torch.device) -> nn.Module:
     """Move a network, with channels last: 15 to 40 % faster for convolutions on CPUs and GPUs."""
-    return model.to(device).to(memory_format=torch.channels_last)
+    model.to(device)
+    for parameter in model.parameters():
+        # Not the network as a whole: torch has one order for weights of 2-D and another for 3-D.
+        if parameter.ndim in _ORDERS:
+            parameter.data = parameter.data.to(memory_format=_ORDERS[parameter.ndim])
+    return model
+
+
+def ordered(values: Tensor) -> Tensor:
+    """Put pictures (N, C, H, W) and clips (N, C, T, H, W) into the memory order of `place`."""
+    order = _ORDERS.get(values.ndim, torch.contiguous_format)
+    return values.contiguous(memory_format=order)
 
 
 def describe(device: torch.device) -> str:

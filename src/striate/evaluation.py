@@ -1,6 +1,7 @@
 """A network's answers over a data set, and what is drawn from them."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 
 from striate import devices, metrics
 from striate.data import Data, Split
-from striate.data.batches import Pictures, Unreadable
-from striate.data.preprocessing import Preprocessing
+from striate.data.batches import Pictures, Unreadable, decoded, readable
+from striate.data.kinds import Preparation
 from striate.errors import DataError
 from striate.metrics import Metrics
 from striate.runs import Bundle
@@ -42,7 +43,7 @@ def preferred(splits: Iterable[str]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Answers on labelled pictures, and the numbers drawn from them."""
+    """Answers on labelled pictures, sounds or clips, and the numbers drawn from them."""
 
     split: str
     metrics: Metrics
@@ -67,7 +68,14 @@ class Evaluation:
         """Give the document that `striate evaluate --json` prints."""
         left_out = [entry._asdict() for entry in self.unreadable]
         numbers = metrics.as_json(self.metrics)
-        return {"split": self.split, **numbers, "leak": self.leak, "unreadable": left_out}
+        kind = self.pictures.split.kind
+        return {
+            "split": self.split,
+            "kind": kind,
+            **numbers,
+            "leak": self.leak,
+            "unreadable": left_out,
+        }
 
     def answers(self) -> tuple[Tensor, Tensor]:
         """Give the likeliest class of each picture, and its probability."""
@@ -82,10 +90,8 @@ class Evaluation:
         return [int(row) for row in wrong[order][:most]]
 
     def image(self, row: int) -> NDArray[np.uint8]:
-        """Give the pixels that the network saw: uint8 (H, W) or (H, W, 3)."""
-        batch = next(self.pictures.batches(torch.tensor([row]), 1))
-        pixels: NDArray[np.uint8] = batch.pixels[0].permute(1, 2, 0).numpy()
-        return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+        """Draw what the network saw: uint8 (H, W) or (H, W, 3)."""
+        return self.pictures.image(row)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Give a row a picture, with the cells of COLUMNS."""
@@ -112,6 +118,43 @@ class Evaluation:
         )
 
 
+def stream(  # noqa: PLR0913
+    bundle: Bundle,
+    split: Split,
+    *,
+    name: str,
+    device: torch.device,
+    workers: int | None = None,
+    strict: bool = False,
+    poll: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Ask the network about every picture of a split, decoded once and let go: any number of them.
+
+    With `strict` the first unreadable picture is a PictureError.
+    """
+    model = devices.place(bundle.model, device).eval()
+    count = devices.processors() if workers is None else workers
+    results = enumerate(decoded(split, bundle.preprocessing, count, strict=strict, poll=poll))
+    # Made at once: small pieces kept between large ones that come and go would scatter the heap.
+    answers = torch.empty(len(split), len(bundle.classes))
+    done, reasons = 0, {}
+    while batch := list(itertools.islice(results, BATCH)):
+        reasons.update({row: result for row, result in batch if isinstance(result, str)})
+        pixels = [result for _, result in batch if isinstance(result, Tensor)]
+        if pixels:
+            stacked = torch.stack(pixels)
+            answers[done : done + len(pixels)] = answer(
+                model, bundle.preprocessing, stacked, device=device
+            )
+            done += len(pixels)
+    part, unreadable = readable(split, reasons)
+    answers, pictures = answers[:done], Pictures(part, bundle.preprocessing)
+    measured = metrics.measure(answers, pictures.labels, bundle.classes)
+    return Evaluation(
+        name, measured, answers, pictures.labels, pictures, bundle.classes, unreadable
+    )
+
+
 def evaluate(
     bundle: Bundle,
     pictures: Pictures,
@@ -120,7 +163,7 @@ def evaluate(
     device: torch.device,
     poll: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Ask the network about every picture."""
+    """Ask the network about pictures that a training has read."""
     model = devices.place(bundle.model, device)
     found = logits(model, bundle.preprocessing, pictures, device=device, poll=poll)
     measured = metrics.measure(found, pictures.labels, bundle.classes)
@@ -129,7 +172,7 @@ def evaluate(
 
 def logits(
     model: nn.Module,
-    preprocessing: Preprocessing,
+    preprocessing: Preparation,
     pictures: Pictures,
     *,
     device: torch.device,
@@ -149,11 +192,11 @@ def logits(
 
 @torch.inference_mode()
 def answer(
-    model: nn.Module, preprocessing: Preprocessing, pixels: Tensor, *, device: torch.device
+    model: nn.Module, preprocessing: Preparation, pixels: Tensor, *, device: torch.device
 ) -> Tensor:
-    """Give the logits (N, K) of pixels uint8 (N, C, H, W); the model is in evaluation mode."""
+    """Give the logits (N, K) of a batch of pixels; the model is in evaluation mode."""
     values = preprocessing.values(pixels.to(device))
-    found: Tensor = model(values.contiguous(memory_format=torch.channels_last))
+    found: Tensor = model(devices.ordered(values))
     return found.float().cpu()
 
 

@@ -15,6 +15,7 @@ from striate.training.recipe import Recipe
 _GROUPS = {
     "model": "Training",
     "size": "Preprocessing",
+    "sample_rate": "Sounds and clips",
     "crop_padding": "Augmentation, in training only",
     "validation_share": "Splits and seeds",
 }
@@ -57,11 +58,11 @@ def given(flags: Any) -> dict[str, Any]:
     pairs = ((f.name, getattr(flags, f.name)) for f in dataclasses.fields(flags))
     chosen = {name: value for name, value in pairs if value is not None}
     if "arguments" in chosen:
-        chosen["arguments"] = {k: _value(v) for k, v in chosen["arguments"].items()}
+        chosen["arguments"] = {k: value(v) for k, v in chosen["arguments"].items()}
     return chosen
 
 
-def _value(text: str) -> Any:
+def value(text: str) -> Any:
     """Read a network's argument as TOML does: a number, true, a string."""
     try:
         return tomllib.loads(f"x = {text}")["x"]

@@ -1,4 +1,4 @@
-"""Pictures and a bundle -> ranked classes."""
+"""Pictures, sounds or clips, and a bundle -> ranked classes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from striate import devices, evaluation
-from striate.data.folder import list_pictures
+from striate.data.folder import list_examples
 from striate.data.workers import Failed, ahead
 from striate.errors import DataError
 from striate.runs import Bundle
@@ -25,7 +25,7 @@ class Ranked(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What the network says of a picture, the likeliest class first; or why it is unreadable."""
+    """What the network says of an example, the likeliest class first; or why it is unreadable."""
 
     file: str
     classes: list[Ranked]
@@ -57,14 +57,14 @@ def columns(top: int) -> pa.Schema:
     return pa.schema([("file", pa.string()), *ranked, ("error", pa.string())])
 
 
-def find_pictures(paths: Iterable[Path | str]) -> list[Path]:
-    """List the pictures meant by files and folders; a folder stands for all pictures below it."""
+def find_files(paths: Iterable[Path | str], kind: str = "pictures") -> list[Path]:
+    """List the files meant by files and folders; a folder stands for all of a kind below it."""
     found: list[Path] = []
     for given in paths:
         path = Path(given).expanduser()
-        below = list(list_pictures(path)) if path.is_dir() else [path]
+        below = list(list_examples(path, kind)) if path.is_dir() else [path]
         if not below:
-            raise DataError(f"{path} has no pictures in it")
+            raise DataError(f"{path} has no {kind} in it")
         found += below
     return found
 
@@ -80,8 +80,8 @@ def predict(
 ) -> Iterator[Prediction]:
     """Give the `top` classes of each picture, in order, as they are done.
 
-    A picture is a path, or what `Preprocessing.pixels` takes. An unreadable one is a row with its
-    `error`; nothing is raised for it.
+    A picture, sound or clip is a path, or what the bundle's preprocessing takes. An unreadable one
+    is a row with its `error`; nothing is raised for it.
     """
     count = devices.processors() if workers is None else workers
     rows = range(len(pictures))
@@ -97,7 +97,11 @@ def predict(
         shares = iter(_probabilities(bundle, results, device))
         for row, result in zip(chunk, results, strict=True):
             picture = pictures[row]
-            name = str(picture) if isinstance(picture, (str, Path)) else f"picture {row}"
+            name = (
+                str(picture)
+                if isinstance(picture, (str, Path))
+                else f"{bundle.preprocessing.kind.removesuffix('s')} {row}"
+            )
             if isinstance(result, Failed):
                 yield Prediction(name, [], result.reason)
             else:

@@ -95,7 +95,8 @@ def print_evaluation(found: dict[str, Any]) -> None:
     low, high = found["interval"]
     print(
         f"{found['split']} accuracy {found['accuracy']:.4f} (95 % interval {low:.4f} to "
-        f"{high:.4f}, {found['n']} pictures)  top-5 {found['top5']:.4f}  loss {found['loss']:.4f}"
+        f"{high:.4f}, {found['n']} {found['kind']})  "
+        f"top-5 {found['top5']:.4f}  loss {found['loss']:.4f}"
     )
     print_leak(found["leak"])
     keys = ("precision", "recall", "f1")
@@ -201,10 +202,10 @@ class Bar:
         assert self._task is not None
         self._rate.add(step.pictures)
         progress = session.progress
-        seen = max(progress.pictures, 1)
+        seen, kind = max(progress.pictures, 1), session.pictures["train"].split.kind
         numbers = (
             f"loss {progress.loss_sum / seen:.3f}  accuracy {progress.correct / seen:.1%}  "
-            f"{self._rate.pictures_per_second():,.0f} pictures/s"
+            f"{self._rate.pictures_per_second():,.0f} {kind}/s"
         )
         self._progress.update(
             self._task,

@@ -10,7 +10,7 @@ from striate.errors import DataError, Stopped, UsageError
 
 # Imported for the commands that they add. torch is slow to import: commands load it when they are
 # called, --help does without.
-from . import data, evaluate, paint, predict, runs, train  # noqa: F401
+from . import data, describe, evaluate, filters, paint, pooling, predict, runs, train  # noqa: F401
 from .app import app
 
 __all__ = ["app", "main", "run"]

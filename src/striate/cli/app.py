@@ -35,8 +35,9 @@ def examples(lines: str) -> str:
 
 
 DATA_HELP = (
-    "digits, mnist, fashion-mnist, kmnist, emnist, cifar10, cifar100, svhn, stl10; a folder, .zip, "
-    ".tar or table (.csv, .jsonl, .parquet); or file.py:function."
+    "digits, mnist, fashion-mnist, kmnist, emnist, cifar10, cifar100, svhn, stl10, spoken-digits, "
+    "moving-digits; a folder (of pictures, sounds or clips), .zip, .tar or table (.csv, .jsonl, "
+    ".parquet); or file.py:function."
 )
 Device = Annotated[str, Parameter(group=RUN_OPTIONS, help="auto, cpu, cuda or mps.")]
 Workers = Annotated[

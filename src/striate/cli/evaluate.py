@@ -66,7 +66,7 @@ def evaluate(
         with tables.writing(out, evaluation.COLUMNS) as add:
             for row in found.rows():
                 add(row)
-        terminal.say(f"wrote {out}: {found.metrics.n} pictures")
+        terminal.say(f"wrote {out}: {found.metrics.n} {found.pictures.split.kind}")
     if as_json:
         print_json(found.to_json())
         return

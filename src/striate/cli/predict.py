@@ -29,7 +29,7 @@ from .app import (
 )
 def predict(
     run: Annotated[Path, Parameter(help="Run folder or bundle.")],
-    pictures: Annotated[list[Path], Parameter(help="Pictures, or folders of them.")],
+    pictures: Annotated[list[Path], Parameter(help="Pictures, sounds, clips, or folders of them.")],
     /,
     *,
     top: Annotated[int, Parameter(group=RUN_OPTIONS, help="Classes shown a picture.")] = 3,
@@ -43,9 +43,9 @@ def predict(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is in pictures: the likeliest classes with their probabilities.
+    """Say what is in pictures, sounds or clips: the likeliest classes with their probabilities.
 
-    An unreadable picture is a row with its error; the exit code is 1 only if none could be read.
+    An unreadable one is a row with its error; the exit code is 1 only if none could be read.
     """
     from striate import api, terminal
     from striate.training.session import Halt
@@ -54,22 +54,22 @@ def predict(
         raise UsageError(f"--top is 1 or more, not {top}")
     halt = Halt()
     with halt.listening(), terminal.working("asking the network"):
-        rows = api.load(run).stream(
-            pictures, top=top, device=device, workers=workers, poll=halt.poll
-        )
+        loaded = api.load(run)
+        kind = loaded.bundle.preprocessing.kind
+        rows = loaded.stream(pictures, top=top, device=device, workers=workers, poll=halt.poll)
         if out:
-            _write_predictions(rows, out, top)
+            _write_predictions(rows, out, top, kind)
             return
         found = list(rows)
     if as_json:
         print_json([row.to_json() for row in found])
     else:
-        terminal.table(["picture", "class"], [terminal.prediction_row(row) for row in found])
+        terminal.table([kind[:-1], "class"], [terminal.prediction_row(row) for row in found])
     if all(row.error for row in found):
-        raise DataError("none of the pictures could be read")
+        raise DataError(f"none of the {kind} could be read")
 
 
-def _write_predictions(rows: Iterable[Any], out: Path, top: int) -> None:
+def _write_predictions(rows: Iterable[Any], out: Path, top: int, kind: str) -> None:
     from striate import prediction, tables, terminal
 
     count = unreadable = 0
@@ -77,6 +77,6 @@ def _write_predictions(rows: Iterable[Any], out: Path, top: int) -> None:
         for row in rows:
             add(row.row())
             count, unreadable = count + 1, unreadable + bool(row.error)
-    terminal.say(f"wrote {out}: {count} pictures, {unreadable} of them unreadable")
+    terminal.say(f"wrote {out}: {count} {kind}, {unreadable} of them unreadable")
     if count == unreadable:
-        raise DataError("none of the pictures could be read")
+        raise DataError(f"none of the {kind} could be read")

@@ -62,14 +62,28 @@ def models(*, as_json: AsJson = False) -> None:
     """List the networks that --model knows by name."""
     from striate import terminal
     from striate.models import MODELS
+    from striate.models.arguments import defaults
 
-    rows = [{"name": name, "about": model.about} for name, model in MODELS.items()]
     if as_json:
-        print_json(rows)
+        print_json(
+            [
+                {
+                    "name": name,
+                    "about": model.about,
+                    "smallest": model.smallest,
+                    "arguments": defaults(model.build),
+                }
+                for name, model in MODELS.items()
+            ]
+        )
         return
-    rows += [
-        {"name": "torchvision/NAME", "about": "any classification network of torchvision"},
-        {"name": "timm/NAME", "about": "any network of timm"},
-        {"name": "file.py:function", "about": "your own; it is saved with the run"},
+    rows = [
+        [name, f"{model.smallest}x{model.smallest}", " ".join(defaults(model.build)), model.about]
+        for name, model in MODELS.items()
     ]
-    terminal.table(["model", ""], [[row["name"], row["about"]] for row in rows])
+    rows += [
+        ["torchvision/NAME", "", "", "any classification network of torchvision"],
+        ["timm/NAME", "", "", "any network of timm"],
+        ["file.py:function", "", "", "your own; it is saved with the run"],
+    ]
+    terminal.table(["model", "smallest", "arguments", ""], rows)

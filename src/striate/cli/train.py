@@ -26,6 +26,7 @@ from .app import (
     striate train digits
     striate train photos/ --model torchvision/resnet18 -o runs/first
     striate train mnist --model mnist-convnet --config recipe.toml --seed 1
+    striate train spoken-digits:held-out=george
     striate train --resume runs/first
 """)
 )
@@ -63,6 +64,13 @@ def train(
         float,
         Parameter(group=RUN_OPTIONS, help="Seconds between two checkpoints within an epoch."),
     ] = 300.0,
+    cache: Annotated[
+        Path | None,
+        Parameter(
+            group=RUN_OPTIONS,
+            help="Folder that keeps decoded pixels which do not fit into memory, for later runs.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a network on DATA and leave a run folder."""
@@ -80,7 +88,7 @@ def train(
             out=out,
             resume=resume,
             overwrite=overwrite,
-            means=Means(device, workers, strict, save_every),
+            means=Means(device, workers, strict, save_every, cache),
             show=view,
             tell=terminal.say,
             **choices,
@@ -94,7 +102,7 @@ def train(
     low, high = result["interval"]
     print(
         f"{result['split']} accuracy {result['accuracy']:.4f} "
-        f"(95 % interval {low:.4f} to {high:.4f}, {result['n']} pictures)  "
+        f"(95 % interval {low:.4f} to {high:.4f}, {result['n']} {result.get('kind', 'pictures')})  "
         f"{terminal.duration(result['train_seconds'])}  {run.folder}"
     )
     terminal.print_leak(result["leak"])

@@ -1,6 +1,7 @@
-"""Labelled pictures by name, from folders and from own code: one source a file, one line here."""
+"""Labelled examples by name, from folders and from own code: one source a file, one line here."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,10 @@ from striate import usercode
 from striate.errors import DataError, UsageError, choose
 from striate.usercode import Reference
 
-from . import lists, named, own, shards
+from . import lists, moving, named, own, shards, speech
 from .archives import COMPRESSED, Archive
 from .archives import SUFFIXES as ARCHIVES
-from .folder import archive, folder, list_pictures, original, shown
+from .folder import archive, folder, list_examples, original, shown
 from .splits import Data, Origin, Split, assigned, complete
 
 __all__ = [
@@ -23,12 +24,15 @@ __all__ = [
     "assigned",
     "complete",
     "find",
-    "list_pictures",
+    "list_examples",
     "reopen",
 ]
 
-SOURCES: dict[str, Callable[[], Data]] = {
+# What follows a name, as in spoken-digits:held-out=theo, are its keyword arguments.
+SOURCES: dict[str, Callable[..., Data]] = {
     "digits": named.digits,
+    "moving-digits": moving.moving_digits,
+    "spoken-digits": speech.spoken_digits,
     **{name: functools.partial(named.listed, name) for name in named.LISTED},
 }
 
@@ -57,8 +61,9 @@ def reopen(origin: Origin) -> Data:
 
 
 def _by_text(text: str) -> Data:
-    if text in SOURCES:
-        return SOURCES[text]()
+    name, _, options = text.partition(":")
+    if name in SOURCES:
+        return SOURCES[name](**_options(name, options))
     if usercode.is_reference(text):
         return own.from_reference(usercode.read(text))
     path = Path(text).expanduser()
@@ -72,6 +77,19 @@ def _by_text(text: str) -> Data:
         [*SOURCES, "FOLDER", "FILE.zip", "SHARDS.tar", "TABLE.csv", "file.py:function"],
     )
     raise AssertionError  # choose raises: the text is in none of the lists
+
+
+def _options(name: str, text: str) -> dict[str, Any]:
+    """Read `key=value,key=value` as the keyword arguments of a source: texts or whole numbers."""
+    known = inspect.signature(SOURCES[name]).parameters
+    found: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        key, _, value = part.partition("=")
+        field = choose(f"option of {name}", key.replace("-", "_"), known)
+        if known[field].annotation is int and not value.isdecimal():
+            raise UsageError(f"{key} of {name} is a whole number, not {value!r}")
+        found[field] = int(value) if known[field].annotation is int else value
+    return found
 
 
 def _at(path: Path) -> Data:
@@ -97,4 +115,6 @@ def _at(path: Path) -> Data:
 def _in_folder(path: Path) -> Data:
     if lists.has_metadata(path):
         return lists.metadata(path)
-    return shards.shards(path) if shards.is_folder_of_shards(path) else folder(path)
+    if shards.is_folder_of_shards(path):
+        return shards.shards(path)
+    return speech.flat(path) if speech.is_flat(path) else folder(path)

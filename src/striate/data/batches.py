@@ -1,21 +1,24 @@
-"""Pictures of a split as uint8 pixels: held in memory where they fit, else decoded as needed."""
+"""Pictures of a split as uint8 pixels: in memory where they fit, else in a file or decoded anew."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from striate import devices
 from striate.errors import DataError
 from striate.images import PictureError
 
-from .preprocessing import Preprocessing
-from .splits import Split
+from . import pixelfile
+from .kinds import Preparation
+from .splits import Split, is_stored
 from .workers import Failed, ahead
 
-# A quarter of most machines' memory; above it pictures are decoded anew in each epoch.
+# A quarter of most machines' memory.
 HELD_BYTES = 4 << 30
 
 Poll = Callable[[], None]
@@ -32,7 +35,7 @@ class Batch(NamedTuple):
     """Some pictures of a split."""
 
     rows: Tensor  # (N,), their places in the split
-    pixels: Tensor  # (N, C, H, W), uint8
+    pixels: Tensor  # (N, C, H, W), uint8; of sounds (N, T), int16, of clips (N, C, T, H, W)
     labels: Tensor  # (N,)
 
 
@@ -42,7 +45,7 @@ class Pictures:
     def __init__(
         self,
         split: Split,
-        preprocessing: Preprocessing,
+        preprocessing: Preparation,
         *,
         held: Tensor | None = None,
         workers: int = 0,
@@ -57,14 +60,14 @@ class Pictures:
         return len(self.split)
 
     @property
-    def channels(self) -> int:
-        """Channels of a picture, as the network gets it."""
-        return self._preprocessing.channels
+    def shape(self) -> tuple[int, ...]:
+        """Of an example's pixels: channels, height and width of a picture."""
+        return self._preprocessing.held
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self._preprocessing.size
+    def image(self, row: int) -> NDArray[np.uint8]:
+        """Draw what the network saw: uint8 (H, W) or (H, W, 3)."""
+        batch = next(self.batches(torch.tensor([row]), 1))
+        return self._preprocessing.image(batch.pixels[0])
 
     def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
         """Give these pictures, in this order, `size` at a time."""
@@ -90,48 +93,90 @@ class Pictures:
             yield results
 
 
-def read(
+def read(  # noqa: PLR0913
     split: Split,
-    preprocessing: Preprocessing,
+    preprocessing: Preparation,
     *,
     workers: int | None = None,
     strict: bool = False,
     poll: Poll = lambda: None,
     held_bytes: int | None = None,
+    cache: Path | None = None,
 ) -> tuple[Pictures, list[Unreadable]]:
     """Decode every picture of a split once: keep the pixels if they fit, list what is unreadable.
 
-    With `strict` the first unreadable picture is a PictureError. `poll` is called between batches.
+    Pixels that do not fit into memory go to a file in the folder `cache`, or are found there from
+    an earlier time; without one they are decoded anew when they are asked for. With `strict` the
+    first unreadable picture is a PictureError. `poll` is called between batches.
     """
     count = devices.processors() if workers is None else workers
-    shape = (preprocessing.channels, *preprocessing.size)
-    hold = len(split) * int(np.prod(shape)) <= (HELD_BYTES if held_bytes is None else held_bytes)
-    held = torch.empty((len(split), *shape), dtype=torch.uint8) if hold else None
-    good: list[int] = []
-    unreadable: list[Unreadable] = []
+    needed = len(split) * int(np.prod(preprocessing.held)) * preprocessing.dtype.itemsize
+    results = decoded(split, preprocessing, count, strict=strict, poll=poll)
+    if needed <= (HELD_BYTES if held_bytes is None else held_bytes):
+        whole = torch.empty((len(split), *preprocessing.held), dtype=preprocessing.dtype)
+        kept = _in_memory(results, whole)
+    elif cache is not None and is_stored(split.pictures):
+        kept = _in_file(split, preprocessing, results, cache, needed)
+    else:
+        kept = None, {row: result for row, result in enumerate(results) if isinstance(result, str)}
+    pixels, reasons = kept
+    part, unreadable = readable(split, reasons)
+    if strict and unreadable:  # as the file of pixels says
+        raise PictureError(*unreadable[0])
+    return Pictures(part, preprocessing, held=pixels, workers=count), unreadable
 
+
+Kept = tuple[Tensor | None, dict[int, str]]  # pixels, and why others have none
+
+
+def decoded(
+    split: Split, preprocessing: Preparation, workers: int, *, strict: bool, poll: Poll
+) -> Iterator[Tensor | str]:
+    """Give each picture's pixels (C, H, W), or why it has none; with `strict` that is an error."""
     rows = range(len(split))
     chunks = [rows[start : start + 256] for start in rows[::256]]
-    found = ahead(preprocessing.pixels, split.pictures, chunks, count)
+    found = ahead(preprocessing.pixels, split.pictures, chunks, workers)
     for chunk, results in zip(chunks, found, strict=True):
         poll()
         for row, result in zip(chunk, results, strict=True):
-            if isinstance(result, Failed):
-                if strict:
-                    raise PictureError(split.names[row], result.reason)
-                unreadable.append(Unreadable(split.names[row], result.reason))
-                continue
-            if held is not None:
-                held[len(good)] = result
-            good.append(row)
-    kept = _kept(split, good, unreadable)
-    pixels = held[: len(good)] if held is not None else None
-    return Pictures(kept, preprocessing, held=pixels, workers=count), unreadable
+            if strict and isinstance(result, Failed):
+                raise PictureError(split.names[row], result.reason)
+            yield result.reason if isinstance(result, Failed) else result
 
 
-def _kept(split: Split, good: list[int], unreadable: list[Unreadable]) -> Split:
+def _in_memory(results: Iterator[Tensor | str], held: Tensor) -> Kept:
+    reasons: dict[int, str] = {}
+    for row, result in enumerate(results):
+        if isinstance(result, str):
+            reasons[row] = result
+        else:
+            held[row - len(reasons)] = result
+    return held[: len(held) - len(reasons)], reasons
+
+
+def _in_file(
+    split: Split,
+    preprocessing: Preparation,
+    results: Iterator[Tensor | str],
+    cache: Path,
+    most_bytes: int,
+) -> Kept:
+    path = pixelfile.place(cache, split, preprocessing)
+    found = pixelfile.load(path, preprocessing.held, preprocessing.dtype)
+    if found is None:
+        pixelfile.save(path, results, most_bytes=most_bytes)
+        found = pixelfile.load(path, preprocessing.held, preprocessing.dtype)
+    if found is None:
+        raise DataError(f"{path} was changed while it was written")
+    return found.pixels, found.unreadable
+
+
+def readable(split: Split, reasons: Mapping[int, str]) -> tuple[Split, list[Unreadable]]:
+    """Leave out the pictures at the places that have a reason; DataError if none is left."""
+    unreadable = [Unreadable(split.names[row], reason) for row, reason in reasons.items()]
+    good = [row for row in range(len(split)) if row not in reasons]
     if good:
-        return split.take(np.array(good)) if unreadable else split
+        return split.take(np.array(good)) if unreadable else split, unreadable
     if unreadable:
         raise DataError(f"no picture can be read; the first: {': '.join(unreadable[0])}")
     raise DataError("there are no pictures")

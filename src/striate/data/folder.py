@@ -1,20 +1,21 @@
-"""Folders of pictures, and archives read as folders: root/class/* and root/split/class/*."""
+"""Folders of examples, and archives read as folders: root/class/* and root/split/class/*."""
 
 import dataclasses
+import functools
 import itertools
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from striate.errors import DataError
-from striate.images import is_picture
 
 from .archives import Archive, Inside
+from .kinds import is_example, is_of, recognised
 from .splits import Data, Origin, Split, split_name
 
 Place = Path | Inside
@@ -28,29 +29,36 @@ _ODD = re.compile(r"[\udc80-\udcff\x00-\x1f\x7f\\]")
 
 
 def folder(root: Place) -> Data:
-    """Recognise the layout of a folder and list its pictures; classes sort as torchvision's do.
+    """Recognise the layout of a folder and list its files; classes sort as torchvision's do.
 
-    A single folder between the root and the class folders is passed through.
+    Most of them say whether they are pictures, sounds or clips. A single folder between the root
+    and the class folders is passed through.
     """
+    kind = recognised(list_examples(root))
     while len(tops := subfolders(root)) == 1 and not split_name(tops[0]):
-        if not _has_classes(root / tops[0], least=2):
+        if not _has_classes(root / tops[0], kind, least=2):
             break
         root = root / tops[0]
     if not tops:
-        raise DataError(f"{shown(root)} has no subfolders: put the pictures of each class into one")
-    splits = {top: name for top in tops if (name := split_name(top)) and _has_classes(root / top)}
+        raise DataError(f"{shown(root)} has no subfolders: put the {kind} of each class into one")
+    splits = {
+        top: name for top in tops if (name := split_name(top)) and _has_classes(root / top, kind)
+    }
     if "train" in splits.values() or (splits and all(split_name(top) for top in tops)):
-        return _with_splits(root, tops, splits)
-    return _flat(root, tops)
+        return _with_splits(root, tops, splits, kind)
+    return _flat(root, tops, kind)
 
 
-def list_pictures(folder: P) -> Iterator[P]:
-    """Give the pictures below a folder, sorted, without hidden ones; each real folder once.
+def list_examples(folder: P, kind: str | None = None) -> Iterator[P]:
+    """Give the files of a kind, or of any, below a folder, sorted, without hidden ones.
 
-    Links to folders are followed, but not to one that was listed or that holds the start.
+    Each real folder once: links to folders are followed, but not to one that was listed or that
+    holds the start.
     """
     above = () if isinstance(folder, Inside) else folder.resolve().parents
-    yield from cast("Iterator[P]", _below(folder, {_identity(place) for place in above}))
+    is_wanted = is_example if kind is None else functools.partial(is_of, kind)
+    found = _below(folder, {_identity(place) for place in above}, is_wanted)
+    yield from cast("Iterator[P]", found)
 
 
 def shown(path: Place | str) -> str:
@@ -73,74 +81,76 @@ def subfolders(folder: Place) -> list[str]:
     return _listing(folder)[0]
 
 
-def _flat(root: Place, tops: list[str]) -> Data:
-    classes, warnings = _classes(root, tops)
-    split = _read(root, root, classes)
-    layout = f"{shown(root)}: {len(split)} pictures in {len(classes)} class folders, no splits"
-    return made(root, classes, {"train": split}, layout, warnings + _loose(root))
+def _flat(root: Place, tops: list[str], kind: str) -> Data:
+    classes, warnings = _classes(root, tops, kind)
+    split = _read(root, root, classes, kind)
+    layout = f"{shown(root)}: {len(split)} {kind} in {len(classes)} class folders, no splits"
+    return made(root, classes, {"train": split}, layout, warnings + _loose(root, kind))
 
 
-def _with_splits(root: Place, tops: list[str], splits: dict[str, str]) -> Data:
-    warnings = _left_out(root, [top for top in tops if top not in splits], splits)
+def _with_splits(root: Place, tops: list[str], splits: dict[str, str], kind: str) -> Data:
+    warnings = _left_out(root, [top for top in tops if top not in splits], splits, kind)
     if len(set(splits.values())) < len(splits):
         raise DataError(f"{shown(root)} has two folders for one split: {', '.join(splits)}")
     # Without a training split (pictures to evaluate on, say) all the class folders are classes.
     known = [top for top, name in splits.items() if name == "train"] or list(splits)
-    found = [_classes(root / top, subfolders(root / top)) for top in known]
+    found = [_classes(root / top, subfolders(root / top), kind) for top in known]
     classes = tuple(sorted({name for names, _ in found for name in names}))
     for top in splits:
-        _refuse_unknown(root / top, classes)
-    parts = {name: _read(root, root / top, classes) for top, name in splits.items()}
+        _refuse_unknown(root / top, classes, kind)
+    parts = {name: _read(root, root / top, classes, kind) for top, name in splits.items()}
     sizes = ", ".join(f"{name} {len(split)}" for name, split in parts.items())
-    layout = f"{shown(root)}: split folders of {len(classes)} class folders ({sizes} pictures)"
+    layout = f"{shown(root)}: split folders of {len(classes)} class folders ({sizes} {kind})"
     for base, (_, empty) in zip(known, found, strict=True):
-        warnings += empty + _loose(root / base)
-    return made(root, classes, parts, layout, warnings + _loose(root))
+        warnings += empty + _loose(root / base, kind)
+    return made(root, classes, parts, layout, warnings + _loose(root, kind))
 
 
-def _left_out(root: Place, strays: Sequence[str], splits: Mapping[str, str]) -> list[str]:
+def _left_out(
+    root: Place, strays: Sequence[str], splits: Mapping[str, str], kind: str
+) -> list[str]:
     """Warn of folders beside the splits that hold no class; refuse one that may be a class."""
     warnings = []
     for stray in strays:
-        has_pictures = _has_pictures(root / stray)
-        if has_pictures and not split_name(stray):
+        has_examples = _has_examples(root / stray, kind)
+        if has_examples and not split_name(stray):
             raise DataError(
                 f"{shown(root)} has splits ({', '.join(splits)}) and, beside them, "
                 f"{shown(stray)}: move it away, or rename the splits if they are classes"
             )
-        what = "no class folders" if has_pictures else "no pictures"
+        what = "no class folders" if has_examples else f"no {kind}"
         warnings.append(f"{shown(root / stray)} has {what}: left out")
     return warnings
 
 
-def _classes(base: Place, names: list[str]) -> tuple[tuple[str, ...], list[str]]:
-    """Give the class folders that have pictures, and a warning for each that has none."""
-    classes = tuple(name for name in names if _has_pictures(base / name))
+def _classes(base: Place, names: list[str], kind: str) -> tuple[tuple[str, ...], list[str]]:
+    """Give the class folders that hold something, and a warning for each that does not."""
+    classes = tuple(name for name in names if _has_examples(base / name, kind))
     if not classes:
         listed = ", ".join(shown(name) for name in names[:5])
-        raise DataError(f"{shown(base)} has no pictures in its subfolders ({listed})")
+        raise DataError(f"{shown(base)} has no {kind} in its subfolders ({listed})")
     return classes, [
-        f"class folder {shown(base / name)} has no pictures: left out"
+        f"class folder {shown(base / name)} has no {kind}: left out"
         for name in names
         if name not in classes
     ]
 
 
-def _refuse_unknown(base: Place, classes: tuple[str, ...]) -> None:
+def _refuse_unknown(base: Place, classes: tuple[str, ...], kind: str) -> None:
     for name in subfolders(base):
-        if name not in classes and _has_pictures(base / name):
+        if name not in classes and _has_examples(base / name, kind):
             raise DataError(
-                f"class {shown(name)!r} is in {shown(base)} but has no pictures to train on"
+                f"class {shown(name)!r} is in {shown(base)} but has no {kind} to train on"
             )
 
 
-def _read(root: Place, base: Place, classes: tuple[str, ...]) -> Split:
-    listing = [list(list_pictures(base / name)) for name in classes if (base / name).is_dir()]
+def _read(root: Place, base: Place, classes: tuple[str, ...], kind: str) -> Split:
+    listing = [list(list_examples(base / name, kind)) for name in classes if (base / name).is_dir()]
     present = [place for place, name in enumerate(classes) if (base / name).is_dir()]
-    paths = [path for pictures in listing for path in pictures]
-    labels = np.repeat(present, [len(pictures) for pictures in listing])
+    paths = [path for files in listing for path in files]
+    labels = np.repeat(present, [len(files) for files in listing])
     names = [shown(_relative(path, root)) for path in paths]
-    return Split(paths, labels.astype(np.int64), names)
+    return Split(paths, labels.astype(np.int64), names, kind)
 
 
 def _relative(path: Place, root: Place) -> str:
@@ -151,18 +161,18 @@ def _relative(path: Place, root: Place) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _has_pictures(folder: Place) -> bool:
-    return next(list_pictures(folder), None) is not None
+def _has_examples(folder: Place, kind: str) -> bool:
+    return next(list_examples(folder, kind), None) is not None
 
 
-def _has_classes(folder: Place, *, least: int = 1) -> bool:
-    named = (name for name in subfolders(folder) if _has_pictures(folder / name))
+def _has_classes(folder: Place, kind: str, *, least: int = 1) -> bool:
+    named = (name for name in subfolders(folder) if _has_examples(folder / name, kind))
     return len(list(itertools.islice(named, least))) == least
 
 
-def _loose(folder: Place) -> list[str]:
-    count = sum(is_picture(folder / name) for name in _listing(folder)[1])
-    return [f"{count} pictures lie in {shown(folder)} itself: left out"] if count else []
+def _loose(folder: Place, kind: str) -> list[str]:
+    count = sum(is_of(kind, folder / name) for name in _listing(folder)[1])
+    return [f"{count} {kind} lie in {shown(folder)} itself: left out"] if count else []
 
 
 def made(
@@ -197,14 +207,14 @@ def archive(opened: Archive) -> Data:
     return dataclasses.replace(found, warnings=(*found.warnings, *refused))
 
 
-def _below(folder: Place, seen: set[Any]) -> Iterator[Place]:
+def _below(folder: Place, seen: set[Any], is_wanted: Callable[[Place], bool]) -> Iterator[Place]:
     if (identity := _identity(folder)) in seen:
         return
     seen.add(identity)
     folders, files = _listing(folder)
-    yield from (path for name in files if is_picture(path := folder / name))
+    yield from (path for name in files if is_wanted(path := folder / name))
     for name in folders:
-        yield from _below(folder / name, seen)
+        yield from _below(folder / name, seen, is_wanted)
 
 
 def _listing(folder: Place) -> tuple[list[str], list[str]]:

@@ -18,6 +18,7 @@ from striate.errors import DataError
 from striate.images import is_picture
 
 from .folder import made, shown, subfolders
+from .kinds import recognised
 from .splits import NAMES, Data, Origin, Split, split_name
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -40,7 +41,7 @@ def table(path: Path) -> Data:
     rows, columns = _rows(path, path.parent, None)
     splits = ", ".join(sorted({row.split for row in rows}, key=NAMES.index))
     note = f"columns {columns[0]} and {columns[1]}"
-    layout = f"{shown(path)}: a table of {len(rows)} pictures ({note}; {splits})"
+    layout = f"{shown(path)}: a table of {len(rows)} {_kind(rows)} ({note}; {splits})"
     found = _data(path.parent, rows, layout, [])
     place = Origin("table", shown(path.absolute()))
     return dataclasses.replace(found, origin=place, name=shown(path.stem))
@@ -64,7 +65,7 @@ def metadata(root: Path) -> Data:
         if loose:
             warnings.append(f"{len(loose)} pictures in {shown(path.parent)} are not in {path.name}")
     names = ", ".join(shown(path.relative_to(root)) for path, _ in tables)
-    layout = f"{shown(root)}: a folder with {names} ({len(rows)} pictures)"
+    layout = f"{shown(root)}: a folder with {names} ({len(rows)} {_kind(rows)})"
     return _data(root, rows, layout, warnings)
 
 
@@ -197,17 +198,22 @@ def _data(root: Path, rows: Sequence[Row], layout: str, warnings: list[str]) -> 
     if len(classes) < 2:
         raise DataError(f"{layout}: one class only, {shown(classes[0])}: nothing to tell apart")
     places = {label: place for place, label in enumerate(classes)}
-    splits = {}
+    splits, kind = {}, _kind(rows)
     for name in NAMES:
         of = [row for row in rows if row.split == name]
         if of:
             numbers = np.array([places[row.label] for row in of], dtype=np.int64)
-            splits[name] = Split([row.path for row in of], numbers, [_name(r, root) for r in of])
+            names = [_name(row, root) for row in of]
+            splits[name] = Split([row.path for row in of], numbers, names, kind)
     if "train" in splits:
         unknown = set(labels) - {row.label for row in rows if row.split == "train"}
         if unknown:
-            raise DataError(f"class {shown(min(unknown))!r} has no pictures to train on: {layout}")
+            raise DataError(f"class {shown(min(unknown))!r} has no {kind} to train on: {layout}")
     return made(root, classes, splits, layout, warnings)
+
+
+def _kind(rows: Sequence[Row]) -> str:
+    return recognised(row.path for row in rows)
 
 
 def _name(row: Row, root: Path) -> str:

@@ -1,5 +1,6 @@
 """A user's own torch Dataset, or a `file.py:function` that gives one."""
 
+import contextlib
 import operator
 import threading
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,10 @@ import numpy as np
 from striate import usercode
 from striate.errors import DataError, UsageError, choose
 from striate.images import PictureError
+from striate.sounds import Sound
 from striate.usercode import Reference
 
+from .kinds import recognised
 from .splits import NAMES, Data, Origin, Split, split_name
 
 # A label above this is a mistake (a year, a number of a person), not a class.
@@ -37,7 +40,8 @@ def _data(given: Any, name: str, origin: Origin) -> Data:
     splits = {part: _split(dataset, part) for part, dataset in parts.items()}
     classes = _classes(parts, splits)
     sizes = ", ".join(f"{part} {len(split)}" for part, split in splits.items())
-    layout = f"{name}: own data set, {len(classes)} classes ({sizes} pictures)"
+    kind = next(iter(splits.values())).kind if splits else "pictures"
+    layout = f"{name}: own data set, {len(classes)} classes ({sizes} {kind})"
     return Data(Path(name).stem, origin, classes, splits, layout)
 
 
@@ -58,6 +62,7 @@ class _Pictures(Sequence[Any]):
         self._dataset = dataset
         self._part = part
         self._lock = threading.Lock()  # a user's Dataset need not be ready for threads
+        self._first: tuple[Any, Any] | None = None  # by which the data's kind is told
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -69,6 +74,8 @@ class _Pictures(Sequence[Any]):
 
     def pair(self, place: int) -> tuple[Any, Any]:
         """Give the picture and the label at a place; whatever fails is a PictureError."""
+        if place == 0 and self._first is not None:
+            return self._first
         name = _name(self._part, place)
         try:
             with self._lock:
@@ -81,6 +88,8 @@ class _Pictures(Sequence[Any]):
         if not isinstance(found, (tuple, list)) or len(found) < 2:
             kind = type(found).__name__
             raise DataError(f"{name} is a {kind}: a Dataset gives pairs (picture, label)")
+        if place == 0:
+            self._first = found[0], found[1]
         return found[0], found[1]
 
 
@@ -97,7 +106,21 @@ def _split(dataset: Any, part: str) -> Split:
     targets = _targets(pictures, dataset)
     given = targets if targets is not None else (pictures.pair(row)[1] for row in rows)
     labels = [_label(label, part, row) for row, label in zip(rows, given, strict=True)]
-    return Split(pictures, np.array(labels, dtype=np.int64), [_name(part, row) for row in rows])
+    names = [_name(part, row) for row in rows]
+    return Split(pictures, np.array(labels, dtype=np.int64), names, _kind(pictures))
+
+
+def _kind(pictures: Sequence[Any]) -> str:
+    """Tell sounds and clips by the first one: a Sound, an array (T, H, W, C), or a file's name."""
+    with contextlib.suppress(PictureError):  # it is reported when it is read
+        first = pictures[0] if len(pictures) else None
+        if isinstance(first, Sound):
+            return "sounds"
+        if isinstance(first, np.ndarray) and first.ndim == 4:
+            return "clips"
+        if isinstance(first, Path):
+            return recognised([first])
+    return "pictures"
 
 
 def _targets(pictures: _Pictures, dataset: Any) -> Any:

@@ -9,7 +9,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -23,10 +23,10 @@ from striate.errors import DataError, UsageError, choose
 
 from .whitening import Zca as Zca
 
+Array = NDArray[np.uint8]  # (H, W) or (H, W, 3)
 Picture = Image.Image | np.ndarray | Tensor | Path | bytes | images.Stored
 
 FITS = ("crop", "stretch", "pad")
-# torch's own, which are Pillow's to one level in three times the speed, are used where it has them.
 # Named one by one: Pillow 13 has more, 12 has not.
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -36,6 +36,10 @@ FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+# Torch's, three times as fast as Pillow's: equal to one level, bicubic to two on photographs.
+QUICK = ("bilinear", "bicubic")
+# Torch resizes whole pixels only, so a part may be moved by this share of its side; else Pillow.
+MOVED = 1 / 400
 NORMALISATIONS = ("dataset", "picture", "zca", "none")
 
 
@@ -80,6 +84,9 @@ class Moments:
 class Preprocessing:
     """Size, colour and normalisation: a picture -> pixels uint8 (C, H, W) -> values float32."""
 
+    kind: ClassVar[str] = "pictures"
+    dtype: ClassVar[torch.dtype] = torch.uint8
+
     size: tuple[int, int]  # height and width, in pixels
     channels: int = 3  # 1 is grey, 3 is RGB
     fit: str = "crop"  # crop the longer side, stretch to the size, or pad with black
@@ -98,6 +105,16 @@ class Preprocessing:
         _check_numbers(self)
         _check_zca(self)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the network's input: channels, height, width."""
+        return self.channels, *self.size
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        """Shape of what `pixels` gives."""
+        return self.shape
+
     def __call__(self, picture: Picture) -> Tensor:
         """Give the values (C, H, W) of one picture."""
         return self.values(self.pixels(picture)[None])[0]
@@ -112,9 +129,7 @@ class Preprocessing:
         array = as_array(picture, self.max_pixels, least=least)
         if self.channels == 1 and array.ndim == 3:
             array = np.array(Image.fromarray(array).convert("L"))
-        found = torch.from_numpy(array)
-        planes = found.permute(2, 0, 1) if found.ndim == 3 else found[None]  # (C, H, W)
-        return self._fitted(planes).expand(self.channels, -1, -1).contiguous()
+        return self._fitted(array).expand(self.channels, -1, -1).contiguous()
 
     def values(self, batch: Tensor) -> Tensor:
         """Normalise pixels (N, C, H, W), uint8 -> float32, on their device."""
@@ -125,6 +140,11 @@ class Preprocessing:
         if self.zca is not None:
             return self.zca(batch)
         return self._scaled(batch)
+
+    def image(self, pixels: Tensor) -> NDArray[np.uint8]:
+        """Give pixels (C, H, W) as people draw them: (H, W) or (H, W, 3)."""
+        array: NDArray[np.uint8] = pixels.permute(1, 2, 0).numpy()
+        return array[:, :, 0] if array.shape[2] == 1 else array
 
     def to_json(self) -> dict[str, Any]:
         """Give all but the whitening, which is too large, as JSON can hold it."""
@@ -159,20 +179,17 @@ class Preprocessing:
         }[self.normalise]
         return f"{self.fit}{share} to {height}x{width} ({self.filter}), {colour}, {normalised}"
 
-    def _fitted(self, planes: Tensor) -> Tensor:
-        height, width = self.size
+    def _fitted(self, array: Array) -> Tensor:
+        given = array.shape[:2]
         if self.fit == "stretch":
-            return _resized(planes, self.size, self.filter)
-        given = (planes.shape[1], planes.shape[2])
+            return _resized(array, (0, 0, *given), self.size, self.filter)
         if self.fit == "crop":
-            top, left, down, across = _crop(given, self.size, self.share)
-            part = planes[:, top : top + down, left : left + across]
-            return _resized(part, self.size, self.filter)
-        scale = min(height / given[0], width / given[1])
+            return _resized(array, _crop(given, self.size, self.share), self.size, self.filter)
+        scale = min(want / have for have, want in zip(given, self.size, strict=True))
         down, across = (max(1, round(side * scale)) for side in given)
-        canvas = planes.new_zeros(len(planes), height, width)
-        top, left = (height - down) // 2, (width - across) // 2
-        inner = _resized(planes, (down, across), self.filter)
+        inner = _resized(array, (0, 0, *given), (down, across), self.filter)
+        canvas = inner.new_zeros(len(inner), *self.size)
+        top, left = (self.size[0] - down) // 2, (self.size[1] - across) // 2
         canvas[:, top : top + down, left : left + across] = inner
         return canvas
 
@@ -188,27 +205,39 @@ class Preprocessing:
 _KEYS = tuple(f.name for f in dataclasses.fields(Preprocessing) if f.name != "zca")
 
 
-def _crop(given: tuple[int, int], size: tuple[int, int], share: float) -> tuple[int, int, int, int]:
-    """Give top, left, height and width of the centred part from which a crop of `size` is made.
+Box = tuple[float, float, float, float]  # top, left, height, width in pixels
 
-    In whole pixels, as torch resizes no others; (height, width) pictures.
-    """
+
+def _crop(given: tuple[int, ...], size: tuple[int, int], share: float) -> Box:
+    """Give the centred part of a (height, width) picture in which a crop of `size` lies."""
     step = min(have / want for have, want in zip(given, size, strict=True)) * share
-    down, across = (
-        min(max(1, round(step * want)), have) for have, want in zip(given, size, strict=True)
-    )
-    return (given[0] - down) // 2, (given[1] - across) // 2, down, across
+    down, across = (min(step * want, have) for have, want in zip(given, size, strict=True))
+    return (given[0] - down) / 2, (given[1] - across) / 2, down, across
 
 
-def _resized(planes: Tensor, size: tuple[int, int], filter: str) -> Tensor:
-    """Resize planes (C, H, W), uint8, to (height, width): antialiased, but for nearest."""
-    if planes.shape[1:] == size:
-        return planes.clone()
-    if filter in ("bilinear", "bicubic"):
-        return functional.interpolate(planes[None], size, mode=filter, antialias=True)[0]
-    image = Image.fromarray(planes.permute(1, 2, 0).squeeze(2).numpy())
-    pixels = torch.from_numpy(np.array(image.resize(size[::-1], FILTERS[filter])))
-    return pixels.permute(2, 0, 1) if pixels.ndim == 3 else pixels[None]
+def _resized(array: Array, box: Box, size: tuple[int, int], filter: str) -> Tensor:
+    """Resize a part of a picture to planes (C, height, width): antialiased, but for nearest.
+
+    Torch sees the part alone; for Pillow the pixels beside it still count in the filter.
+    """
+    top, left, down, across = whole = tuple(round(number) for number in box)
+    apart = max(abs(have - want) for have, want in zip(whole, box, strict=True))
+    if filter not in QUICK or apart > MOVED * min(down, across):
+        # A sum of floats may pass the border by its rounding.
+        bottom, right = (min(box[i] + box[i + 2], array.shape[i]) for i in (0, 1))
+        corners = (box[1], box[0], right, bottom)
+        image = Image.fromarray(array).resize(size[::-1], FILTERS[filter], corners)
+        return _planes(np.array(image))
+    # Copied by NumPy: torch would copy a part row by pixel.
+    part = _planes(np.ascontiguousarray(array[top : top + down, left : left + across]))
+    if part.shape[1:] == size:
+        return part
+    return functional.interpolate(part[None], size, mode=filter, antialias=True)[0]
+
+
+def _planes(array: Array) -> Tensor:
+    found = torch.from_numpy(array)
+    return found.permute(2, 0, 1) if found.ndim == 3 else found[None]  # (C, H, W)
 
 
 def _standardised(batch: Tensor) -> Tensor:
@@ -228,7 +257,7 @@ def _standardised(batch: Tensor) -> Tensor:
 
 def as_array(
     picture: Picture, max_pixels: int = images.MAX_PIXELS, *, least: int | None = None
-) -> NDArray[np.uint8]:
+) -> Array:
     """Give any picture, decoded and upright, as `images.decode` does: (H, W) or (H, W, 3) RGB."""
     if isinstance(picture, Path | bytes | images.Stored):
         return images.decode(picture, max_pixels=max_pixels, least=least)
@@ -244,7 +273,7 @@ def as_array(
     )
 
 
-def _from_array(picture: np.ndarray) -> NDArray[np.uint8]:
+def _from_array(picture: np.ndarray) -> Array:
     shape = picture.shape
     fits = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
     if picture.dtype != np.uint8 or not fits or not picture.size:
@@ -257,7 +286,7 @@ def _from_array(picture: np.ndarray) -> NDArray[np.uint8]:
     return np.require(plain, requirements=("C", "W"))
 
 
-def _from_tensor(picture: Tensor) -> NDArray[np.uint8]:
+def _from_tensor(picture: Tensor) -> Array:
     fits = picture.ndim == 3 and picture.shape[0] in (1, 3) and picture.numel()
     known = picture.dtype == torch.uint8 or picture.is_floating_point()
     if not fits or not known:

@@ -37,6 +37,8 @@ def write_shards(
     and `.json` with the class's name and the file's old name. The same data and seed give the same
     bytes. UsageError if `out` holds something or if pictures are no files.
     """
+    if data.kind != "pictures":
+        raise UsageError(f"shards are made of pictures, and {data.name} has {data.kind}")
     if per_shard < 1:
         raise UsageError(f"a shard holds 1 picture or more, not {per_shard}")
     if out.exists() and (not out.is_dir() or next(out.iterdir(), None) is not None):

@@ -28,11 +28,12 @@ def split_name(word: str) -> str | None:
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures with a label and a name each; a picture is whatever preprocessing takes."""
+    """Pictures, or sounds or clips, with a label and a name each; whatever preprocessing takes."""
 
     pictures: Sequence[Any] | NDArray[np.uint8]
     labels: NDArray[np.int64]  # (N,), places in the list of classes
     names: Sequence[str]  # unique in the data: a relative path, or split/number
+    kind: str = "pictures"  # or sounds, or clips
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -41,7 +42,7 @@ class Split:
         """Keep the pictures at these places, in this order."""
         pictures = self.pictures
         chosen = pictures[rows] if isinstance(pictures, np.ndarray) else Chosen(pictures, rows)
-        return Split(chosen, self.labels[rows], [self.names[row] for row in rows])
+        return Split(chosen, self.labels[rows], [self.names[row] for row in rows], self.kind)
 
 
 class Chosen(Sequence[Any]):
@@ -81,6 +82,11 @@ class Data:
     splits: Mapping[str, Split]  # of NAMES; a folder of classes has them all in `train`
     layout: str  # one line that says what was recognised, and why
     warnings: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """What the data are: pictures, sounds or clips."""
+        return next((split.kind for split in self.splits.values()), "pictures")
 
     def split(self, name: str) -> Split:
         """Give a split by name; UsageError lists those there are."""

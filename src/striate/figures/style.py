@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours are told apart by colour-blind eyes (https://jfly.uni-koeln.de/color/).
 BLUE, ORANGE = "#0072B2", "#D55E00"
+SERIES = (BLUE, ORANGE, "#009E73", "#CC79A7", "#B58400", "#56B4E9")
 INK, MUTED, RULE, GRID = "#1F2328", "#626B74", "#C9CED3", "#E6E9EC"
 # Sizes of letters are in points, all other lengths in pixels.
 DPI, WIDTH, MARGIN, GAP = 160, 1600, 40, 20

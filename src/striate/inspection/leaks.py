@@ -21,7 +21,7 @@ class Leak:
 
     split: str
     copies: int
-    pictures: int  # of the split
+    pictures: int  # of the split; or sounds, or clips
     example: tuple[str, str]  # the picture's name, and that of its copy in training
 
     def line(self) -> str:
@@ -48,7 +48,7 @@ def leaks(
 ) -> list[Leak]:
     """Look for copies of the other splits' pictures in training, as the network gets them.
 
-    Exact ones and, from 16 pixels on, re-encoded, resized, and (in colour) mirrored ones.
+    Exact ones; of pictures from 16 pixels on re-encoded, resized, and (in colour) mirrored ones.
     """
     if "train" not in pictures:
         return []
@@ -63,10 +63,9 @@ def leaks(
         copies = {
             row: exact[digest] for row, digest in enumerate(_digests(part)) if digest in exact
         }
-        height, width = part.size
-        if duplicates.is_large(height, width) and len(part) * len(train) <= MOST_PAIRS:
+        if _have_thumbs(part) and len(part) * len(train) <= MOST_PAIRS:
             thumbs = thumbs or _thumbs(train)
-            mirrored = part.channels == 3
+            mirrored = part.shape[0] == 3
             for pair in duplicates.near(_thumbs(part), thumbs, mirrored=mirrored, poll=poll):
                 copies.setdefault(pair.first, pair.second)
         if copies:
@@ -74,6 +73,10 @@ def leaks(
             example = (part.split.names[row], train.split.names[other])
             found.append(Leak(name, len(copies), len(part), example))
     return found
+
+
+def _have_thumbs(pictures: Pictures) -> bool:
+    return pictures.split.kind == "pictures" and duplicates.is_large(*pictures.shape[1:])
 
 
 def _digests(pictures: Pictures) -> list[bytes]:

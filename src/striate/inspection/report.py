@@ -18,7 +18,7 @@ from striate.data.batches import Unreadable
 from striate.data.preprocessing import Picture as Source
 from striate.data.preprocessing import as_array
 from striate.data.workers import Failed, ahead
-from striate.errors import DataError
+from striate.errors import DataError, UsageError
 
 from . import duplicates
 
@@ -84,6 +84,8 @@ def inspect(
     data: Data, *, workers: int | None = None, poll: Callable[[], None] = lambda: None
 ) -> Report:
     """Decode every picture once, and look at all of them together."""
+    if data.kind != "pictures":
+        raise UsageError(f"the data doctor looks at pictures, and {data.name} has {data.kind}")
     pictures, seen, unreadable = _pass(data, workers, poll)
     if not seen:
         raise DataError(f"{data.name}: no picture can be read; the first: {unreadable[0]}")

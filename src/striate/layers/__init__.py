@@ -4,6 +4,10 @@ from collections import OrderedDict
 
 from torch import nn
 
+from .norms import NORMS, Norm, convert_norm, norm
+
+__all__ = ["NORMS", "Norm", "chain", "convert_norm", "norm"]
+
 
 def chain(**layers: nn.Module) -> nn.Sequential:
     """Give a row of layers in which each has the name by which it is described and saved."""

@@ -1,7 +1,7 @@
 """Networks by name: one architecture a file, and one line here."""
 
-import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -10,7 +10,12 @@ from striate import usercode
 from striate.errors import UsageError, choose
 from striate.usercode import Reference
 
+from . import arguments
+from .alexnet import alexnet
+from .audio_convnet import audio_convnet
+from .cifar_convnet import cifar_convnet
 from .convnet import convnet
+from .lenet import lenet
 from .library import (
     IMAGENET,
     Published,
@@ -22,8 +27,23 @@ from .library import (
 )
 from .mlp import mlp
 from .mnist_convnet import mnist_convnet, mnist_convnet_listed
+from .r3d import r3d
+from .resnet import plain, resnet, resnet_bottleneck
+from .small_resnet import small_resnet
+from .vgg import vgg
+from .wide_resnet import wide_resnet
 
-__all__ = ["IMAGENET", "MODELS", "Architecture", "Model", "build", "find", "published", "with_head"]
+__all__ = [
+    "IMAGENET",
+    "MODELS",
+    "USUAL",
+    "Architecture",
+    "Model",
+    "build",
+    "find",
+    "published",
+    "with_head",
+]
 
 
 class Model(NamedTuple):
@@ -32,21 +52,37 @@ class Model(NamedTuple):
     build: Callable[..., nn.Module]  # (channels, classes, size, **arguments) -> network
     about: str
     preset: Mapping[str, Any] = {}
+    smallest: int = 1  # side of a picture, in pixels
+    shape: tuple[int, ...] = (3, 32, 32)  # what it was published for: (C, H, W), clips (C, T, H, W)
 
+    @property
+    def axes(self) -> int:
+        """Of what it slides over: 2 of pictures and spectrograms, 3 of clips."""
+        return len(self.shape) - 1
+
+
+# As published. At the default of 0.1 linear layers without norms come to answer all pictures alike.
+_SLOW: Mapping[str, Any] = {"rate": 0.01}
+
+_MNIST = (1, 28, 28)
+_IMAGENET = (3, 224, 224)
 
 MODELS: dict[str, Model] = {
     "convnet": Model(
-        convnet, "small, for any picture size: stages of 3x3 convolutions, batch norm"
+        convnet, "small, for any picture size: stages of 3x3 convolutions, batch norm", smallest=4
     ),
     "mlp": Model(
         mlp,
         "fully connected baseline: two hidden layers of 512",
         {"optimiser": "adamw", "rate": 2e-3, "weight_decay": 0.01, "epochs": 20},
+        shape=_MNIST,
     ),
     "mnist-convnet": Model(
         mnist_convnet,
         "the chapter's: two 5x5 convolutions, two linear layers, mended (ReLU between them)",
         {"optimiser": "adamw", "rate": 1.5e-3, "weight_decay": 0.01},
+        4,
+        _MNIST,
     ),
     "mnist-convnet-listed": Model(
         mnist_convnet_listed,
@@ -64,8 +100,84 @@ MODELS: dict[str, Model] = {
             "batch_size": 64,
             "epochs": 40,
         },
+        4,
+        _MNIST,
+    ),
+    "lenet": Model(
+        lenet,
+        "LeNet-5: two 5x5 convolutions, tanh, three linear layers",
+        smallest=12,
+        shape=(1, 32, 32),
+    ),
+    "cifar-convnet": Model(
+        cifar_convnet,
+        "the chapter's for CIFAR-10: two 3x3 convolutions, any norm",
+        smallest=6,
+        shape=(3, 24, 24),
+    ),
+    "alexnet": Model(alexnet, "five convolutions, three linear layers", _SLOW, 63, _IMAGENET),
+    "vgg11": Model(
+        partial(vgg, 11), "VGG: 8 convolutions, three linear layers", _SLOW, 32, _IMAGENET
+    ),
+    "vgg13": Model(
+        partial(vgg, 13), "VGG: 10 convolutions, three linear layers", _SLOW, 32, _IMAGENET
+    ),
+    "vgg16": Model(
+        partial(vgg, 16), "VGG: 13 convolutions, three linear layers", _SLOW, 32, _IMAGENET
+    ),
+    "vgg19": Model(
+        partial(vgg, 19), "VGG: 16 convolutions, three linear layers", _SLOW, 32, _IMAGENET
+    ),
+    "vgg11-bn": Model(
+        partial(vgg, 11, norm="batch"), "vgg11 with batch norm", _SLOW, 32, _IMAGENET
+    ),
+    "vgg13-bn": Model(
+        partial(vgg, 13, norm="batch"), "vgg13 with batch norm", _SLOW, 32, _IMAGENET
+    ),
+    "vgg16-bn": Model(
+        partial(vgg, 16, norm="batch"), "vgg16 with batch norm", _SLOW, 32, _IMAGENET
+    ),
+    "vgg19-bn": Model(
+        partial(vgg, 19, norm="batch"), "vgg19 with batch norm", _SLOW, 32, _IMAGENET
+    ),
+    "resnet18": Model(
+        partial(resnet, 18), "residual: 8 blocks of two 3x3 convolutions", shape=_IMAGENET
+    ),
+    "resnet34": Model(
+        partial(resnet, 34), "residual: 16 blocks of two 3x3 convolutions", shape=_IMAGENET
+    ),
+    "resnet50": Model(
+        partial(resnet_bottleneck, 50), "residual: 16 bottlenecks 1x1, 3x3, 1x1", shape=_IMAGENET
+    ),
+    "resnet101": Model(
+        partial(resnet_bottleneck, 101), "residual: 33 bottlenecks", shape=_IMAGENET
+    ),
+    "resnet152": Model(
+        partial(resnet_bottleneck, 152), "residual: 50 bottlenecks", shape=_IMAGENET
+    ),
+    "plain18": Model(partial(plain, 18), "resnet18 without its sums", shape=_IMAGENET),
+    "plain34": Model(partial(plain, 34), "resnet34 without its sums", shape=_IMAGENET),
+    "resnet20": Model(partial(small_resnet, 20), "residual, for small pictures: 9 blocks"),
+    "resnet32": Model(partial(small_resnet, 32), "residual, for small pictures: 15 blocks"),
+    "resnet44": Model(partial(small_resnet, 44), "residual, for small pictures: 21 blocks"),
+    "resnet56": Model(partial(small_resnet, 56), "residual, for small pictures: 27 blocks"),
+    "resnet110": Model(partial(small_resnet, 110), "residual, for small pictures: 54 blocks"),
+    "wide-resnet": Model(wide_resnet, "residual, few wide blocks: 28 layers, 10 times as wide"),
+    "audio-convnet": Model(
+        audio_convnet,
+        "for sounds: 3x3 convolutions over log-mel spectrograms, then over all their bands",
+        {"batch_size": 64},
+        shape=(1, 40, 64),
+    ),
+    "r3d": Model(
+        r3d,
+        "for clips: residual blocks of 3x3x3 convolutions, over time as over height and width",
+        {"batch_size": 32, "rate": 0.05},
+        shape=(3, 16, 112, 112),
     ),
 }
+# The network of each kind of data, where none is asked for.
+USUAL = {"pictures": "convnet", "sounds": "audio-convnet", "clips": "r3d"}
 
 
 class Architecture(NamedTuple):
@@ -107,16 +219,18 @@ def build(
     classes: int,
     *,
     channels: int = 3,
-    size: int | tuple[int, int] = 32,
+    size: int | tuple[int, ...] = 32,
     pretrained: bool = False,
-    **arguments: Any,
+    **chosen: Any,
 ) -> nn.Module:
     """Build a network from pictures (N, C, H, W) to logits (N, `classes`), freshly initialised.
 
+    `size` is height and width in pixels; of spectrograms bands and frames; of clips (T, H, W).
     Raises UsageError for an unknown name or arguments that the network does not take.
     """
-    plan = find(name, arguments) if isinstance(name, str) else name
+    plan = find(name, chosen) if isinstance(name, str) else name
     height_width = (size, size) if isinstance(size, int) else size
+    _check_axes(plan, len(height_width))
     library, _, net = plan.name.partition("/")
     if library == "torchvision" or library == "timm":
         if channels != 3:
@@ -130,29 +244,35 @@ def build(
         )
     if plan.source is not None:
         return _build_users(plan, channels, classes, height_width)
-    builder = MODELS[choose("model", plan.name, MODELS)].build
-    _check_arguments(plan.name, builder, plan.arguments)
-    return builder(channels, classes, height_width, **plan.arguments)
+    model = MODELS[choose("model", plan.name, MODELS)]
+    arguments.check(plan.name, model.build, plan.arguments)
+    _check_size(plan.name, model.smallest, height_width)
+    return model.build(channels, classes, height_width, **plan.arguments)
 
 
-def _check_arguments(
-    model: str, builder: Callable[..., nn.Module], given: Mapping[str, Any]
-) -> None:
-    """Refuse what our builders do not take: the choices are their keyword-only arguments."""
-    parameters = inspect.signature(builder).parameters.values()
-    choices = {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY}
-    for name, value in given.items():
-        kind = choices[choose(f"argument of {model}", name, choices)]
-        whole_is_fine = kind is float and isinstance(value, int)
-        if isinstance(value, bool) or not (whole_is_fine or isinstance(value, kind)):
-            what = "a number" if kind is float else "a whole number"
-            raise UsageError(f"{name} of {model} is {what}, not {value!r}")
-    if not 0 <= given.get("dropout", 0) < 1:
-        raise UsageError(f"dropout of {model} lies in 0 to 1, below 1, not {given['dropout']}")
+def _check_size(name: str, smallest: int, size: tuple[int, ...]) -> None:
+    if min(size[-2:]) < smallest:
+        raise UsageError(
+            f"{name} needs pictures of {smallest}x{smallest} or more, not {size[-2]}x{size[-1]}"
+        )
+
+
+def _check_axes(plan: Architecture, given: int) -> None:
+    """Refuse a network of pictures for clips, and the other way round; a user's own may be any."""
+    own = MODELS.get(plan.name)
+    wanted = own.axes if own else 2
+    if given == wanted or plan.source is not None:
+        return
+    if wanted == 3:
+        raise UsageError(f"{plan.name} takes clips of 2 frames or more, not pictures or sounds")
+    fitting = ", ".join(name for name, model in MODELS.items() if model.axes == given)
+    raise UsageError(
+        f"{plan.name} takes pictures, not clips: choose {fitting}, or --frames 1, the middle one"
+    )
 
 
 def _build_users(
-    plan: Architecture, channels: int, classes: int, size: tuple[int, int]
+    plan: Architecture, channels: int, classes: int, size: tuple[int, ...]
 ) -> nn.Module:
     assert plan.source is not None
     name = plan.name.rpartition(":")[2]

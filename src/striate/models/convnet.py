@@ -7,7 +7,8 @@ https://arxiv.org/abs/1502.03167) and ReLU; each stage halves the picture and do
 from torch import nn
 
 from striate.errors import UsageError
-from striate.layers import chain
+from striate.layers import Norm, chain
+from striate.layers import norm as normed
 
 
 def convnet(
@@ -17,6 +18,7 @@ def convnet(
     *,
     width: int | None = None,
     stages: int | None = None,
+    norm: Norm = "batch",
     dropout: float = 0.0,
 ) -> nn.Sequential:
     """Give stages down to a map of about 4x4, global average pooling, and one linear layer.
@@ -25,22 +27,19 @@ def convnet(
     full-size maps would cost more than all the rest. The first stage has
     `width` channels: 32, and 64 for pictures below 16 pixels, where width is cheap and needed.
     """
-    if min(size) < 4:
-        raise UsageError(f"convnet needs pictures of 4x4 or more, not {size[0]}x{size[1]}")
     stride = 2 if min(size) >= 96 else 1
     most = (min(size) // stride).bit_length()  # each stage but the last halves the map
     count = min(max(most - 2, 1), 5) if stages is None else stages
     if width is None:
         width = 64 if min(size) < 16 else 32
-    if width < 1 or not 1 <= count <= most:
-        raise UsageError(
-            f"a convnet on {size[0]}x{size[1]} has width >= 1 and 1 to {most} stages, "
-            f"not {width} and {count}"
-        )
+    if norm == "instance":  # over one pixel it gives 0
+        most -= 1
+    if count > most:
+        raise UsageError(f"a convnet on {size[0]}x{size[1]} has 1 to {most} stages, not {count}")
     layers: dict[str, nn.Module] = {}
     for number in range(1, count + 1):
         wide = width * min(2 ** (number - 1), 8)
-        layers[f"stage{number}"] = _stage(channels, wide, stride, pool=number < count)
+        layers[f"stage{number}"] = _stage(channels, wide, stride, norm=norm, pool=number < count)
         channels, stride = wide, 1
     layers["pool"] = nn.AdaptiveAvgPool2d(1)
     layers["flatten"] = nn.Flatten()
@@ -53,15 +52,16 @@ def convnet(
     return net
 
 
-def _stage(channels: int, width: int, stride: int, *, pool: bool) -> nn.Sequential:
+def _stage(channels: int, width: int, stride: int, *, norm: Norm, pool: bool) -> nn.Sequential:
+    bias = norm == "none"
     layers: dict[str, nn.Module] = {
-        "conv1": nn.Conv2d(channels, width, 3, stride, padding=1, bias=False),
-        "norm1": nn.BatchNorm2d(width),
+        "conv1": nn.Conv2d(channels, width, 3, stride, padding=1, bias=bias),
+        "norm1": normed(norm, width),
         "relu1": nn.ReLU(inplace=True),
-        "conv2": nn.Conv2d(width, width, 3, padding=1, bias=False),
+        "conv2": nn.Conv2d(width, width, 3, padding=1, bias=bias),
     }
     if pool:  # before norm and ReLU: a quarter of the numbers left for both
         layers["pool"] = nn.MaxPool2d(2)
-    layers["norm2"] = nn.BatchNorm2d(width)
+    layers["norm2"] = normed(norm, width)
     layers["relu2"] = nn.ReLU(inplace=True)
     return chain(**layers)

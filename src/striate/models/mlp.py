@@ -4,7 +4,6 @@ import math
 
 from torch import nn
 
-from striate.errors import UsageError
 from striate.layers import chain
 
 
@@ -21,8 +20,6 @@ def mlp(
 
     One hidden neuron has C*H*W weights: 784 for a 28x28 grey digit.
     """
-    if hidden < 1 or depth < 1:
-        raise UsageError(f"an mlp has hidden >= 1 and depth >= 1, not {hidden} and {depth}")
     layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
     width = channels * math.prod(size)
     for number in range(1, depth + 1):

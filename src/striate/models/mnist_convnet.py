@@ -6,7 +6,6 @@ the linear layers, so that the two are one linear map (of rank 1024) but for the
 
 from torch import nn
 
-from striate.errors import UsageError
 from striate.layers import chain
 
 
@@ -15,7 +14,7 @@ def mnist_convnet(
 ) -> nn.Sequential:
     """Give the mended network, with ReLU between the linear layers: (N, C, H, W) -> (N, K)."""
     return chain(
-        **_trunk(channels, size),
+        **_trunk(channels),
         linear=nn.Linear(_flattened(size), 1024),
         relu3=nn.ReLU(),
         dropout=nn.Dropout(dropout),
@@ -26,18 +25,14 @@ def mnist_convnet(
 def mnist_convnet_listed(channels: int, classes: int, size: tuple[int, int]) -> nn.Sequential:
     """Give the network as listed, with nothing between the linear layers but dropout."""
     return chain(
-        **_trunk(channels, size),
+        **_trunk(channels),
         linear=nn.Linear(_flattened(size), 1024),
         dropout=nn.Dropout(0.5),
         head=nn.Linear(1024, classes),
     )
 
 
-def _trunk(channels: int, size: tuple[int, int]) -> dict[str, nn.Module]:
-    if min(size) < 4:
-        raise UsageError(
-            f"mnist-convnet halves the picture twice: {size[0]}x{size[1]} is too small"
-        )
+def _trunk(channels: int) -> dict[str, nn.Module]:
     # ReLU and max-pooling commute; pooling first leaves a quarter of the numbers for the ReLU.
     return {
         "conv1": nn.Conv2d(channels, 32, 5, padding=2),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import striate
 from striate import files, models
+from striate.data.kinds import Preparation, read_preparation
 from striate.data.preprocessing import Preprocessing, Zca
 from striate.errors import DataError, UsageError
 from striate.models import Architecture
@@ -25,14 +26,14 @@ class Bundle(NamedTuple):
     """A trained network with its preprocessing and its classes, in their order."""
 
     model: nn.Module  # in evaluation mode
-    preprocessing: Preprocessing
+    preprocessing: Preparation
     classes: tuple[str, ...]
     architecture: Architecture
     metrics: dict[str, Any]  # of the validation split, where there was one
 
 
 def card(
-    architecture: Architecture, preprocessing: Preprocessing, classes: tuple[str, ...]
+    architecture: Architecture, preprocessing: Preparation, classes: tuple[str, ...]
 ) -> dict[str, Any]:
     """Write down what a network is. Nothing in it depends on the test split, the time or place."""
     return {
@@ -40,15 +41,15 @@ def card(
         "striate": striate.__version__,
         "torch": torch.__version__,
         "architecture": architecture._asdict(),
-        "preprocessing": preprocessing.to_json(),
+        "preprocessing": {"kind": preprocessing.kind, **preprocessing.to_json()},
         "classes": list(classes),
     }
 
 
-def blobs(model: nn.Module, preprocessing: Preprocessing) -> dict[str, bytes]:
+def blobs(model: nn.Module, preprocessing: Preparation) -> dict[str, bytes]:
     """Give the weights and buffers, and the whitening matrix if there is one, as safetensors."""
     content = {WEIGHTS: tensor_bytes(model.state_dict())}
-    if preprocessing.zca is not None:
+    if isinstance(preprocessing, Preprocessing) and preprocessing.zca is not None:
         content[ZCA] = preprocessing.zca.to_bytes()
     return content
 
@@ -80,7 +81,10 @@ def restore(
     try:
         preprocessing, classes, architecture = _read_card(document, content)
         model = models.build(
-            architecture, len(classes), channels=preprocessing.channels, size=preprocessing.size
+            architecture,
+            len(classes),
+            channels=preprocessing.shape[0],
+            size=preprocessing.shape[1:],
         )
     except (LookupError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise DataError(f"{where} does not describe a network: {error}") from error
@@ -110,9 +114,9 @@ def tensor_bytes(named: Mapping[str, Tensor]) -> bytes:
 
 def _read_card(
     document: Mapping[str, Any], content: Mapping[str, bytes]
-) -> tuple[Preprocessing, tuple[str, ...], Architecture]:
+) -> tuple[Preparation, tuple[str, ...], Architecture]:
     zca = Zca.from_bytes(content[ZCA]) if ZCA in content else None
-    preprocessing = Preprocessing.from_json(document["preprocessing"], zca)
+    preprocessing = read_preparation(document["preprocessing"], zca)
     classes, metrics = document["classes"], document.get("metrics", {})
     listed = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     if not (listed and classes and isinstance(metrics, dict)):

@@ -4,16 +4,15 @@ import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from striate import devices
-from striate.data.augment import Augmentation, augment
 from striate.data.batches import Batch, Pictures, order
-from striate.data.preprocessing import Preprocessing
+from striate.data.kinds import Preparation
 from striate.errors import DataError
 
 from . import optim
@@ -64,13 +63,19 @@ class Progress:
         self.loss_sum, self.correct, self.pictures = 0.0, 0, 0
 
 
+class Augment(Protocol):
+    """Changes a batch of pixels of the data set's rows, as a function of seed, epoch and row."""
+
+    def __call__(self, pixels: Tensor, rows: Tensor, /, *, seed: int, epoch: int) -> Tensor: ...
+
+
 class Learner(NamedTuple):
     """A network and all that teaching it takes."""
 
     model: nn.Module
     optimiser: torch.optim.Optimizer
-    preprocessing: Preprocessing
-    augmentation: Augmentation
+    preprocessing: Preparation
+    augment: Augment
     recipe: Recipe
     device: torch.device
 
@@ -105,16 +110,14 @@ def _step(
     recipe = learner.recipe
     pixels, labels = batch.pixels.to(learner.device), batch.labels.to(learner.device)
     seed = devices.seed_of(recipe.seed, PIXELS)
-    pixels = augment(
-        pixels, batch.rows.to(learner.device), learner.augmentation, seed=seed, epoch=epoch
-    )
+    pixels = learner.augment(pixels, batch.rows.to(learner.device), seed=seed, epoch=epoch)
     # Seeded a step, not a run: a resumed run draws the same dropout without a saved state.
     torch.manual_seed(devices.seed_of(recipe.seed, STEPS, number))
     return update(learner, learner.preprocessing.values(pixels), labels, rate=rate)
 
 
 def update(learner: Learner, values: Tensor, labels: Tensor, *, rate: float) -> tuple[float, int]:
-    """Take one step on values (N, C, H, W) and labels (N,): loss before it in nats, and hits.
+    """Take one step on values (N, ...) and labels (N,): loss before it in nats, and hits.
 
     Raises DivergedError and takes no step where the loss or the gradient is not finite; running
     statistics are then as they were before.
@@ -125,7 +128,7 @@ def update(learner: Learner, values: Tensor, labels: Tensor, *, rate: float) -> 
     for group in optimiser.param_groups:
         group["lr"] = rate
     with _precision(recipe, learner.device):
-        logits = model(values.contiguous(memory_format=torch.channels_last))
+        logits = model(devices.ordered(values))
     loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()

@@ -1,18 +1,35 @@
 """Which choices follow from the data and the network, where none was given."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from striate import data as sources
-from striate import models
 from striate.data import Data, Split
-from striate.data.preprocessing import Preprocessing
-from striate.data.survey import Survey, survey
+from striate.data.batches import Pictures
+from striate.data.kinds import Preparation
 from striate.models import MODELS, Architecture
 
-from .recipe import Recipe, default_epochs, resolve
+from . import clips, pictures, sounds
+from .loop import Augment
+from .recipe import Recipe, resolve
 
 _SPLIT_CHOICES = ("validation_share", "test_share", "split_seed")
+
+
+class Kind(NamedTuple):
+    """What training does differently for pictures, sounds and clips."""
+
+    facts: Callable[[Split, Mapping[str, Any], Architecture], dict[str, Any]]
+    geometry: Callable[[Recipe, Architecture], Preparation]  # before an example is read
+    fitted: Callable[[Preparation, Recipe, Pictures, Architecture], Preparation]
+    augment: Callable[[Recipe], Augment]
+
+
+KINDS = {
+    "pictures": Kind(pictures.facts, pictures.geometry, pictures.fitted, pictures.Augmented),
+    "sounds": Kind(sounds.facts, sounds.geometry, sounds.fitted, sounds.Augmented),
+    "clips": Kind(clips.facts, clips.geometry, clips.fitted, clips.Augmented),
+}
 
 
 def make_splits(data: Data, given: Mapping[str, Any]) -> dict[str, Split]:
@@ -30,47 +47,6 @@ def plan(train: Split, given: Mapping[str, Any], architecture: Architecture) -> 
     """Resolve every choice: what was given, else the model's preset, else what the data suggest."""
     own = MODELS.get(architecture.name)
     named = {"model": architecture.name, "arguments": architecture.arguments}
-    facts = _facts(survey(train.pictures), len(train), given, architecture)
-    return resolve({**given, "colour": facts["colour"], **named}, own.preset if own else {}, facts)
-
-
-def geometry_of(recipe: Recipe, architecture: Architecture) -> Preprocessing:
-    """Give the part of preprocessing that is known before a picture is read."""
-    library = models.published(architecture.name) is not None
-    return Preprocessing(
-        size=(recipe.size, recipe.size),
-        # The libraries' networks take colour; grey pictures are repeated for them.
-        channels=1 if recipe.colour == "grey" and not library else 3,
-        fit=recipe.fit,
-        share=recipe.share if recipe.fit == "crop" else 1.0,
-        filter=recipe.filter,
-        normalise="none",
-    )
-
-
-def _facts(
-    seen: Survey, count: int, given: Mapping[str, Any], architecture: Architecture
-) -> dict[str, Any]:
-    published = models.published(architecture.name)
-    colour = given.get("colour", "auto")
-    grey = colour == "grey" or (colour == "auto" and seen.grey)
-    size = given.get("size") or (published.size[0] if published else _size(seen))
-    facts: dict[str, Any] = {
-        "epochs": default_epochs(count),
-        "size": size,
-        "flip": not grey,
-        # Where the least side is 1, nothing can be cropped.
-        "crop_padding": min(max(1, int(size) // (14 if grey else 8)), int(size) - 1),
-        "rotate": 10.0 if grey else 0.0,
-        "zoom": 0.1 if grey else 0.0,
-        "colour": "grey" if grey else "rgb",
-    }
-    if published:
-        facts |= {"filter": published.filter, "share": published.share}
-    return facts
-
-
-def _size(seen: Survey) -> int:
-    """Choose the side: the pictures' own up to 64 pixels, else 128 at most."""
-    side = min(seen.height, seen.width)
-    return side if side <= 64 else min(side, 128)
+    facts = KINDS[train.kind].facts(train, given, architecture)
+    settled = {"colour": facts["colour"]} if "colour" in facts else {}
+    return resolve({**given, **settled, **named}, own.preset if own else {}, facts)

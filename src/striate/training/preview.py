@@ -1,6 +1,5 @@
 """A sheet of training pictures as the network sees them, each plain and augmented."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,11 +7,10 @@ import numpy as np
 
 from striate import figures
 from striate.data import Data, Split
-from striate.data.augment import Augmentation, augment
 from striate.data.batches import read
 from striate.models import Architecture
 
-from .plan import geometry_of, make_splits, plan
+from .plan import KINDS, make_splits, plan
 
 SHOWN = 16  # pictures
 DRAWS = 3  # augmented ones of each
@@ -22,23 +20,21 @@ def preview(data: Data, given: Mapping[str, Any], architecture: Architecture) ->
     """Draw pictures of all classes in turn, each followed by what augmentation makes of it: PNG."""
     train = make_splits(data, given)["train"]
     recipe = plan(train, given, architecture)
-    how = Augmentation(
-        **{f.name: getattr(recipe, f.name) for f in dataclasses.fields(Augmentation)}
-    )
-    pictures, _ = read(_some(train), geometry_of(recipe, architecture))
+    kind = KINDS[data.kind]
+    geometry, augment = kind.geometry(recipe, architecture), kind.augment(recipe)
+    pictures, _ = read(_some(train), geometry)
     images, captions = [], []
     for batch in pictures.all():
         drawn = [
-            augment(batch.pixels, batch.rows, how, seed=recipe.seed, epoch=epoch)
+            augment(batch.pixels, batch.rows, seed=recipe.seed, epoch=epoch)
             for epoch in range(DRAWS)
         ]
         for row, label in enumerate(batch.labels.tolist()):
             for number, pixels in enumerate([batch.pixels, *drawn]):
-                image = pixels[row].permute(1, 2, 0).numpy()
-                images.append(image[:, :, 0] if image.shape[2] == 1 else image)
+                images.append(geometry.image(pixels[row]))
                 captions.append(f"augmented {number}" if number else data.classes[label])
-    shape = "x".join(map(str, (pictures.channels, *pictures.size)))
-    title = f"{data.name}: training pictures as the network sees them ({shape})"
+    shape = "x".join(map(str, geometry.shape))
+    title = f"{data.name}: training {data.kind} as the network sees them ({shape})"
     return figures.sheet(images, captions, columns=2 * (1 + DRAWS), title=title)
 
 

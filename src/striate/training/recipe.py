@@ -11,7 +11,7 @@ from striate.errors import UsageError, choose
 OPTIMISERS = ("sgd", "adamw")
 SCHEDULES = ("one-cycle", "cosine", "step", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
-NORMALISATIONS = ("dataset", "picture", "zca", "none", "imagenet")
+NORMALISATIONS = ("dataset", "picture", "sound", "zca", "none", "imagenet")
 COLOURS = ("auto", "grey", "rgb")
 # The rate at a step of these does not depend on how many steps follow: such a run can be prolonged.
 PROLONGABLE = ("step", "constant")
@@ -30,6 +30,7 @@ class Recipe:
         "convnet",
         "Network: a name (`striate models` lists them), torchvision/NAME, timm/NAME or "
         "file.py:function.",
+        shown="convnet; audio-convnet for sounds, r3d for clips",
     )
     arguments: Mapping[str, Any] = field(
         default_factory=dict,
@@ -74,7 +75,23 @@ class Recipe:
     colour: str = _choice("auto", "grey, rgb, or auto: grey where all the pictures are.")
     normalise: str = _choice(
         "dataset",
-        "dataset (mean and std of the training pictures), picture, zca, none or imagenet.",
+        "dataset (mean and std of the training pictures), picture, sound, zca, none or imagenet.",
+        shown="dataset; sound for sounds",
+    )
+
+    sample_rate: int | None = _choice(
+        None, "Samples a second, in Hz.", shown="the sounds' own up to 16000"
+    )
+    seconds: float | None = _choice(
+        None,
+        "Length that is heard of a sound: its loudest stretch.",
+        shown="that of all but one in fifty, at most 4",
+    )
+    mels: int | None = _choice(None, "Mel bands of a spectrogram.", shown="40")
+    frames: int | None = _choice(
+        None,
+        "Frames of a clip, spread over its time; 1: the middle one, for networks of pictures.",
+        shown="the clips' own up to 16",
     )
 
     crop_padding: int = _choice(
@@ -95,6 +112,19 @@ class Recipe:
     translate: float = _choice(0.0, "Random shift, at most this share of the side.")
     zoom: float = _choice(
         0.0, "Random scale, in 1 - z to 1 + z.", shown="0.1 for grey, 0 for colour"
+    )
+
+    shift: float = _choice(
+        0.0, "Sounds earlier or later, at most this share of the length.", shown="0.1 for sounds"
+    )
+    speed: float = _choice(
+        0.0, "Sounds faster or slower: factors in 1 - s to 1 + s.", shown="0.15 for sounds"
+    )
+    tilt: float = _choice(
+        0.0, "Sounds with more treble or more bass, t below 1.", shown="0.7 for sounds"
+    )
+    noise: float = _choice(
+        0.0, "White noise, at most this share of a sound's loudness.", shown="0.05 for sounds"
     )
 
     validation_share: float = _choice(
@@ -136,6 +166,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "patience": (1, 100_000),
     "size": (1, 16_384),
     "share": (0.01, 1),
+    "sample_rate": (1000, 384_000),
+    "seconds": (0.01, 600),
+    "mels": (1, 1024),
+    "frames": (1, 10_000),
     "validation_share": (0, 0.9),
     "test_share": (0, 0.9),
     "split_seed": (0, 2**63 - 1),

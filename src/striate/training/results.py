@@ -46,14 +46,14 @@ def overview(session: Session, found: Evaluation) -> bytes:
         f"{shares[row]:.0%} sure\n{found.names[row]}"
         for row in rows
     ]
-    wrong = int((answers != found.labels).sum())
+    wrong, kind = int((answers != found.labels).sum()), found.pictures.split.kind
     title = (
         f"{session.folder.name}: {found.split} accuracy {found.accuracy:.2%} "
-        f"({found.metrics.n:,} pictures"
+        f"({found.metrics.n:,} {kind}"
         + (f", {found.leak['copies']:,} of them with a copy in training)" if found.leak else ")")
     )
     count = f"{wrong:,} mistake{'s' * (wrong != 1)}" if wrong else "no mistakes"
-    note = f"{count} in {found.metrics.n:,} pictures of the {found.split} split"
+    note = f"{count} in {found.metrics.n:,} {kind} of the {found.split} split"
     return figures.overview(
         session.progress.history,
         [found.image(row) for row in rows],
@@ -69,6 +69,7 @@ def _result(session: Session, found: Evaluation) -> dict[str, Any]:
     return {
         "accuracy": found.accuracy,
         "split": found.split,
+        "kind": found.pictures.split.kind,
         "leak": found.leak,
         **{key: numbers[key] for key in ("n", "interval", "top5", "loss")},
         "epochs": progress.epochs,

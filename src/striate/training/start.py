@@ -12,9 +12,8 @@ from torch import nn
 from striate import data as sources
 from striate import devices, models
 from striate.data import Data, Origin, Split
-from striate.data.augment import Augmentation
 from striate.data.batches import Pictures, Unreadable, read
-from striate.data.preprocessing import Moments, Preprocessing, Zca
+from striate.data.kinds import Preparation
 from striate.errors import DataError, UsageError
 from striate.inspection import Leak, leaks
 from striate.models import Architecture
@@ -22,7 +21,7 @@ from striate.runs import bundle, checkpoints, folder
 
 from . import optim
 from .loop import WEIGHTS, Learner, Progress
-from .plan import geometry_of, make_splits, plan
+from .plan import KINDS, make_splits, plan
 from .recipe import PROLONGABLE, Recipe, as_table
 from .session import Halt, Session, restore, save
 from .weights import load_weights
@@ -35,6 +34,7 @@ class Means(NamedTuple):
     workers: int | None = None  # threads that decode; None: one a processor
     strict: bool = False  # an unreadable picture is fatal
     save_every: float = 300.0  # seconds between two checkpoints within an epoch
+    cache: Path | None = None  # folder for pixels that do not fit into memory
 
 
 class Ready(NamedTuple):
@@ -61,14 +61,17 @@ def begin(  # noqa: PLR0913
     splits = make_splits(data, given)
     recipe = plan(splits["train"], given, architecture)
     recipe = dataclasses.replace(recipe, precision=_precision(recipe, devices.pick(means.device)))
-    geometry = geometry_of(recipe, architecture)
+    kind = KINDS[data.kind]
+    geometry = kind.geometry(recipe, architecture)
+    # Built before the pictures are read, so that what it refuses is said at once.
+    model, loaded = _network(recipe, architecture, geometry, data.classes)
     pictures, unreadable = _read(splits, geometry, means, halt)
     held = all(part.held is not None for part in pictures.values())
     leaking = leaks(pictures, poll=halt.poll) if held else []
-    preprocessing = _normalised(geometry, recipe, pictures["train"], architecture)
-    learner, loaded = _learner(recipe, architecture, preprocessing, data.classes, means)
+    preprocessing = kind.fitted(geometry, recipe, pictures["train"], architecture)
     if initial is not None:
-        learner.model.load_state_dict(initial.state_dict())
+        model.load_state_dict(initial.state_dict())
+    learner = _assemble(recipe, model, preprocessing, devices.pick(means.device))
     session = Session(
         run, architecture, data.classes, learner, pictures, Progress(), means.save_every
     )
@@ -130,82 +133,61 @@ def fingerprint(pictures: Pictures) -> str:
 
 
 def _read(
-    splits: Mapping[str, Split], preprocessing: Preprocessing, means: Means, halt: Halt
+    splits: Mapping[str, Split], preprocessing: Preparation, means: Means, halt: Halt
 ) -> tuple[dict[str, Pictures], list[Unreadable]]:
     pictures: dict[str, Pictures] = {}
     unreadable: list[Unreadable] = []
     for name, split in splits.items():
         pictures[name], missing = read(
-            split, preprocessing, workers=means.workers, strict=means.strict, poll=halt.poll
+            split,
+            preprocessing,
+            workers=means.workers,
+            strict=means.strict,
+            poll=halt.poll,
+            cache=means.cache,
         )
         unreadable += missing
     return pictures, unreadable
 
 
-def _normalised(
-    geometry: Preprocessing, recipe: Recipe, train: Pictures, architecture: Architecture
-) -> Preprocessing:
-    """Complete the preprocessing with what it takes from the training pictures, and only those."""
-    if recipe.normalise == "zca":
-        whitening = Zca.fit(batch.pixels for batch in train.all())
-        return dataclasses.replace(geometry, normalise="zca", zca=whitening)
-    published = models.published(architecture.name)
-    if recipe.normalise == "imagenet" or (published and (recipe.pretrained or recipe.weights)):
-        norm = published or models.IMAGENET
-        if geometry.channels == 1:
-            raise UsageError("--normalise imagenet is for colour pictures: add --colour rgb")
-        return dataclasses.replace(geometry, normalise="dataset", mean=norm.mean, std=norm.std)
-    if recipe.normalise != "dataset":
-        return dataclasses.replace(geometry, normalise=recipe.normalise)
-    moments = Moments()
-    for batch in train.all():
-        moments.add(batch.pixels)
-    return dataclasses.replace(geometry, normalise="dataset", mean=moments.mean, std=moments.std)
-
-
-def _learner(
-    recipe: Recipe,
-    architecture: Architecture,
-    preprocessing: Preprocessing,
-    classes: tuple[str, ...],
-    means: Means,
-) -> tuple[Learner, list[str]]:
+def _network(
+    recipe: Recipe, architecture: Architecture, geometry: Preparation, classes: tuple[str, ...]
+) -> tuple[nn.Module, list[str]]:
     torch.manual_seed(devices.seed_of(recipe.seed, WEIGHTS))
     model = models.build(
         architecture,
         len(classes),
-        channels=preprocessing.channels,
-        size=preprocessing.size,
+        channels=geometry.shape[0],
+        size=geometry.shape[1:],
         pretrained=recipe.pretrained,
     )
-    _check_answer(model, preprocessing, len(classes))
-    notes = load_weights(model, recipe.weights) if recipe.weights else []
-    return _assemble(recipe, model, preprocessing, devices.pick(means.device)), notes
+    _check_answer(model, geometry, len(classes))
+    return model, load_weights(model, recipe.weights) if recipe.weights else []
 
 
 def _assemble(
-    recipe: Recipe, model: nn.Module, preprocessing: Preprocessing, device: torch.device
+    recipe: Recipe, model: nn.Module, preprocessing: Preparation, device: torch.device
 ) -> Learner:
     model = devices.place(model, device)
-    augmentation = Augmentation(
-        **{f.name: getattr(recipe, f.name) for f in dataclasses.fields(Augmentation)}
-    )
     optimiser = optim.optimiser(model, recipe)
-    return Learner(model, optimiser, preprocessing, augmentation, recipe, device)
+    augment = KINDS[preprocessing.kind].augment(recipe)
+    return Learner(model, optimiser, preprocessing, augment, recipe, device)
 
 
-def _check_answer(model: nn.Module, preprocessing: Preprocessing, classes: int) -> None:
-    """See that the network takes such pictures and gives one logit a class."""
-    values = torch.zeros(1, preprocessing.channels, *preprocessing.size)
+def _check_answer(model: nn.Module, preprocessing: Preparation, classes: int) -> None:
+    """See that the network takes such examples and gives one logit a class."""
+    values = torch.zeros(1, *preprocessing.shape)
     try:
         with torch.inference_mode():
             found = model.eval()(values)
     except RuntimeError as error:
         shape = "x".join(map(str, values.shape[1:]))
-        raise UsageError(f"the network does not take {shape} pictures: {error}") from error
+        raise UsageError(
+            f"the network does not take {shape} {preprocessing.kind}: {error}"
+        ) from error
     if not isinstance(found, torch.Tensor) or tuple(found.shape) != (1, classes):
         what = str(tuple(found.shape)) if isinstance(found, torch.Tensor) else type(found).__name__
-        raise UsageError(f"the network answers one picture with {what}, not (1, {classes}) logits")
+        raise UsageError(f"the network answers one example with {what}, not (1, {classes}) logits")
 
 
 def _precision(recipe: Recipe, device: torch.device) -> str:
@@ -242,6 +224,7 @@ def _record(
     return {
         "origin": data.origin._asdict(),
         "layout": data.layout,
+        "kind": data.kind,
         "classes": list(data.classes),
         "splits": {name: sum(count) for name, count in counts.items()},
         "counts": counts,
@@ -262,11 +245,11 @@ def _notes(data: Data, pictures: Mapping[str, Pictures], unreadable: list[Unread
     counts = torch.bincount(pictures["train"].labels, minlength=len(data.classes))
     least, most = int(counts.min()), int(counts.max())
     each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-    notes = [data.layout, f"{sizes} pictures; {each} to train on of each class", *data.warnings]
+    notes = [data.layout, f"{sizes} {data.kind}; {each} to train on of each class", *data.warnings]
     if unreadable:
         first = unreadable[0]
         notes.append(
-            f"{len(unreadable)} unreadable pictures left out (listed in data.json), "
+            f"{len(unreadable)} unreadable {data.kind} left out (listed in data.json), "
             f"the first: {first.file}: {first.reason}"
         )
     return notes
@@ -275,7 +258,8 @@ def _notes(data: Data, pictures: Mapping[str, Pictures], unreadable: list[Unread
 def _of_leaks(leaking: list[Leak], *, held: bool) -> list[str]:
     if not held:
         return [
-            "copies between the splits were not looked for: the pictures do not fit into memory "
+            "the pictures do not fit into memory: they are decoded anew in each epoch, which "
+            "--cache FOLDER avoids, and copies between the splits were not looked for "
             "(`striate data` looks at any number)"
         ]
     return [leak.line() for leak in leaking]

@@ -1,0 +1,108 @@
+"""The kinds of examples, pictures, sounds and clips, and what the preprocessing of each has."""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from striate import images, sounds, videos
+from striate.errors import DataError
+from striate.images import Stored
+
+from .clips import Clips
+from .preprocessing import Preprocessing
+from .spectrograms import Spectrograms
+from .whitening import Zca
+
+# Files by which the kind of a folder is told.
+LOOKED_AT = 1000
+_OPENED = 16  # of those that may be pictures or clips
+
+
+class Preparation(Protocol):
+    """What turns an example into a network's input; fitted in training, saved with the network."""
+
+    kind: ClassVar[str]
+    dtype: ClassVar[torch.dtype]  # of what `pixels` gives
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the network's input: (C, H, W), of clips (C, T, H, W)."""
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        """Shape of what `pixels` gives."""
+
+    def __call__(self, example: Any, /) -> Tensor:
+        """Give the network's input of one example."""
+
+    def pixels(self, example: Any, /) -> Tensor:
+        """Give an example as whole numbers of a fixed shape, which are held in memory."""
+
+    def values(self, batch: Tensor, /) -> Tensor:
+        """Give the network's input, float32, of a batch of pixels."""
+
+    def image(self, pixels: Tensor, /) -> NDArray[np.uint8]:
+        """Draw an example's pixels for people: (H, W) or (H, W, 3)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what `from_json` reads."""
+
+    def describe(self) -> str:
+        """Say in one line what happens to an example."""
+
+
+class Kind(NamedTuple):
+    """A kind of examples."""
+
+    suffixes: frozenset[str]  # of its files, in lower case
+    from_json: Callable[[dict[str, Any]], Preparation]
+
+
+KINDS: dict[str, Kind] = {
+    "pictures": Kind(images.SUFFIXES, Preprocessing.from_json),
+    "sounds": Kind(sounds.SUFFIXES, Spectrograms.from_json),
+    "clips": Kind(videos.SUFFIXES, Clips.from_json),
+}
+
+
+def is_of(kind: str, path: Any) -> bool:
+    """Tell by its name whether a file should be a picture, a sound, or a clip."""
+    return path.suffix.lower() in KINDS[kind].suffixes and not path.name.startswith(".")
+
+
+def is_example(path: Any) -> bool:
+    """Tell by its name whether a file may be of any kind."""
+    return any(is_of(kind, path) for kind in KINDS)
+
+
+def recognised(files: Iterable[Path | Stored]) -> str:
+    """Tell what files are, by most of the first 1,000; GIFs that all move are clips."""
+    seen = list(itertools.islice(files, LOOKED_AT))
+    count = Counter(next((kind for kind in KINDS if is_of(kind, path)), "") for path in seen)
+    kind = max(KINDS, key=lambda name: count[name])  # the first where none has more
+    if kind == "pictures" and all(_may_move(path) for path in seen):
+        chosen = seen[:: -(-len(seen) // _OPENED) or 1]
+        return "clips" if chosen and all(map(videos.is_animated, chosen)) else kind
+    return kind
+
+
+def read_preparation(document: dict[str, Any], zca: Zca | None = None) -> Preparation:
+    """Read a preprocessing of any kind; a document that names none is of pictures."""
+    fields = dict(document)
+    kind = fields.pop("kind", "pictures")
+    if kind == "pictures":
+        return Preprocessing.from_json(fields, zca)
+    if kind not in KINDS:
+        raise DataError(f"the preprocessing is of {kind}: a newer striate wrote it")
+    return KINDS[kind].from_json(fields)
+
+
+def _may_move(path: Any) -> bool:
+    return path.suffix.lower() in videos.ANIMATIONS

@@ -1,0 +1,94 @@
+"""How far maps change, and how much of them stays, as pictures shift: a line for each layer."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LABELS = 215  # pixels for the names of lines, right of a panel
+WIDE, HIGH = 470, 380
+
+
+def shifts(
+    pixels: Sequence[int],
+    change: Mapping[str, Sequence[float]],
+    kept: Mapping[str, Sequence[float]],
+    title: str,
+) -> bytes:
+    """Draw change (1 is another picture's map) and the share kept against the shift: PNG."""
+    top = style.heading_height(title) + 56
+    figure = style.canvas(style.WIDTH, top + HIGH + 76)
+    style.write_heading(figure, title, top=0)
+    left, right = (style.panel(figure, x, top, WIDE, HIGH) for x in (90, 90 + WIDE + LABELS + 80))
+    _draw(left, pixels, change)
+    left.axhline(1, color=style.RULE, linewidth=1.2, zorder=1)
+    left.set_ylim(0, max(1.1, 1.05 * max(max(values) for values in change.values())))
+    _draw(right, pixels, {name: [100 * share for share in of] for name, of in kept.items()})
+    right.set_ylim(0, 104)
+    for axes, name in (
+        (left, "Change (1: another picture's map)"),
+        (right, "Answering cells that stay as they were (%)"),
+    ):
+        bold = style.font(style.NORMAL, "bold")
+        axes.set_title(name, loc="left", color=style.INK, pad=16, fontproperties=bold)
+        small = style.font(style.SMALL)
+        axes.set_xlabel("shift (pixels)", color=style.MUTED, labelpad=6, fontproperties=small)
+        _name_lines(axes)
+    return style.png(figure)
+
+
+def _draw(axes: "Axes", x: Sequence[int], lines: Mapping[str, Sequence[float]]) -> None:
+    for (name, y), colour in zip(lines.items(), style.SERIES, strict=False):
+        axes.plot(x, y, "o-", color=colour, lw=1.8, ms=4.5, label=name, clip_on=False)
+    axes.set_xticks(x)
+
+
+def _name_lines(axes: "Axes") -> None:
+    """Write each line's name beside its end, at least a line apart from the next."""
+    low, high = axes.get_ylim()
+    ends = [float(np.asarray(line.get_ydata())[-1]) for line in axes.lines if _named(line)]
+    places = spread([(end - low) / (high - low) for end in ends], style.LINE / HIGH)
+    lines = [line for line in axes.lines if _named(line)]
+    for line, place in zip(lines, places, strict=True):
+        style.annotate(axes, str(line.get_label()), (1, place), (8, 0), str(line.get_color()))
+
+
+def _named(line: object) -> bool:
+    return not str(line.get_label()).startswith("_")  # type: ignore[attr-defined]
+
+
+def spread(places: Sequence[float], apart: float) -> list[float]:
+    """Move places in [0, 1] as little as need be until each is `apart` from the next.
+
+    >>> spread([0.5, 0.5, 1.0], 0.25)
+    [0.375, 0.625, 1.0]
+    """
+    # Runs that touch are put together, and each is centred on the mean of where it should be.
+    runs: list[list[int]] = []
+    for i in sorted(range(len(places)), key=lambda i: places[i]):
+        runs.append([i])
+        while len(runs) > 1 and _touch(runs[-2], runs[-1], places, apart):
+            runs[-2:] = [runs[-2] + runs[-1]]
+    moved = list(places)
+    for run in runs:
+        for i, place in zip(run, _laid(run, places, apart), strict=True):
+            moved[i] = place
+    return moved
+
+
+def _laid(run: Sequence[int], places: Sequence[float], apart: float) -> list[float]:
+    half = (len(run) - 1) / 2 * apart
+    middle = sum(places[i] for i in run) / len(run)
+    return [max(half, min(1 - half, middle)) - half + k * apart for k in range(len(run))]
+
+
+def _touch(
+    below: Sequence[int], above: Sequence[int], places: Sequence[float], apart: float
+) -> bool:
+    gap = _laid(above, places, apart)[0] - _laid(below, places, apart)[-1]
+    return gap < apart - 1e-9
