@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from striate import devices, models
+from striate.data.preprocessing import Preprocessing
 from striate.errors import DataError, UsageError, choose
 from striate.models import tensorfiles
 from striate.runs import bundle, folder
@@ -205,7 +206,7 @@ def weights_file(model: str) -> Path | None:
 def _of_run(path: Path) -> Tapped:
     found = folder.load_bundle(path)
     given = found.preprocessing
-    if given.channels != 3 or given.normalise != "dataset":
+    if not isinstance(given, Preprocessing) or given.channels != 3 or given.normalise != "dataset":
         raise UsageError(f"{path} does not take plain RGB pictures: it is no network to paint with")
     mean, std = (values * (3 // len(values)) for values in (given.mean, given.std))
     return Tapped(found.model, mean=mean, std=tuple(value or 1.0 for value in std))
