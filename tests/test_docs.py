@@ -153,16 +153,18 @@ def test_the_layers_described_are_those_that_are_checked() -> None:
 def test_the_table_of_networks_is_true() -> None:
     """Every network, its parameters and multiply-adds, its smallest picture, its arguments."""
     rows = re.findall(
-        r"^\| `([\w-]+)` \| (\d)x(\d+)x\d+, (\d+) \| ([\d,]+) \| ([\d,.]+) \| (\d+) \| (.+) \|$",
+        r"^\| `([\w-]+)` \| ([\dx]+), (\d+) \| ([\d,]+) \| ([\d,.]+) \| (\d+) \| (.+) \|$",
         (ROOT / "docs" / "networks.md").read_text(),
         re.M,
     )
     assert [row[0] for row in rows] == list(MODELS)
-    for name, channels, size, classes, count, cost, smallest, arguments in rows:
+    for name, shown, classes, count, cost, smallest, arguments in rows:
+        shape = tuple(map(int, shown.split("x")))
+        assert shape == MODELS[name].shape, name
         with torch.device("meta"):
-            net = models.build(name, int(classes), channels=int(channels), size=int(size)).eval()
+            net = models.build(name, int(classes), channels=shape[0], size=shape[1:]).eval()
             with FlopCounterMode(display=False) as counter:
-                net(torch.empty(1, int(channels), int(size), int(size)))
+                net(torch.empty(1, *shape))
         assert count == f"{sum(p.numel() for p in net.parameters()):,}", name
         assert cost == f"{counter.get_total_flops() / 2e6:,.1f}", name
         assert int(smallest) == MODELS[name].smallest, name

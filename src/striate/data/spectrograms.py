@@ -194,7 +194,7 @@ def hertz(mels: float) -> float:
     """Give the frequency of a place on HTK's mel scale.
 
     >>> round(hertz(1000), 1)
-    1000.2
+    1000.0
     """
     return 700.0 * (10 ** (mels / 2595.0) - 1)
 

@@ -107,7 +107,7 @@ MODELS: dict[str, Model] = {
         lenet,
         "LeNet-5: two 5x5 convolutions, tanh, three linear layers",
         smallest=12,
-        shape=(1, 32, 32),
+        shape=_MNIST,
     ),
     "cifar-convnet": Model(
         cifar_convnet,
@@ -167,7 +167,8 @@ MODELS: dict[str, Model] = {
         audio_convnet,
         "for sounds: 3x3 convolutions over log-mel spectrograms, then over all their bands",
         {"batch_size": 64},
-        shape=(1, 40, 64),
+        smallest=2,
+        shape=(1, 40, 49),  # a spoken digit
     ),
     "r3d": Model(
         r3d,
