@@ -17,7 +17,7 @@ demo: setup
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python examples/demo.py
 
 test: setup
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: setup
 	$(BIN)/ruff format --check .
@@ -34,6 +34,8 @@ docs: setup
 
 bench: setup
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/durability.py --kills 60 --flips 2000 --faults
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/hostile.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/decoding.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/describing.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/describing.py --library timm --every 12
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/describing.py --memory
