@@ -1,5 +1,7 @@
 """The network of clips: torchvision's r3d_18 loads and answers alike; learning, refusals."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -46,10 +48,19 @@ def test_small_clips_have_a_smaller_network() -> None:
     assert convolutions(64)[0].out_channels == 64
 
 
-def test_it_learns_a_few_clips_by_heart() -> None:
+@pytest.mark.parametrize("size", [(4, 24, 24), (2, 64, 64)])
+def test_the_first_loss_is_near_that_of_a_guess(size: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    net = models.build("r3d", 10, size=size)
+    with torch.no_grad():
+        loss = F.cross_entropy(net(torch.randn(20, 3, *size)), torch.arange(20) % 10)
+    assert loss.item() == pytest.approx(math.log(10), rel=0.1)
+
+
+def test_it_learns_64_clips_by_heart() -> None:
     torch.manual_seed(0)
     net = models.build("r3d", 4, channels=1, size=(4, 12, 12), width=8)
-    clips, labels = torch.randn(16, 1, 4, 12, 12), torch.arange(16) % 4
+    clips, labels = torch.randn(64, 1, 4, 12, 12), torch.arange(64) % 4
     optimiser = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
     for _ in range(30):
         optimiser.zero_grad()
