@@ -12,6 +12,7 @@ import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -40,45 +41,44 @@ def write(folder: Path, count: int, sides: tuple[int, int], *, seed: int = 0) ->
         Image.fromarray(pixels).save(place / f"{number:05d}.jpg", quality=90)
 
 
-def ours(folder: Path, share: float) -> float:
-    """Give the CPU-seconds of decoding and resizing all pictures as a run does."""
-    preprocessing = Preprocessing(size=(SIZE, SIZE), share=share, normalise="none")
-    paths = sorted(folder.rglob("*.jpg"))
+def seconds(work: Callable[[int], object], places: range) -> float:
+    """Give the CPU-seconds of work on some pictures."""
     began = time.process_time()
-    for path in paths:
-        preprocessing.pixels(path)
-    return time.process_time() - began
-
-
-def theirs(folder: Path, resized: int, last: str) -> float:
-    """Give the CPU-seconds of torchvision's ImageFolder with its usual evaluation transforms."""
-    from torchvision import datasets, transforms
-
-    steps = [transforms.Resize(resized), transforms.CenterCrop(SIZE), getattr(transforms, last)()]
-    pictures = datasets.ImageFolder(str(folder), transforms.Compose(steps))
-    began = time.process_time()
-    for place in range(len(pictures)):
-        pictures[place]
+    for place in places:
+        work(place)
     return time.process_time() - began
 
 
 def compare(folder: Path, rounds: int) -> None:
-    """Print the rates and their ratios, measured in turn on one thread."""
+    """Print rates and their ratio to torchvision's ImageFolder, in turns of 50 pictures."""
+    from torchvision import datasets, transforms
+
     torch.set_num_threads(1)
-    count = len(list(folder.rglob("*.jpg")))
-    # The whole centre, and the part of it that published weights want; uint8 as ours is, and the
-    # float32 of the usual recipe.
-    for resized, last in ((SIZE, "PILToTensor"), (SIZE, "ToTensor"), (256, "ToTensor")):
-        pairs = [
-            (ours(folder, SIZE / resized), theirs(folder, resized, last)) for _ in range(rounds + 1)
-        ]
-        mine, other = (statistics.median(seconds) for seconds in zip(*pairs[1:], strict=True))
-        ratios = sorted(b / a for a, b in pairs[1:])  # the first warms up
+    # The usual centre crop, then the whole centre; float32, then uint8 as ours is.
+    for resized, last in ((256, "ToTensor"), (SIZE, "ToTensor"), (SIZE, "PILToTensor")):
+        steps = (transforms.Resize(resized), transforms.CenterCrop(SIZE))
+        pictures = datasets.ImageFolder(
+            str(folder), transforms.Compose([*steps, getattr(transforms, last)()])
+        )
+        paths = [Path(path) for path, _ in pictures.samples]
+        size, share = (SIZE, SIZE), SIZE / resized
+        preprocessing = Preprocessing(size=size, share=share, normalise="none")
+
+        def ours(place: int, paths=paths, preprocessing=preprocessing) -> object:
+            return preprocessing.pixels(paths[place])
+
+        totals = []
+        for _ in range(rounds + 1):
+            turns = [range(len(paths))[start : start + 50] for start in range(0, len(paths), 50)]
+            taken = [(seconds(ours, t), seconds(pictures.__getitem__, t)) for t in turns]
+            totals.append([sum(column) for column in zip(*taken, strict=True)])
+        mine, other = zip(*totals[1:], strict=True)  # the first warms up
+        ratios = sorted(b / a for a, b in totals[1:])
+        rates = [len(paths) / statistics.median(taken) for taken in (mine, other)]
         print(
-            f"Resize({resized}), CenterCrop({SIZE}), {last}: striate {count / mine:.0f}, "
-            f"ImageFolder {count / other:.0f} pictures per CPU-second; "
-            f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}, "
-            f"n={rounds})"
+            f"Resize({resized}), CenterCrop({SIZE}), {last}: striate {rates[0]:.0f}, "
+            f"ImageFolder {rates[1]:.0f} pictures per CPU-second; ratio "
+            f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}, n={rounds})"
         )
 
 
