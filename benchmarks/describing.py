@@ -45,6 +45,7 @@ def names(library: str) -> list[str]:
 def flops(name: str, size: tuple[int, ...]) -> int:
     """Count with torch's own counter, on the meta device."""
     net = built(lambda: models.build(name, 1000, size=(size[-2], size[-1]))).eval()
+    net.requires_grad_(False)  # the counter looks for gradient functions of expanded weights
     counter = FlopCounterMode(display=False)
     torch.backends.mha.set_fastpath_enabled(False)
     with counter, torch.no_grad(), torch.device("meta"):
