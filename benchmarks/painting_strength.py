@@ -57,7 +57,7 @@ def evaluated(
     one, other = mosaic(content, size), mosaic(style, size)
     between = 0.5 * one + 0.5 * other
     scene = Scene(one, [other], [Region(None, {0: 1.0})], one)
-    tile = memory.fit(scene, network, Settings(model="vgg16", loss=loss), LIMIT).tile
+    tile = memory.fit((size, size), network, Settings(model="vgg16", loss=loss), LIMIT).tile
     look = Objective(network, scene, loss=loss, tile=tile).look(between)
     mean = sum(look.style.values()) / len(look.style)
     balance = mean / look.content

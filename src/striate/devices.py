@@ -32,6 +32,14 @@ def pick(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device multiplies bfloat16 itself, faster than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # The only question that torch 2.11 answers; processors with AMX say yes as well.
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
 def place(model: nn.Module, device: torch.device) -> nn.Module:
     """Move a network, with channels last: 15 to 40 % faster for convolutions on CPUs and GPUs."""
     model.to(device)

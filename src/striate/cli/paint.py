@@ -107,8 +107,14 @@ def paint(
             show_default=False,
         ),
     ] = "",
-    device: Annotated[
-        str, Parameter(group=RUN_OPTIONS, help="auto, cpu or cuda (its convolutions in bfloat16).")
+    device: Annotated[str, Parameter(group=RUN_OPTIONS, help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[
+        str,
+        Parameter(
+            group=RUN_OPTIONS,
+            help="Of the convolutions: auto (bfloat16 where the processor has it), float32 or "
+            "bfloat16.",
+        ),
     ] = "auto",
     optimiser: Annotated[str, Parameter(group=RUN_OPTIONS, help="lbfgs or adam.")] = "lbfgs",
     seed: Annotated[int, Parameter(group=RUN_OPTIONS, help="Seed of the noise.")] = 0,
@@ -151,6 +157,7 @@ def paint(
             smoothness=smoothness,
             start=start,
             optimiser=optimiser,
+            precision=precision,
             model=model,
             style_layers=style_layers,
             content_layer=content_layer,
@@ -210,7 +217,7 @@ def _paint(tasks: Iterator["Task"], device: str) -> list[dict[str, Any]]:
 
 def _told(need: "Need") -> str:
     tiles = f", in tiles of {need.tile} pixels" if need.tile else ""
-    return f"will take {need.bytes / 2**20:.0f} MB of memory{tiles}"
+    return f"will take about {need.bytes / 2**20:.0f} MB of memory{tiles}"
 
 
 def _styles(given: Sequence[str], masks: Sequence[str]) -> Iterator["StyleFile"]:

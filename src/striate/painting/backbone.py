@@ -21,7 +21,8 @@ BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT = "relu4_2"
-HELD = 830
+# Bytes of memory that a step takes for a pixel, measured; the first block decides.
+HELD = {torch.float32: 830, torch.bfloat16: 500}
 _KINDS = ("weight", "bias")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -56,6 +57,10 @@ class Network(Protocol):
     @property
     def device(self) -> torch.device:
         """Where it runs, and with it the painting."""
+
+    @property
+    def precision(self) -> torch.dtype:
+        """What its convolutions are run in."""
 
     def place(self, device: torch.device, precision: torch.dtype) -> Self:
         """Move it to a device, its convolutions in a precision."""
@@ -141,13 +146,18 @@ class Trunk(nn.Module):
 
     @property
     def held(self) -> int:
-        """Bytes of memory that a step takes for a pixel, measured; the first block decides."""
-        return HELD
+        """Bytes of memory that a step takes for a pixel."""
+        return HELD[self.precision]
 
     @property
     def device(self) -> torch.device:
         """Where it runs, and with it the painting."""
         return self.get_buffer("mean").device
+
+    @property
+    def precision(self) -> torch.dtype:
+        """What its convolutions are run in."""
+        return self.get_buffer(f"{self.plan[0][0].name}_weight").dtype
 
     def place(self, device: torch.device, precision: torch.dtype) -> Self:
         """Move it to a device, its convolutions in a precision."""

@@ -78,9 +78,14 @@ def regions(styles: Sequence[Style], height: int, width: int) -> list[Region]:
 
 def fitted(image: Image.Image, side: float) -> Image.Image:
     """Resize a picture to a long side in pixels."""
-    factor = side / max(image.size)
-    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    size = fitted_size(image, side)
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def fitted_size(image: Image.Image, side: float) -> tuple[int, int]:
+    """Give the width and height of a picture resized to a long side in pixels."""
+    factor = side / max(image.size)
+    return max(1, round(image.width * factor)), max(1, round(image.height * factor))
 
 
 def pixels(image: Image.Image) -> Tensor:

@@ -28,7 +28,7 @@ class _ConvolveRectify(torch.autograd.Function):
         # In place: every gradient of this network is made for one layer alone.
         passed = gradients[0].contiguous(memory_format=torch.channels_last)
         passed.mul_(kept if kept.dtype == torch.bool else kept > 0)
-        found = _back(passed, weight, padding=1)
+        found = _back(passed, weight)
         _fold(found, passed, weight)
         return found.to(ctx.dtype), None, None, None
 
@@ -42,21 +42,22 @@ def convolve(images: Tensor, weight: Tensor, bias: Tensor, *, named: bool = True
     return found
 
 
-def _back(passed: Tensor, weight: Tensor, *, padding: int) -> Tensor:
-    """Give the gradient of a convolution's input, from that of its output."""
+def _back(passed: Tensor, weight: Tensor) -> Tensor:
+    """Give the gradient of a convolution's input without its border, from that of its output."""
     count, _, height, width = passed.shape
-    grown = 2 - 2 * padding
-    # The input is asked for its size only: no page of it is ever touched.
-    size = (count, weight.shape[1], height + grown, width + grown)
     found: Tensor = torch.ops.aten.convolution_backward(
         passed,
+        # The input is asked for its size only: no page of it is ever touched.
         torch.empty(
-            size, dtype=passed.dtype, device=passed.device, memory_format=torch.channels_last
+            (count, weight.shape[1], height, width),
+            dtype=passed.dtype,
+            device=passed.device,
+            memory_format=torch.channels_last,
         ),
         weight,
         None,
         (1, 1),
-        (padding, padding),
+        (1, 1),
         (1, 1),
         False,
         (0, 0),
@@ -72,16 +73,26 @@ def _fold(gradient: Tensor, passed: Tensor, weight: Tensor) -> None:
     The border's part comes from the outermost outputs alone: a copy of everything with a border
     would be the largest thing in memory.
     """
-    for edge, row in ((0, 0), (-1, 2)):
-        line = passed[:, :, [edge]]
-        beyond = _back(line, weight, padding=0)[:, :, row]  # (N, C, W + 2)
+    taps = weight.permute(2, 3, 0, 1)
+    for edge, tap in ((0, 0), (-1, 2)):
+        beyond = _line(passed[:, :, edge], taps[tap])
         gradient[:, :, edge] += beyond[..., 1:-1]
         gradient[:, :, edge, 0] += beyond[..., 0]
         gradient[:, :, edge, -1] += beyond[..., -1]
-    for edge, column in ((0, 0), (-1, 2)):
-        line = passed[..., [edge]]
-        # Its ends are the corners, which the rows had.
-        gradient[..., edge] += _back(line, weight, padding=0)[:, :, 1:-1, column]
+        # Of the columns the ends are the corners, which the rows had.
+        gradient[..., edge] += _line(passed[..., edge], taps[:, tap])[..., 1:-1]
+
+
+def _line(passed: Tensor, taps: Tensor) -> Tensor:
+    """Give what a line of outputs (N, C, L) passes to one of inputs (N, D, L + 2), three taps.
+
+    As products of matrices: so short a convolution is many times as slow. Taps are (3, C, D).
+    """
+    parts = passed.transpose(1, 2)[:, None] @ taps  # (N, 3, L, D)
+    found = F.pad(parts[:, 0], (0, 0, 0, 2))
+    found[:, 1:-1] += parts[:, 1]
+    found[:, 2:] += parts[:, 2]
+    return found.transpose(1, 2)
 
 
 class _Pool(torch.autograd.Function):
@@ -89,11 +100,14 @@ class _Pool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, images: Tensor) -> Tensor:
-        largest, places = F.max_pool2d_with_indices(images, [2, 2])
-        width = images.shape[3]
-        # In place: eight bytes an output are a third of what a step has at its peak.
-        which = places.div(width, rounding_mode="floor").remainder_(2).to(torch.uint8).mul_(2)
-        which += places.remainder_(width).remainder_(2).to(torch.uint8)
+        largest = F.max_pool2d(images, 2)
+        corners = _corners(images)
+        # The number of the corner that it came from: a count of those before that are smaller.
+        smaller = corners[0] != largest
+        which = smaller.view(torch.uint8).clone()
+        for corner in corners[1:3]:
+            smaller &= corner != largest
+            which += smaller.view(torch.uint8)
         ctx.size = images.shape
         ctx.save_for_backward(which)
         return largest
@@ -101,27 +115,22 @@ class _Pool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (which,) = ctx.saved_tensors
-        height, width = ctx.size[2:]
-        row = torch.arange(0, height - 1, 2, device=which.device)[:, None]
-        column = torch.arange(0, width - 1, 2, device=which.device)
-        places = (which // 2 + row).mul_(width).add_(which % 2).add_(column)
-        found: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
-            gradients[0],
-            # Asked for its size and layout only: no page of it is ever touched.
-            torch.empty(
-                ctx.size,
-                dtype=gradients[0].dtype,
-                device=which.device,
-                memory_format=torch.channels_last,
-            ),
-            [2, 2],
-            [2, 2],
-            [0, 0],
-            [1, 1],
-            False,
-            places,
+        passed = gradients[0]
+        found = torch.empty(
+            ctx.size, dtype=passed.dtype, device=passed.device, memory_format=torch.channels_last
         )
+        # Where a side is odd, its last line was not looked at.
+        found[:, :, 2 * passed.shape[2] :] = 0
+        found[..., 2 * passed.shape[3] :] = 0
+        for number, corner in enumerate(_corners(found)):
+            torch.mul(passed, which == number, out=corner)
         return found
+
+
+def _corners(images: Tensor) -> list[Tensor]:
+    """Give the four views of (N, C, H, W) that 2x2 pixels consist of: (N, C, H // 2, W // 2)."""
+    height, width = (side // 2 * 2 for side in images.shape[2:])
+    return [images[:, :, y:height:2, x:width:2] for y in (0, 1) for x in (0, 1)]
 
 
 def pool(images: Tensor) -> Tensor:

@@ -63,10 +63,23 @@ class _Moments(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         features, shares = ctx.saved_tensors
-        mean, second = (gradient.to(features) for gradient in gradients)
+        mean, second = (gradient.float() for gradient in gradients)
+        second = second + second.T
         # As rows of channels: the layout in which the convolutions take it.
-        rows = torch.addmm(mean, features.T, second + second.T)
-        return rows.mul_((shares[:, None] if shares.ndim else shares).to(rows)).T, None
+        rows = torch.empty_like(features.T, memory_format=torch.contiguous_format)
+        size = features.shape[1] if features.dtype == torch.float32 else PART
+        for found, part, weights in zip(
+            rows.split(size),
+            features.T.split(size),
+            shares.expand(features.shape[1]).split(size),
+            strict=True,
+        ):
+            weighted = weights[:, None].float() if shares.ndim else shares.float()
+            if found.dtype == torch.float32:
+                torch.addmm(mean, part, second, out=found).mul_(weighted)
+            else:
+                found.copy_(torch.addmm(mean, part.float(), second).mul_(weighted))
+        return rows.T, None
 
 
 def _sums(features: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,7 +92,7 @@ def _sums(features: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     mean = features.new_zeros(size, dtype=torch.float64)
     second = features.new_zeros(size, size, dtype=torch.float64)
     # Consumer GPUs have few units for doubles: there the products of a part are single.
-    exact = features.dtype if features.is_cuda else torch.float64
+    exact = torch.float32 if features.is_cuda else torch.float64
     for part, weights in zip(
         features.split(PART, dim=1), shares.expand(features.shape[1]).split(PART), strict=True
     ):
@@ -102,6 +115,7 @@ def keep_moments(features: Tensor, shares: Tensor) -> Kept:
 
 def keep_diagonal(features: Tensor, shares: Tensor) -> Kept:
     """Give the mean (C) and the mean square (C) of each channel."""
+    features = features.float()
     weighted = features * shares.to(features)
     square = (weighted * features).sum(1, dtype=torch.float64)
     return weighted.sum(1, dtype=torch.float64), square
@@ -110,6 +124,7 @@ def keep_diagonal(features: Tensor, shares: Tensor) -> Kept:
 def keep_sorted(features: Tensor, shares: Tensor) -> Kept:
     """Give features along fixed directions, in order: (C, M) -> (P, positions with a share)."""
     # A soft mask has no order: what has half of the largest share or more is inside.
+    features = features.float()
     if shares.ndim:
         features = features[:, shares >= shares.max() / 2]
     return ((directions(features.shape[0], like=features) @ features).sort(dim=1).values,)

@@ -2,14 +2,16 @@
 
 import ctypes
 import sys
+from collections.abc import Sequence
 from typing import NamedTuple
+
+import torch
 
 from striate.errors import UsageError
 
 from . import descent, sums
 from .backbone import Network
 from .losses import LOSSES
-from .scene import Scene
 from .settings import Settings
 
 TILES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256)
@@ -20,9 +22,15 @@ HISTORIES = (descent.HISTORY, 6, 3)
 WHOLE, PAIR, ADAM = 100, 24, 24
 # Of a tile with its margin: cutting its core out is a copy on the way back.
 TILED = 1.52
-# What the first step loads of libraries; the matrices of an eigen-decomposition. In bytes.
-FIXED, MATRICES = 88 * 2**20, 8 * 2**20
-_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+# By what becomes of freed blocks and by precision: the bytes that the first step loads of
+# libraries, and the share of what a step holds that is taken for it.
+KEPT = {torch.float32: (98 * 2**20, 2.0), torch.bfloat16: (62 * 2**20, 2.45)}
+RETURNED = {torch.float32: (88 * 2**20, 1.0), torch.bfloat16: (100 * 2**20, 1.0)}
+# Kept blocks fit later ones more or less well: what one run takes another may exceed by this.
+SPREAD = 1.15
+# The matrices of an eigen-decomposition, in bytes.
+MATRICES = 8 * 2**20
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 class Need(NamedTuple):
@@ -30,23 +38,36 @@ class Need(NamedTuple):
 
     tile: int | None  # side in pixels; None for no tiles
     history: int  # of L-BFGS
+    returned: bool  # whether freed blocks go back to the system
     bytes: int
 
 
-def fit(scene: Scene, network: Network, settings: Settings, limit: int | None) -> Need:
-    """Choose the largest tiles, and then the longest history, whose memory is within the limit."""
-    height, width = scene.content.shape[2:]
+def fit(
+    size: tuple[int, int],
+    network: Network,
+    settings: Settings,
+    limit: int | None,
+    *,
+    ways: Sequence[bool] = (False, True),
+) -> Need:
+    """Choose the largest tiles, then the longest history, then what keeps freed blocks.
+
+    All within the limit; UsageError where nothing is. `size` is height and width; `ways` are
+    whether freed blocks may be kept or returned.
+    """
+    height, width = size
     cuts: list[int | None] = [None]
     if LOSSES[settings.loss].additive and network.grid is not None:
         cuts += [tile for tile in TILES if tile < max(height, width)]
     histories = HISTORIES if settings.optimiser == "lbfgs" else (0,)
     needs = [
-        Need(cut, history, predict(scene, network, settings, cut, history=history))
+        predict(size, network, settings, cut, history=history, returned=returned)
         for cut in cuts
         for history in histories
+        for returned in ways
     ]
     for need in needs:
-        if limit is None or need.bytes <= limit:
+        if limit is None or need.bytes * (1 if need.returned else SPREAD) <= limit:
             return need
     least = min(need.bytes for need in needs)
     slimmer = "--optimiser adam or " if histories != (0,) else ""
@@ -57,26 +78,34 @@ def fit(scene: Scene, network: Network, settings: Settings, limit: int | None) -
 
 
 def predict(
-    scene: Scene,
+    size: tuple[int, int],
     network: Network,
     settings: Settings,
     tile: int | None,
     *,
     history: int = descent.HISTORY,
-) -> int:
-    """Give the bytes that a level takes at its peak."""
-    height, width = scene.content.shape[2:]
-    cut = sums.cut(network, (height, width), tile)
-    run = max(sums.crop(scene.content, one)[0, 0].numel() for one in cut)
+    returned: bool = False,
+) -> Need:
+    """Give what a level takes at its peak."""
+    height, width = size
+    cut = sums.cut(network, size, tile)
+    run = max(height * width if one is None else one.pixels for one in cut)
     run = int(run * TILED) if len(cut) > 1 else run
     held = ADAM if settings.optimiser == "adam" else history * PAIR
-    fixed = FIXED + (MATRICES if settings.loss == "w2" else 0)
-    return fixed + run * network.held + height * width * (WHOLE + held)
+    fixed, factor = (RETURNED if returned else KEPT)[network.precision]
+    fixed += MATRICES if settings.loss == "w2" else 0
+    taken = fixed + int(run * network.held * factor) + height * width * (WHOLE + held)
+    return Need(tile, history, returned, taken)
 
 
-def give_back_freed() -> None:
-    """Have glibc return large blocks once they are freed; it would keep half as much again."""
+def arrange(*, returned: bool) -> None:
+    """Have glibc return large blocks once they are freed, or keep them.
+
+    Kept they are twice the memory, and returned a third of the speed: the system clears each page
+    that it gives out.
+    """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:  # musl has none, and keeps none
-            mallopt(_M_MMAP_THRESHOLD, 2**20)
+            mallopt(_M_MMAP_THRESHOLD, 2 ** (20 if returned else 25))
+            mallopt(_M_TRIM_THRESHOLD, 2 ** (17 if returned else 30))

@@ -175,13 +175,18 @@ class Tapped(nn.Module):
 
 
 def ready(settings: Settings, weights: Path | None, *, device: str) -> Network:
-    """Load the network that settings name onto a device: on a GPU its convolutions are bfloat16."""
+    """Load the network that settings name onto a device, its convolutions in their precision."""
     choose("device", device, DEVICES)
     kind = devices.pick("cuda" if torch.cuda.is_available() else "cpu")
     where = kind if device == "auto" else devices.pick(device)
-    precision = torch.bfloat16 if where.type == "cuda" else torch.float32
     found = load(settings.model, weights, settings.style_names, settings.content_layer)
-    return found.place(where, precision)
+    halved = settings.precision == "bfloat16"
+    if settings.precision == "auto":
+        # Of networks that are not known, on a CPU: not every layer is faster so.
+        halved = devices.multiplies_bfloat16(where) and (
+            where.type == "cuda" or isinstance(found, backbone.Trunk)
+        )
+    return found.place(where, torch.bfloat16 if halved else torch.float32)
 
 
 def load(model: str, weights: Path | None, style: Sequence[str], content: str) -> Network:

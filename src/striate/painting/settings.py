@@ -13,6 +13,7 @@ from .losses import LOSSES
 COLOURS = ("style", "keep", "linear")
 OPTIMISERS = ("lbfgs", "adam")
 STARTS = ("content", "noise")
+PRECISIONS = ("auto", "float32", "bfloat16")
 # At strength 0.6 the content weighs a tenth of the style: the painting's strokes, the photograph's
 # things. Squared, so that the ends of the scale reach an untouched picture and pure texture.
 BALANCE = 0.225
@@ -30,6 +31,7 @@ class Settings:
     smoothness: float = 0.0
     start: str = "content"
     optimiser: str = "lbfgs"
+    precision: str = "auto"  # of the convolutions
     model: str = "vgg19"
     style_layers: str = ""  # names with commas between; the network's usual ones where empty
     content_layer: str = ""
@@ -41,6 +43,7 @@ class Settings:
         choose("colour", self.colour, COLOURS)
         choose("start", self.start, STARTS)
         choose("optimiser", self.optimiser, OPTIMISERS)
+        choose("precision", self.precision, PRECISIONS)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:  # NaN is in no range

@@ -44,16 +44,15 @@ def network(work: Work, device: str = "auto") -> Network:
 
 def need(work: Work, network: Network, budget: Budget) -> memory.Need:
     """Give the memory that a work will take, and the cut that makes it fit."""
-    content, styles = _opened(work)
-    scene = canvas.scene(content, styles, work.settings.size, work.settings)
-    return memory.fit(scene, network, work.settings, budget.memory)
+    content, _ = _opened(work)
+    return memory.fit(transfer.ends(content, work.settings), network, work.settings, budget.memory)
 
 
 def run(
     task: Task, network: Network, *, poll: Callable[[], None] = lambda: None
 ) -> Iterator[Frame]:
     """Paint and write the file; where `poll` raises Stopped, leave what resumes the work."""
-    memory.give_back_freed()
+    memory.arrange(returned=False)
     content, styles = _opened(task.work)
     pace = transfer.paced(
         content,

@@ -72,7 +72,7 @@ def share(network: Network, name: str, area: Area, tile: Tile | None) -> Tensor:
 def columns(features: Tensor) -> Tensor:
     """Give activations (1, C, H, W) as (C, M), a view where they are stored channels last."""
     # Not features[0]: on the way back that is a copy.
-    return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]).float().T
+    return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]).T
 
 
 def look(

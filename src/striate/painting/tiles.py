@@ -40,6 +40,11 @@ class Tile(NamedTuple):
     rows: Span
     columns: Span
 
+    @property
+    def pixels(self) -> int:
+        """Count what is run."""
+        return (self.rows.end - self.rows.begin) * (self.columns.end - self.columns.begin)
+
     def crop(self, picture: Tensor) -> Tensor:
         """Give the tile with its margin: a view of (..., H, W)."""
         return picture[..., self.rows.begin : self.rows.end, self.columns.begin : self.columns.end]

@@ -3,6 +3,7 @@
 Each level begins with the one before, enlarged: large strokes are made where they are cheap.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -51,12 +52,17 @@ def paint(
     begun: Begun | None = None,
 ) -> Iterator[Frame]:
     """Paint, one step at each `next`; the last frame is in full size."""
+    need = memory.fit(ends(content, settings), network, settings, pace.budget.memory)
+    if need.returned:
+        memory.arrange(returned=True)
+    ways = (need.returned,)  # of all levels: what one has kept the next would have to pay for
     done = list(begun.stages) if begun else []
     picture = begun.raw[None].to(network.device) if begun else None
     frame = None
     while (side := pace.next_side(done)) is not None:
         scene = on(canvas.scene(content, styles, side, settings), network.device)
-        need = memory.fit(scene, network, settings, pace.budget.memory)
+        size = (scene.content.shape[2], scene.content.shape[3])
+        need = memory.fit(size, network, settings, pace.budget.memory, ways=ways)
         objective = Objective(
             network, scene, loss=settings.loss, weights=settings.weights, tile=need.tile
         )
@@ -78,9 +84,14 @@ def paced(content: Image.Image, settings: Settings, budget: Budget, **choices: A
     """Give the pace of a painting; `choices` are those of `Pace`."""
     stride = descent.STRIDE if settings.optimiser == "adam" else 1
     pace = Pace(settings.size, budget=budget, stride=stride, **choices)
-    ends = canvas.fitted(content, settings.size)
-    pace.reserve(ends.width * ends.height)
+    pace.reserve(math.prod(ends(content, settings)))
     return pace
+
+
+def ends(content: Image.Image, settings: Settings) -> tuple[int, int]:
+    """Give the height and width that a painting will have."""
+    width, height = canvas.fitted_size(content, settings.size)
+    return height, width
 
 
 def on(scene: Scene, device: torch.device) -> Scene:
