@@ -34,7 +34,7 @@ from striate.painting.settings import BALANCE, Settings
 CONTENTS = ("china", "flower", "astronaut")
 STYLES = ("starry_night", "the_scream", "shipwreck", "composition_vii")
 PAIRS = tuple(f"{content}:{style}" for content in CONTENTS for style in STYLES)
-WEIGHTS = (0.01, 0.03, 0.1, 0.3, 1.0)  # of content, where style weighs 1
+WEIGHTS = (0.01, 0.1, 1.0, 3.0, 10.0)  # of content, where style weighs 1
 METHODS = ("striate", "striate-gram", "tutorial", "gatys")
 # Of the network that none has seen: the last activations at a half to a 16th, content at an eighth.
 HELD_OUT = ("blocks.0", "blocks.1", "blocks.2", "blocks.4")

@@ -365,11 +365,17 @@ def test_bfloat16_convolutions_are_near_single_precision() -> None:
         assert float(likeness) > 0.9
 
 
-def test_a_level_begins_without_the_photographs_details() -> None:
-    """They came back as bright seams along every edge that the painting had moved."""
-    flat = torch.full((1, 3, 10, 14), 0.25)
-    begun = transfer._enlarge(flat, noise(0, 20, 28))
-    torch.testing.assert_close(begun, torch.full((1, 3, 20, 28), 0.25))
+@pytest.mark.parametrize(("strength", "kept"), [(0.03, True), (1.0, False)])
+def test_a_level_begins_with_the_photographs_details_where_they_help(
+    strength: float, kept: bool, shallow: Trunk
+) -> None:
+    content, style = photograph(60, 90), photograph(4, 4, seed=1).resize((50, 50))
+    work = scene(canvas.pixels(content), canvas.pixels(style))
+    objective = Objective(shallow, work, weights=Settings(strength=strength).weights)
+    small = F.interpolate(work.content, (64, 42), mode="bicubic", antialias=True)
+    begun = transfer._start(small, work, Settings(), objective)
+    expected = work.content if kept else transfer._enlarge(small, work.content)
+    torch.testing.assert_close(begun, expected)
 
 
 @pytest.mark.parametrize(("strength", "message"), [(0.0, "lies in"), (float("nan"), "lies in")])

@@ -5,7 +5,7 @@ https://arxiv.org/abs/1701.01036. Sliced: Heitz et al. 2021, https://arxiv.org/a
 Wasserstein stands in `wasserstein`. Letters: M positions of a layer, P projections.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +18,7 @@ from .wasserstein import covariance, wasserstein_to
 Kept = tuple[Tensor, ...]
 Loss = Callable[[Kept], Tensor]
 
-# Positions that are added up at a time: their doubles take at most 16 MB.
+# Positions that are worked on at a time: their doubles take at most 16 MB.
 PART = 4096
 PROJECTIONS = 64
 QUANTILES = 4096
@@ -63,22 +63,17 @@ class _Moments(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         features, shares = ctx.saved_tensors
-        mean, second = (gradient.float() for gradient in gradients)
+        # The slope of a covariance is a small difference too: no bfloat16.
+        exact = torch.promote_types(features.dtype, torch.float32)
+        mean, second = (gradient.to(exact) for gradient in gradients)
         second = second + second.T
         # As rows of channels: the layout in which the convolutions take it.
         rows = torch.empty_like(features.T, memory_format=torch.contiguous_format)
-        size = features.shape[1] if features.dtype == torch.float32 else PART
-        for found, part, weights in zip(
-            rows.split(size),
-            features.T.split(size),
-            shares.expand(features.shape[1]).split(size),
-            strict=True,
+        for found, (part, weights) in zip(
+            rows.split(_part(features)), _parts(features, shares), strict=True
         ):
-            weighted = weights[:, None].float() if shares.ndim else shares.float()
-            if found.dtype == torch.float32:
-                torch.addmm(mean, part, second, out=found).mul_(weighted)
-            else:
-                found.copy_(torch.addmm(mean, part.float(), second).mul_(weighted))
+            slope = torch.addmm(mean, part.T.to(exact), second)
+            found.copy_(slope.mul_(weights.to(exact)[:, None]))
         return rows.T, None
 
 
@@ -93,14 +88,25 @@ def _sums(features: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     second = features.new_zeros(size, size, dtype=torch.float64)
     # Consumer GPUs have few units for doubles: there the products of a part are single.
     exact = torch.float32 if features.is_cuda else torch.float64
-    for part, weights in zip(
-        features.split(PART, dim=1), shares.expand(features.shape[1]).split(PART), strict=True
-    ):
+    for part, weights in _parts(features, shares):
         values = part.to(exact)
         weighted = values * weights.to(exact) if shares.ndim else values
         mean += weighted.sum(1)
         second += weighted @ values.T
     return mean, second
+
+
+def _parts(features: Tensor, shares: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give some positions after the other, with their shares."""
+    size = _part(features)
+    yield from zip(
+        features.split(size, dim=1), shares.expand(features.shape[1]).split(size), strict=True
+    )
+
+
+def _part(features: Tensor) -> int:
+    # A GPU has no use for caches so small, and waits for each call.
+    return PART * (64 if features.is_cuda else 1)
 
 
 def keep_moments(features: Tensor, shares: Tensor) -> Kept:

@@ -67,7 +67,9 @@ def paint(
             network, scene, loss=settings.loss, weights=settings.weights, tile=need.tile
         )
         done.append(Stage(side, 0))
-        steps = _descend(objective, _start(picture, scene, settings), settings, need.history)
+        steps = _descend(
+            objective, _start(picture, scene, settings, objective), settings, need.history
+        )
         for picture, look in steps:
             done[-1] = Stage(side, done[-1].steps + 1)
             frame = _frame(picture, scene, look, settings, pace, done)
@@ -126,10 +128,15 @@ def _frame(
     )
 
 
-def _start(picture: Tensor | None, scene: Scene, settings: Settings) -> Tensor:
-    """Give the content or noise; later what the level before came to, enlarged."""
+def _start(
+    picture: Tensor | None, scene: Scene, settings: Settings, objective: Objective
+) -> Tensor:
+    """Give the content or noise; later the better of what the level before came to, two ways."""
     if picture is not None:
-        return _enlarge(picture, scene.content)
+        if picture.shape == scene.content.shape:
+            return picture
+        ways = [_enlarge(picture, scene.content), _detailed(picture, scene.content)]
+        return min(ways, key=lambda way: objective.look(way).loss)
     if settings.start == "content":
         return scene.content.clone()
     generator = torch.Generator().manual_seed(devices.seed_of(settings.seed))
@@ -137,15 +144,22 @@ def _start(picture: Tensor | None, scene: Scene, settings: Settings) -> Tensor:
 
 
 def _enlarge(picture: Tensor, content: Tensor) -> Tensor:
-    """Enlarge a picture to the size of its content.
-
-    Nothing of the photograph is added to it: the details that it lacks would come back as they
-    were, with bright seams along every edge that the painting had moved.
-    """
+    """Enlarge a picture to the size of its content."""
     if picture.shape == content.shape:
         return picture
     size = (content.shape[2], content.shape[3])
     return F.interpolate(picture, size, mode="bicubic", align_corners=False).clamp_(0, 1)
+
+
+def _detailed(picture: Tensor, content: Tensor) -> Tensor:
+    """Enlarge a picture, and add the details that its content has more at this size.
+
+    Where the painting has moved edges they come back as bright seams; where the photograph is to
+    stay, their absence would be most of the content's loss.
+    """
+    size = (picture.shape[2], picture.shape[3])
+    small = F.interpolate(content, size, mode="bicubic", antialias=True)
+    return (_enlarge(picture, content) + content - _enlarge(small, content)).clamp_(0, 1)
 
 
 def _enlarged(

@@ -64,7 +64,13 @@ class _Bures(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, root: Tensor) -> Tensor:
         inner = root @ matrix @ root
-        values, vectors = torch.linalg.eigh((inner + inner.T) / 2)
+        inner = (inner + inner.T) / 2
+        if not ctx.needs_input_grad[0]:
+            # Half the time; where a slope is wanted its vectors give the value as well.
+            roots = torch.linalg.eigvalsh(inner).clamp_min(0).sqrt()
+            value: Tensor = matrix.trace() - 2 * roots.sum()
+            return value
+        values, vectors = torch.linalg.eigh(inner)
         # Rounding may leave an eigenvalue at or below zero: none is taken for smaller than the
         # precision of the largest.
         least = values[-1].clamp_min(1e-30) * torch.finfo(values.dtype).eps
