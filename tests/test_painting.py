@@ -311,6 +311,41 @@ def test_no_settings_give_nan(shallowest: Trunk, data: st.DataObject) -> None:
         assert np.isfinite([frame.content, *frame.style.values()]).all()
 
 
+@pytest.mark.parametrize(("height", "width"), [(24, 36), (35, 20)])
+def test_waves_are_weighed_by_their_frequency(height: int, width: int) -> None:
+    """The mirrored picture's waves are cosines, each of which comes back with one factor."""
+    smooth = descent._smoother(torch.zeros(1, 3, height, width))
+    for down, right in itertools.product(range(0, height, 5), range(0, width, 7)):
+        y = torch.cos(torch.pi * (torch.arange(height) + 0.5) * down / height)
+        x = torch.cos(torch.pi * (torch.arange(width) + 0.5) * right / width)
+        wave = torch.outer(y, x).expand(1, 3, -1, -1)
+        cycles = max(height, width) * float(np.hypot(down / height, right / width)) / 2
+        torch.testing.assert_close(smooth(wave), wave / (1 + cycles), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_weighed_frequencies_take_fewer_steps(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = shared_data / "weights" / "vgg16-hed-trunk.safetensors"
+    if not weights.is_file():
+        pytest.skip("STRIATE_DATA has no weights of VGG")
+    network = networks.ready(Settings(model="vgg16"), weights, device="cpu")
+    content, style = (
+        canvas.pixels(canvas.fitted(Image.open(shared_data / "style" / f"{name}.jpg"), 96))
+        for name in ("china", "starry_night")
+    )
+    objective = Objective(network, scene(content, style), weights=(1, 0.1, 0))
+
+    def losses_of(steps: int) -> list[float]:
+        found = itertools.islice(descent.lbfgs(objective, content), steps)
+        return [look.loss for _, look in found]
+
+    found = losses_of(15)
+    monkeypatch.setattr(descent, "_smoother", lambda _: lambda picture: picture.clone())
+    assert found[-1] < min(losses_of(25))
+
+
 def test_adam_tells_of_the_averaged_picture(shallow: Trunk) -> None:
     content = noise(0, 24, 24)
     objective = Objective(shallow, scene(content, noise(1, 24, 24) ** 3), weights=(1, 0.1, 0.1))

@@ -2,11 +2,16 @@
 
 L-BFGS: https://doi.org/10.1007/BF01589116. Adam: Kingma & Ba 2014,
 https://arxiv.org/abs/1412.6980. Pictures stay in [0, 1].
+
+Pixels are a bad basis: slopes are mostly fine grain, and L-BFGS by itself takes dozens of
+steps until it has found what is coarse. Pictures have amplitudes like one over the frequency (Field
+1987, https://doi.org/10.1364/JOSAA.4.002379), so the first guess of the inverse curvature weighs
+frequencies like that: half as many steps come to the same loss.
 """
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -27,17 +32,18 @@ def lbfgs(
 ) -> Iterator[tuple[Tensor, Look]]:
     """Give better and better pictures, the start first; ends where no step makes it better."""
     picture, now = start, objective.evaluate(start)
+    smooth = _smoother(start)
     del start
     memory: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)
     yield picture, now.look
     while True:
         found = None
         if memory:
-            direction = _direction(picture, now.gradient, memory)
+            direction = _direction(picture, now.gradient, memory, smooth)
             found = _search(objective, picture, now, direction, 1.0)
         if found is None:
             memory.clear()
-            steepest = -_free(picture, now.gradient)
+            steepest = -smooth(_free(picture, now.gradient))
             largest = float(steepest.abs().max())
             if not largest > 0:
                 return
@@ -100,8 +106,33 @@ def _free(picture: Tensor, gradient: Tensor) -> Tensor:
     return gradient.masked_fill(held, 0)
 
 
+def _smoother(like: Tensor) -> Callable[[Tensor], Tensor]:
+    """Give what weighs each frequency of a picture (1, 3, H, W) by 1/(1 + cycles in a long side).
+
+    The picture is mirrored at its border, so that opposite borders have nothing to do with each
+    other.
+    """
+    height, width = like.shape[2:]
+    down = torch.fft.fftfreq(2 * height, device=like.device)[:, None]
+    right = torch.fft.rfftfreq(2 * width, device=like.device)
+    weights = 1 / (1 + max(height, width) * torch.hypot(down, right))
+
+    def smooth(picture: Tensor) -> Tensor:
+        found = torch.empty_like(picture)
+        for plane, out in zip(picture[0], found[0], strict=True):  # one at a time: for the memory
+            half = torch.cat([plane, plane.flip(1)], dim=1)
+            spectrum = torch.fft.rfft2(torch.cat([half, half.flip(0)])).mul_(weights)
+            out.copy_(torch.fft.irfft2(spectrum, s=(2 * height, 2 * width))[:height, :width])
+        return found
+
+    return smooth
+
+
 def _direction(
-    picture: Tensor, gradient: Tensor, memory: deque[tuple[Tensor, Tensor, float]]
+    picture: Tensor,
+    gradient: Tensor,
+    memory: deque[tuple[Tensor, Tensor, float]],
+    smooth: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """Give the two-loop recursion's answer to the gradient, for the pixels that can move."""
     free = _free(picture, gradient)
@@ -112,7 +143,7 @@ def _direction(
         direction.sub_(turned, alpha=part)
         parts.append(part)
     moved, turned, curvature = memory[-1]
-    direction.mul_(curvature / _dot(turned, turned))
+    direction = smooth(direction).mul_(curvature / _dot(turned, smooth(turned)))
     for (moved, turned, curvature), part in zip(memory, reversed(parts), strict=True):
         direction.add_(moved, alpha=part - _dot(turned, direction) / curvature)
     return direction.masked_fill_((free == 0) & (gradient != 0), 0).neg_()

@@ -20,6 +20,8 @@ HISTORIES = (descent.HISTORY, 6, 3)
 # Bytes a pixel of the whole picture: content and its activations, the picture before and after a
 # step, their gradients, the direction; a pair of L-BFGS's history; what Adam has more.
 WHOLE, PAIR, ADAM = 100, 24, 24
+# A pixel of the whole picture while L-BFGS finds its direction, when no tile is run.
+DIRECTED = 72
 # Of a tile with its margin: cutting its core out is a copy on the way back.
 TILED = 1.52
 # By what becomes of freed blocks and by precision: the bytes that the first step loads of
@@ -91,10 +93,12 @@ def predict(
     cut = sums.cut(network, size, tile)
     run = max(height * width if one is None else one.pixels for one in cut)
     run = int(run * TILED) if len(cut) > 1 else run
-    held = ADAM if settings.optimiser == "adam" else history * PAIR
+    lbfgs = settings.optimiser == "lbfgs"
+    held = history * PAIR if lbfgs else ADAM
     fixed, factor = (RETURNED if returned else KEPT)[network.precision]
     fixed += MATRICES if settings.loss == "w2" else 0
-    taken = fixed + int(run * network.held * factor) + height * width * (WHOLE + held)
+    step = max(int(run * network.held * factor), lbfgs * DIRECTED * height * width)
+    taken = fixed + step + height * width * (WHOLE + held)
     return Need(tile, history, returned, taken)
 
 
