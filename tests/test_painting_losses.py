@@ -136,3 +136,10 @@ def test_pooling_agrees_with_torch(height: int, width: int) -> None:
     found.backward(slope)
     expected.backward(slope)
     torch.testing.assert_close(own.grad, other.grad)
+
+
+def test_corners_that_are_equally_large_share_the_slope() -> None:
+    images = torch.tensor([[[[1.0, 1.0, 3.0, 2.0], [0.0, 1.0, 3.0, 0.0]]]]).requires_grad_()
+    (slope,) = torch.autograd.grad(layers.pool(images).sum(), images)
+    expected = torch.tensor([[1 / 3, 1 / 3, 0.5, 0.0], [0.0, 1 / 3, 0.5, 0.0]])
+    torch.testing.assert_close(slope[0, 0], expected)

@@ -96,18 +96,18 @@ def _line(passed: Tensor, taps: Tensor) -> Tensor:
 
 
 class _Pool(torch.autograd.Function):
-    """2x2 max pooling that keeps a byte an output where torch keeps eight."""
+    """2x2 max pooling that keeps a byte an output where torch keeps eight.
+
+    Corners that are equally large share the slope. In bfloat16 those of a smooth sky often are, and
+    with the first of them taken each time the sky falls into blocks.
+    """
 
     @staticmethod
     def forward(ctx: Any, images: Tensor) -> Tensor:
         largest = F.max_pool2d(images, 2)
-        corners = _corners(images)
-        # The number of the corner that it came from: a count of those before that are smaller.
-        smaller = corners[0] != largest
-        which = smaller.view(torch.uint8).clone()
-        for corner in corners[1:3]:
-            smaller &= corner != largest
-            which += smaller.view(torch.uint8)
+        which = torch.zeros_like(largest, dtype=torch.uint8)  # a bit for each corner
+        for number, corner in enumerate(_corners(images)):
+            which += (corner == largest).view(torch.uint8).mul_(1 << number)
         ctx.size = images.shape
         ctx.save_for_backward(which)
         return largest
@@ -122,8 +122,11 @@ class _Pool(torch.autograd.Function):
         # Where a side is odd, its last line was not looked at.
         found[:, :, 2 * passed.shape[2] :] = 0
         found[..., 2 * passed.shape[3] :] = 0
-        for number, corner in enumerate(_corners(found)):
-            torch.mul(passed, which == number, out=corner)
+        corners = _corners(found)
+        bits = [(which >> number) & 1 for number in range(len(corners))]
+        share = passed / (bits[0] + bits[1] + bits[2] + bits[3])
+        for bit, corner in zip(bits, corners, strict=True):
+            torch.mul(share, bit, out=corner)
         return found
 
 

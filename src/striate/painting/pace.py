@@ -9,7 +9,7 @@ from .settings import Budget
 
 # Steps at the coarsest level where no time is given, and what each level has of the one before.
 # With these a picture of 256 pixels comes to a hundredth of its first style residual.
-STEPS, FEWER, LEAST = 80, 0.72, 16
+STEPS, FEWER, LEAST = 56, 0.72, 16
 # Of a given time each level has this much of the one before; each step costs twice as much.
 GROWTH = 1.25
 # A level that could not make so many steps is not begun.
