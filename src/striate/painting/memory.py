@@ -23,10 +23,10 @@ WHOLE, PAIR, ADAM = 100, 24, 24
 # A pixel of the whole picture while L-BFGS finds its direction, when no tile is run.
 DIRECTED = 72
 # Of a tile with its margin: cutting its core out is a copy on the way back.
-TILED = 1.52
+TILED = {torch.float32: 1.52, torch.bfloat16: 1.1}
 # By what becomes of freed blocks and by precision: the bytes that the first step loads of
 # libraries, and the share of what a step holds that is taken for it.
-KEPT = {torch.float32: (98 * 2**20, 2.0), torch.bfloat16: (62 * 2**20, 2.45)}
+KEPT = {torch.float32: (115 * 2**20, 2.0), torch.bfloat16: (80 * 2**20, 2.6)}
 RETURNED = {torch.float32: (88 * 2**20, 1.0), torch.bfloat16: (100 * 2**20, 1.0)}
 # Kept blocks fit later ones more or less well: what one run takes another may exceed by this.
 SPREAD = 1.15
@@ -92,7 +92,7 @@ def predict(
     height, width = size
     cut = sums.cut(network, size, tile)
     run = max(height * width if one is None else one.pixels for one in cut)
-    run = int(run * TILED) if len(cut) > 1 else run
+    run = int(run * TILED[network.precision]) if len(cut) > 1 else run
     lbfgs = settings.optimiser == "lbfgs"
     held = history * PAIR if lbfgs else ADAM
     fixed, factor = (RETURNED if returned else KEPT)[network.precision]
