@@ -5,8 +5,9 @@
 A photograph is painted twice: whole, and without the outermost MARGIN pixels. The band along the
 border of the smaller painting lies inside the larger one, shows the same things there, and has been
 painted at the same scale with as many steps. So the Gram residual of that band in the one over the
-same in the other says what being a border does, whatever the photograph has there; the next bands
-inward, which are inside both, say how far apart two paintings are by chance.
+same in the other says what being a border does, whatever the photograph has there. Each painting
+is fitted to its style over its own area: so the measure of that ratio is the next bands inward,
+which are inside both, and not 1.
 """
 
 import argparse

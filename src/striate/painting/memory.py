@@ -105,8 +105,8 @@ def predict(
 def arrange(*, returned: bool) -> None:
     """Have glibc return large blocks once they are freed, or keep them.
 
-    Kept they double the memory; returned they cost a third of the time, since the system clears
-    each page that it gives out.
+    Kept they are half as much memory again; returned they cost a third of the time, since the
+    system clears each page that it gives out.
     """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
