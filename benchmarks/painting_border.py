@@ -1,13 +1,14 @@
-"""Is the border of a painting like its inside? A line a pair of JSON, and their means.
+"""Is the border of a painting like its inside? A line a texture of JSON, and their means.
 
     python benchmarks/painting_border.py --data DATA --loss w2
+    python benchmarks/painting_border.py --data DATA --loss gram --seeds 0 1
 
-A photograph is painted twice: whole, and without the outermost MARGIN pixels. The band along the
-border of the smaller painting lies inside the larger one, shows the same things there, and has been
-painted at the same scale with as many steps. So the Gram residual of that band in the one over the
-same in the other says what being a border does, whatever the photograph has there. Each painting
-is fitted to its style over its own area: so the measure of that ratio is the next bands inward,
-which are inside both, and not 1.
+Textures are painted from noise, with no weight of content: nothing but the border tells one place
+from another. `energy`: what neighbours differ by (the mean square) in bands of 8 pixels along the
+border, as a share of the same 64 pixels and more inside. Bands are whole cells of three poolings,
+whose grid is seen in differences. `residual`: the Gram residual of the strips of 32 pixels along
+the four borders over the mean of the next three such sets of strips, each strip cut out and looked
+at as a picture of its own, so that all have borders of the same kind. Both should be 1.
 """
 
 import argparse
@@ -16,72 +17,114 @@ import statistics
 from pathlib import Path
 
 import painting_sheet as sheet
+import torch
 from PIL import Image
 from torch import Tensor
 
-from striate.painting import canvas, networks, transfer
+from striate.painting import backbone, canvas, networks, sums, transfer
 from striate.painting.backbone import Network
 from striate.painting.canvas import Style
+from striate.painting.losses import Kept, keep_moments, to_gram
 from striate.painting.pace import Stage
 from striate.painting.settings import Budget, Settings
 
-LARGE, MARGIN = 352, 48  # pixels of the long side, and of what is left out at each end
-SMALL = LARGE - 2 * MARGIN
-STEPS = (40, 24, 14)
-BANDS = 3
+SIDE, STEPS = 256, (40, 24, 14)
+BAND, BANDS, INSIDE = 8, 4, 64  # pixels but for the number of bands
+STRIP, STRIPS = 32, 4  # the same
 
 
 def main() -> None:
-    """Paint all pairs twice and compare their bands."""
+    """Paint a texture like each style, and compare its border with its inside."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--loss", default="w2")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     given = parser.parse_args()
-    network = networks.ready(
-        Settings(model="vgg16"),
-        given.data / "weights" / "vgg16-hed-trunk.safetensors",
-        device="cpu",
-    )
+    weights = given.data / "weights" / "vgg16-hed-trunk.safetensors"
+    network = networks.ready(Settings(model="vgg16"), weights, device="cpu")
     found = []
-    for content in sheet.CONTENTS:
-        photo = canvas.fitted(opened(given.data, content), LARGE)
-        inner = (MARGIN, MARGIN, photo.width - MARGIN, photo.height - MARGIN)
-        for name in sheet.STYLES:
-            style = opened(given.data, name)
-            # The same strokes: a style is scaled with the long side.
-            large = painted(photo, style, network, given.loss, scale=SMALL / LARGE)
-            small = painted(photo.crop(inner), style, network, given.loss, scale=1.0)
-            inside = large[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
-            model = canvas.pixels(canvas.fitted(style, SMALL))
-            found.append(
-                [
-                    sheet.ring(small, model, number, network)
-                    / sheet.ring(inside, model, number, network)
-                    for number in range(BANDS)
-                ]
-            )
-            print(json.dumps({"pair": f"{content}:{name}", "bands": found[-1]}), flush=True)
-    for number, ratios in enumerate(zip(*found, strict=True)):
-        error = statistics.stdev(ratios) / len(ratios) ** 0.5
-        print(json.dumps({"band": number, "mean": statistics.mean(ratios), "error": error}))
+    for name in sheet.STYLES:
+        style = Image.open(given.data / "style" / f"{name}.jpg").convert("RGB")
+        model = canvas.pixels(canvas.fitted(style, SIDE))
+        for seed in given.seeds:
+            painted = texture(style, network, given.loss, seed)
+            found.append([*energy(painted[0]), residual(painted, model, network)])
+            print(json.dumps({"style": name, "seed": seed} | named(found[-1])), flush=True)
+    columns = list(zip(*found, strict=True))
+    print(json.dumps({"mean": named([statistics.mean(column) for column in columns])}))
+    errors = [statistics.stdev(column) / len(found) ** 0.5 for column in columns]
+    print(json.dumps({"error": named(errors)}))
 
 
-def opened(data: Path, name: str) -> Image.Image:
-    """Open a picture of DATA/style."""
-    return Image.open(data / "style" / f"{name}.jpg").convert("RGB")
+def named(values: list[float]) -> dict[str, object]:
+    """Give what is printed of a texture."""
+    return {"energy": values[:-1], "residual": values[-1]}
 
 
-def painted(
-    photo: Image.Image, style: Image.Image, network: Network, loss: str, *, scale: float
-) -> Tensor:
-    """Paint by a fixed number of steps: (1, 3, H, W)."""
-    settings = Settings(size=max(photo.size), style_scale=scale, loss=loss, model="vgg16")
-    stages = [
-        Stage(side, count) for side, count in zip(canvas.levels(settings.size), STEPS, strict=True)
-    ]
-    pace = transfer.paced(photo, settings, Budget(), replay=stages)
-    *_, frame = transfer.paint(photo, [Style(style)], network, settings, pace=pace)
+def texture(style: Image.Image, network: Network, loss: str, seed: int) -> Tensor:
+    """Paint a square like a style: (1, 3, SIDE, SIDE)."""
+    content = canvas.image(torch.rand(3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed)))
+    settings = Settings(size=SIDE, strength=1.0, start="noise", loss=loss, model="vgg16", seed=seed)
+    sides = canvas.levels(SIDE)
+    replay = [Stage(side, count) for side, count in zip(sides, STEPS, strict=True)]
+    pace = transfer.paced(content, settings, Budget(), replay=replay)
+    *_, frame = transfer.paint(content, [Style(style)], network, settings, pace=pace)
     return frame.picture[None]
+
+
+def energy(picture: Tensor) -> list[float]:
+    """Give what neighbours differ by in bands from the border inward, over the same inside."""
+    down = picture.diff(dim=1)[:, :, :-1].square()
+    right = picture.diff(dim=2)[:, :-1].square()
+    apart = (down + right).mean(0)
+    places = torch.arange(len(apart))
+    near = torch.minimum(places, len(apart) - 1 - places)
+    near = torch.minimum(near[:, None], near)
+    inside = apart[near >= INSIDE].mean()
+    return [float(apart[near // BAND == number].mean() / inside) for number in range(BANDS)]
+
+
+def residual(picture: Tensor, style: Tensor, network: Network) -> float:
+    """Give the Gram residual of the strips along the border over that of those inside."""
+    height, width = style.shape[2:]
+    wanted = moments(
+        [style[:, :, top : top + STRIP] for top in range(0, height - STRIP, STRIP)]
+        + [style[..., left : left + STRIP] for left in range(0, width - STRIP, STRIP)],
+        network,
+    )
+    turned = [picture, picture.flip(2), picture.mT, picture.mT.flip(2)]
+    outer, *inside = (
+        apart(
+            moments([one[:, :, number * STRIP : (number + 1) * STRIP] for one in turned], network),
+            wanted,
+        )
+        for number in range(STRIPS)
+    )
+    return outer / statistics.mean(inside)
+
+
+@torch.no_grad()
+def moments(strips: list[Tensor], network: Network) -> dict[str, Kept]:
+    """Give what a Gram loss keeps of strips that lie along or across, each by itself."""
+    total: dict[str, Kept] = {}
+    for strip in strips:
+        for name, features in network.walk(strip):
+            columns = sums.columns(features)
+            share = torch.tensor(1 / columns.shape[1] / len(strips), dtype=torch.float64)
+            kept = keep_moments(columns, share)
+            before = total.get(name, tuple(torch.zeros_like(one) for one in kept))
+            total[name] = tuple(one + other for one, other in zip(before, kept, strict=True))
+    return total
+
+
+def apart(found: dict[str, Kept], wanted: dict[str, Kept]) -> float:
+    """Give the mean Gram loss of the style's layers, over that of no activation at all."""
+    losses = []
+    for name in backbone.STYLE:
+        loss = to_gram(wanted[name])
+        nothing = tuple(torch.zeros_like(one) for one in wanted[name])
+        losses.append(float(loss(found[name]) / loss(nothing)))
+    return statistics.mean(losses)
 
 
 if __name__ == "__main__":

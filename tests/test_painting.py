@@ -408,9 +408,21 @@ def test_a_level_begins_with_the_photographs_details_where_they_help(
     work = scene(canvas.pixels(content), canvas.pixels(style))
     objective = Objective(shallow, work, weights=Settings(strength=strength).weights)
     small = F.interpolate(work.content, (64, 42), mode="bicubic", antialias=True)
-    begun = transfer._start(small, work, Settings(), objective)
+    begun, look = transfer._start(small, work, Settings(), objective)
     expected = work.content if kept else transfer._enlarge(small, work.content)
     torch.testing.assert_close(begun, expected)
+    assert look == objective.look(begun)
+
+
+@pytest.mark.parametrize("loss", ["gram", "w2"])
+def test_the_content_picture_is_known_without_a_look(loss: str, shallow: Trunk) -> None:
+    settings = Settings(loss=loss, smoothness=0.3)
+    work = canvas.scene(photograph(60, 90), [Style(photograph(50, 50, seed=1))], 90, settings)
+    objective = Objective(shallow, work, loss=loss, weights=settings.weights)
+    expected = objective.look(work.content)
+    assert objective.untouched.loss == pytest.approx(expected.loss, rel=1e-6)
+    assert objective.untouched.style == pytest.approx(expected.style, rel=1e-6)
+    assert objective.untouched.content == expected.content == 0
 
 
 @pytest.mark.parametrize(("strength", "message"), [(0.0, "lies in"), (float("nan"), "lies in")])

@@ -30,12 +30,11 @@ FIRST = 0.05
 def lbfgs(
     objective: Objective, start: Tensor, *, history: int = HISTORY
 ) -> Iterator[tuple[Tensor, Look]]:
-    """Give better and better pictures, the start first; ends where no step makes it better."""
+    """Give better and better pictures than the start; ends where no step makes it better."""
     picture, now = start, objective.evaluate(start)
     smooth = _smoother(start)
     del start
     memory: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)
-    yield picture, now.look
     while True:
         found = None
         if memory:
@@ -58,10 +57,9 @@ def lbfgs(
 def adam(
     objective: Objective, start: Tensor, *, rate: float = 0.02, decay: float = 0.96
 ) -> Iterator[tuple[Tensor, Look]]:
-    """Give averages of the iterates, a look at the start first and then at one in STRIDE."""
+    """Give averages of the iterates, and a look at one in STRIDE."""
     picture, average = start.clone(), torch.zeros_like(start)
     first, second = torch.zeros_like(start), torch.zeros_like(start)
-    yield start, objective.look(start)
     del start  # large pictures: what nobody asks for any more is let go
     number = 0
     while True:

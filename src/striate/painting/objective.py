@@ -88,13 +88,17 @@ class Objective:
                 for region, areas in zip(regions, self.areas, strict=True)
             ]
             own, self.content = self._first(content, sizes[self.layers.content])
+            values = self._values(own)
             self.scales = [
-                {name: _scale(loss, kept[name]) for name, loss in losses.items()}
-                for losses, kept in zip(self.losses, own, strict=True)
+                {name: _scale(value, losses[name], kept[name]) for name, value in found.items()}
+                for found, losses, kept in zip(values, self.losses, own, strict=True)
             ]
         spread = self.content.float()
         self.spread = float(spread.var() + FLOOR * spread.square().mean()) * spread.numel() or 1.0
         self.roughness = float(variation(content)) + 1e-6
+        self.untouched = self._told(
+            _numbers(self._residuals(values)), torch.zeros(()), float(self._roughness(content))
+        )
 
     def evaluate(self, picture: Tensor) -> Evaluation:
         """Give loss, gradient and residuals of a picture."""
@@ -117,7 +121,8 @@ class Objective:
         with torch.no_grad():
             found, content = self._sums(picture)
             rough = self._roughness(picture)
-        return self._told(self._judge(found)[0], content, float(rough))
+            style = _numbers(self._residuals(self._values(found)))
+        return self._told(style, content, float(rough))
 
     def _told(self, style: dict[str, float], content: Tensor, rough: float) -> Look:
         apart = float(content.detach()) / self.spread
@@ -197,17 +202,26 @@ class Objective:
             {name: tuple(t.detach().requires_grad_() for t in kept) for name, kept in one.items()}
             for one in found
         ]
-        residuals: dict[str, Tensor] = {}
-        for losses, scales, kept, areas in zip(
-            self.losses, self.scales, leaves, self.areas, strict=True
-        ):
-            for name, loss in losses.items():
-                value = loss(kept[name]) / scales[name] * areas[name].size
-                residuals[name] = residuals[name] + value if name in residuals else value
+        residuals = self._residuals(self._values(leaves))
         mean = torch.stack(list(residuals.values())).mean() * self.weights.style
         gradients = torch.autograd.grad(mean, tensors(leaves), materialize_grads=True)
-        shown = {name: float(residuals[name].detach()) for name in self.layers.style}
-        return shown, list(gradients)
+        return _numbers(residuals), list(gradients)
+
+    def _values(self, found: Sums) -> list[dict[str, Tensor]]:
+        """Give the losses of each region and layer."""
+        return [
+            {name: loss(kept[name]) for name, loss in losses.items()}
+            for losses, kept in zip(self.losses, found, strict=True)
+        ]
+
+    def _residuals(self, values: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Give the residual of each layer: the mean of its regions by their sizes."""
+        residuals: dict[str, Tensor] = {}
+        for found, scales, areas in zip(values, self.scales, self.areas, strict=True):
+            for name, value in found.items():
+                share = value / scales[name] * areas[name].size
+                residuals[name] = residuals[name] + share if name in residuals else share
+        return {name: residuals[name] for name in self.layers.style}
 
     def _backward(self, found: Sums, content: Tensor, gradients: list[Tensor]) -> None:
         """Send the slopes of the whole through the part of the network that is at hand."""
@@ -251,6 +265,11 @@ def _targets(
     }
 
 
-def _scale(loss: Loss, content: Kept) -> float:
+def _scale(value: Tensor, loss: Loss, content: Kept) -> float:
+    """Give what a loss is divided by, from its value at the content."""
     nothing = tuple(torch.zeros_like(kept) for kept in content)
-    return max(float(loss(content)), FLOOR * float(loss(nothing)), 1e-12)
+    return max(float(value), FLOOR * float(loss(nothing)), 1e-12)
+
+
+def _numbers(residuals: dict[str, Tensor]) -> dict[str, float]:
+    return {name: float(residual.detach()) for name, residual in residuals.items()}

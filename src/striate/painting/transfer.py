@@ -3,6 +3,7 @@
 Each level begins with the one before, enlarged: large strokes are made where they are cheap.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -67,9 +68,9 @@ def paint(
             network, scene, loss=settings.loss, weights=settings.weights, tile=need.tile
         )
         done.append(Stage(side, 0))
-        steps = _descend(
-            objective, _start(picture, scene, settings, objective), settings, need.history
-        )
+        start, look = _start(picture, scene, settings, objective)
+        steps = itertools.chain([(start, look)], _descend(objective, start, settings, need.history))
+        del start  # large pictures: what nobody asks for any more is let go
         for picture, look in steps:
             done[-1] = Stage(side, done[-1].steps + 1)
             frame = _frame(picture, scene, look, settings, pace, done)
@@ -130,17 +131,24 @@ def _frame(
 
 def _start(
     picture: Tensor | None, scene: Scene, settings: Settings, objective: Objective
-) -> Tensor:
-    """Give the content or noise; later the better of what the level before came to, two ways."""
-    if picture is not None:
-        if picture.shape == scene.content.shape:
-            return picture
-        ways = [_enlarge(picture, scene.content), _detailed(picture, scene.content)]
-        return min(ways, key=lambda way: objective.look(way).loss)
-    if settings.start == "content":
-        return scene.content.clone()
-    generator = torch.Generator().manual_seed(devices.seed_of(settings.seed))
-    return torch.rand(scene.content.shape, generator=generator).to(scene.content)
+) -> tuple[Tensor, Look]:
+    """Give what a level begins with, and a look at it.
+
+    That is the content or noise; later the better of what the level before came to, two ways.
+    """
+    if picture is None and settings.start == "content":
+        return scene.content.clone(), objective.untouched
+    looks = [(way, objective.look(way)) for way in _ways(picture, scene, settings)]
+    return min(looks, key=lambda found: found[1].loss)
+
+
+def _ways(picture: Tensor | None, scene: Scene, settings: Settings) -> list[Tensor]:
+    if picture is None:
+        generator = torch.Generator().manual_seed(devices.seed_of(settings.seed))
+        return [torch.rand(scene.content.shape, generator=generator).to(scene.content)]
+    if picture.shape == scene.content.shape:
+        return [picture]
+    return [_enlarge(picture, scene.content), _detailed(picture, scene.content)]
 
 
 def _enlarge(picture: Tensor, content: Tensor) -> Tensor:
