@@ -3,8 +3,9 @@
     python benchmarks/painting_strength.py --data DATA --evaluate 256 512 1024 2048
     python benchmarks/painting_strength.py --data DATA --paint 256 512 1024
 
-`--evaluate`: content, style and a picture half way between, each a mosaic of one 256 pixel cut, so
-that all sizes show the same things: what the losses divide by should make their residuals, and with
+`--evaluate`: content, style and a picture half way between, each a mosaic of one cut of 128 pixels
+and its mirror images (a network tells left from right), so that all sizes from 256 on show the same
+things: what the losses divide by should make their residuals, and with
 them the balance of style and content, the same. `--paint`: a photograph painted at each size from
 pictures enlarged where they are smaller, without a time limit: where style and content come to.
 """
@@ -24,7 +25,7 @@ from striate.painting.objective import Objective
 from striate.painting.scene import Region, Scene
 from striate.painting.settings import Settings
 
-CUT = 256  # pixels
+CUT = 128  # pixels
 LIMIT = 2**31  # bytes for an evaluation
 
 
