@@ -14,31 +14,41 @@ class _ConvolveRectify(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, named: bool) -> Tensor:
+    def forward(
+        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, named: bool, pooled: bool
+    ) -> Tensor:
         ctx.dtype = images.dtype
         padded = F.pad(images, (1, 1, 1, 1), mode="replicate").to(weight.dtype)
         output = torch.conv2d(padded, weight, bias).relu_()
-        # What a style loss keeps anyway costs nothing here; of the others only where they are zero.
-        ctx.save_for_backward(output if named else output > 0, weight)
+        # Where it is zero no slope passes. What a style loss keeps anyway tells it at no cost, and
+        # a pooling tells it by itself.
+        kept = [output] if named else [] if pooled else [output > 0]
+        ctx.save_for_backward(weight, *kept)
         return output
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        kept, weight = ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
+        weight, *kept = ctx.saved_tensors
         # In place: every gradient of this network is made for one layer alone.
         passed = gradients[0].contiguous(memory_format=torch.channels_last)
-        passed.mul_(kept if kept.dtype == torch.bool else kept > 0)
+        for one in kept:
+            if one.dtype == torch.bool:
+                passed.mul_(one)
+            else:
+                torch.ops.aten.threshold_backward.grad_input(passed, one, 0, grad_input=passed)
         found = _back(passed, weight)
         _fold(found, passed, weight)
-        return found.to(ctx.dtype), None, None, None
+        return found.to(ctx.dtype), None, None, None, None
 
 
-def convolve(images: Tensor, weight: Tensor, bias: Tensor, *, named: bool = True) -> Tensor:
+def convolve(
+    images: Tensor, weight: Tensor, bias: Tensor, *, named: bool = True, pooled: bool = False
+) -> Tensor:
     """Give ReLU(3x3 convolution): (N, C, H, W) -> (N, width, H, W); weights are not trained.
 
-    `named` says that the output is kept elsewhere as well.
+    `named` says that the output is kept elsewhere as well, `pooled` that only `pool` takes it.
     """
-    found: Tensor = _ConvolveRectify.apply(images, weight, bias, named)
+    found: Tensor = _ConvolveRectify.apply(images, weight, bias, named, pooled)
     return found
 
 
@@ -96,18 +106,27 @@ def _line(passed: Tensor, taps: Tensor) -> Tensor:
 
 
 class _Pool(torch.autograd.Function):
-    """2x2 max pooling that keeps a byte an output where torch keeps eight.
+    """2x2 max pooling of what a ReLU left, that keeps a byte an output where torch keeps eight.
 
     Corners that are equally large share the slope. In bfloat16 those of a smooth sky often are, and
-    with the first of them taken each time the sky falls into blocks.
+    with the first of them taken each time the sky falls into blocks. Where all are zero there is
+    none, neither here nor in the ReLU before.
     """
 
     @staticmethod
     def forward(ctx: Any, images: Tensor) -> Tensor:
-        largest = F.max_pool2d(images, 2)
+        # Into what is there wherever possible: fresh memory costs more than the arithmetic.
+        corners = _corners(images)
+        largest = torch.maximum(corners[0], corners[1])
+        for corner in corners[2:]:
+            torch.maximum(largest, corner, out=largest)
         which = torch.zeros_like(largest, dtype=torch.uint8)  # a bit for each corner
-        for number, corner in enumerate(_corners(images)):
-            which += (corner == largest).view(torch.uint8).mul_(1 << number)
+        found = torch.empty_like(which, dtype=torch.bool)
+        for number, corner in enumerate(corners):
+            torch.eq(corner, largest, out=found)
+            which.add_(found.view(torch.uint8), alpha=1 << number)
+        torch.gt(largest, 0, out=found)
+        which.mul_(found.view(torch.uint8))
         ctx.size = images.shape
         ctx.save_for_backward(which)
         return largest
@@ -124,7 +143,7 @@ class _Pool(torch.autograd.Function):
         found[..., 2 * passed.shape[3] :] = 0
         corners = _corners(found)
         bits = [(which >> number) & 1 for number in range(len(corners))]
-        share = passed / (bits[0] + bits[1] + bits[2] + bits[3])
+        share = passed / (bits[0] + bits[1] + bits[2] + bits[3]).clamp_min_(1)
         for bit, corner in zip(bits, corners, strict=True):
             torch.mul(share, bit, out=corner)
         return found
@@ -137,6 +156,6 @@ def _corners(images: Tensor) -> list[Tensor]:
 
 
 def pool(images: Tensor) -> Tensor:
-    """Give the maximum of 2x2 pixels: (N, C, H, W) -> (N, C, H // 2, W // 2)."""
+    """Give the maximum of 2x2 pixels, none negative: (N, C, H, W) -> (N, C, H // 2, W // 2)."""
     found: Tensor = _Pool.apply(images)
     return found

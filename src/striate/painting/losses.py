@@ -19,7 +19,7 @@ Kept = tuple[Tensor, ...]
 Loss = Callable[[Kept], Tensor]
 
 # Positions that are worked on at a time: their doubles take at most 16 MB.
-PART = 4096
+PART = 2**18
 PROJECTIONS = 64
 QUANTILES = 4096
 
@@ -70,7 +70,7 @@ class _Moments(torch.autograd.Function):
         # As rows of channels: the layout in which the convolutions take it.
         rows = torch.empty_like(features.T, memory_format=torch.contiguous_format)
         for found, (part, weights) in zip(
-            rows.split(_part(features)), _parts(features, shares), strict=True
+            rows.split(_part(features, exact)), _parts(features, shares, exact), strict=True
         ):
             slope = torch.addmm(mean, part.T.to(exact), second)
             found.copy_(slope.mul_(weights.to(exact)[:, None]))
@@ -86,9 +86,11 @@ def _sums(features: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     size = len(features)
     mean = features.new_zeros(size, dtype=torch.float64)
     second = features.new_zeros(size, size, dtype=torch.float64)
-    # Consumer GPUs have few units for doubles: there the products of a part are single.
-    exact = torch.float32 if features.is_cuda else torch.float64
-    for part, weights in _parts(features, shares):
+    # Consumer GPUs have few units for doubles: there the products of a part are single. So are
+    # those of bfloat16 everywhere, whose own rounding moves the slope thirty times as much.
+    single = features.is_cuda or features.dtype == torch.bfloat16
+    exact = torch.float32 if single else torch.float64
+    for part, weights in _parts(features, shares, exact):
         values = part.to(exact)
         weighted = values * weights.to(exact) if shares.ndim else values
         mean += weighted.sum(1)
@@ -96,17 +98,18 @@ def _sums(features: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     return mean, second
 
 
-def _parts(features: Tensor, shares: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def _parts(features: Tensor, shares: Tensor, exact: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
     """Give some positions after the other, with their shares."""
-    size = _part(features)
+    size = _part(features, exact)
     yield from zip(
         features.split(size, dim=1), shares.expand(features.shape[1]).split(size), strict=True
     )
 
 
-def _part(features: Tensor) -> int:
+def _part(features: Tensor, exact: torch.dtype) -> int:
     # A GPU has no use for caches so small, and waits for each call.
-    return PART * (64 if features.is_cuda else 1)
+    size = PART // (exact.itemsize * len(features))
+    return max(1, size) * (64 if features.is_cuda else 1)
 
 
 def keep_moments(features: Tensor, shares: Tensor) -> Kept:
