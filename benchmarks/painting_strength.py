@@ -5,9 +5,9 @@
 
 `--evaluate`: content, style and a picture half way between, each a mosaic of one cut of 128 pixels
 and its mirror images (a network tells left from right), so that all sizes from 256 on show the same
-things: what the losses divide by should make their residuals, and with
-them the balance of style and content, the same. `--paint`: a photograph painted at each size from
-pictures enlarged where they are smaller, without a time limit: where style and content come to.
+things: what the losses divide by should make their residuals, and with them the balance of style
+and content, the same. `--paint`: a photograph painted at each size from pictures enlarged where
+they are smaller, without a time limit: where style and content come to.
 """
 
 import argparse

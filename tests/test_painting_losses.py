@@ -126,6 +126,23 @@ def test_convolution_agrees_with_torch_on_a_repeated_border() -> None:
     torch.testing.assert_close(gradient, wanted)
 
 
+@pytest.mark.parametrize(("named", "pooled"), [(True, True), (False, True), (False, False)])
+def test_a_rectified_convolution_before_a_pooling_agrees_with_torch(
+    named: bool, pooled: bool
+) -> None:
+    weight = torch.randn(4, 3, 3, 3).double()
+    bias = torch.tensor([-20.0, -2.0, 0.0, 2.0]).double()  # cells of zeros alone, and none
+    images = torch.randn(1, 3, 7, 8).double().requires_grad_()
+    found = layers.pool(layers.convolve(images, weight, bias, named=named, pooled=pooled))
+    padded = torch.nn.functional.pad(images, (1, 1, 1, 1), mode="replicate")
+    expected = torch.nn.functional.max_pool2d(torch.conv2d(padded, weight, bias).relu(), 2)
+    torch.testing.assert_close(found, expected)
+    slope = torch.randn(expected.shape).double()
+    (wanted,) = torch.autograd.grad(expected, images, slope)
+    (gradient,) = torch.autograd.grad(found, images, slope.clone())
+    torch.testing.assert_close(gradient, wanted)
+
+
 @given(height=st.integers(2, 9), width=st.integers(2, 9))
 def test_pooling_agrees_with_torch(height: int, width: int) -> None:
     images = torch.randn(1, 2, height, width).to(memory_format=torch.channels_last)

@@ -18,8 +18,9 @@ from .wasserstein import covariance, wasserstein_to
 Kept = tuple[Tensor, ...]
 Loss = Callable[[Kept], Tensor]
 
-# Positions that are worked on at a time: their doubles take at most 16 MB.
-PART = 2**18
+# Bytes of features, in the precision of their sums, that are worked on at a time: larger blocks
+# leave the cache, smaller ones are many calls.
+PART = 2**21
 PROJECTIONS = 64
 QUANTILES = 4096
 
