@@ -1,5 +1,7 @@
 """Losses between feature maps and the layers beneath them: against formulas and autograd."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given
@@ -41,13 +43,29 @@ def test_content_loss_has_no_half() -> None:
     assert float(losses.content_loss(torch.full((2, 3), 3.0), torch.ones(2, 3))) == 24
 
 
+@pytest.mark.parametrize("keep", [losses.keep_moments, losses.keep_diagonal])
 @pytest.mark.parametrize("shares", ["one", "each"])
-def test_moments_agree_with_autograd(shares: str) -> None:
+@pytest.mark.parametrize("part", [1, losses.PART])  # bytes at a time: one position, all of them
+def test_moments_agree_with_autograd(
+    keep: Callable[[Tensor, Tensor], losses.Kept],
+    shares: str,
+    part: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(losses, "PART", part)
     features = torch.randn(4, 10, dtype=torch.float64, requires_grad=True)
-    part = torch.tensor(0.1) if shares == "one" else torch.rand(10)
+    share = torch.tensor(0.1) if shares == "one" else torch.rand(10)
     assert torch.autograd.gradcheck(
-        lambda f: losses.keep_moments(f, part.double()), (features,), raise_exception=True
+        lambda f: keep(f, share.double()), (features,), raise_exception=True
     )
+
+
+def test_diagonal_is_that_of_the_moments() -> None:
+    features, shares = torch.randn(4, 10), torch.rand(10)
+    mean, square = losses.keep_diagonal(features, shares)
+    whole, products = losses.keep_moments(features, shares)
+    torch.testing.assert_close(mean, whole)
+    torch.testing.assert_close(square, products.diagonal())
 
 
 def bures(matrix: Tensor, style: Tensor) -> Tensor:
@@ -107,6 +125,21 @@ def test_sorted_loss_is_zero_for_the_same_positions_in_another_order() -> None:
     one = losses.keep_sorted(features, torch.tensor(0.02))
     other = losses.keep_sorted(features[:, torch.randperm(50)], torch.tensor(0.02))
     assert float(losses.to_sorted(one)(other)) == pytest.approx(0, abs=1e-10)
+
+
+@pytest.mark.parametrize("channels", [3, 70])  # fewer and more than there are directions
+@pytest.mark.parametrize("positions", [12, 20])  # other and as many as the style's
+def test_sorted_loss_agrees_with_autograd(channels: int, positions: int) -> None:
+    features = torch.randn(channels, positions, dtype=torch.float64, requires_grad=True)
+    style, along = torch.randn(channels, 20).double(), losses.directions(channels)
+    one = torch.tensor(1.0)
+    loss = losses.to_sorted(losses.keep_sorted(style, one))(losses.keep_sorted(features, one))
+    order = (along @ features).sort(dim=1).values
+    target = losses.quantiles((along @ style).sort(dim=1).values, positions)
+    expected = (order - target).square().mean()
+    torch.testing.assert_close(loss, expected)
+    found = torch.autograd.grad(loss, features)
+    torch.testing.assert_close(found, torch.autograd.grad(expected, features))
 
 
 def test_convolution_agrees_with_torch_on_a_repeated_border() -> None:

@@ -1,17 +1,15 @@
 """The memory that a painting takes, known before it begins, and the cut that fits into a limit."""
 
 import ctypes
+import math
 import sys
-from collections.abc import Sequence
 from typing import NamedTuple
-
-import torch
 
 from striate.errors import UsageError
 
 from . import descent, sums
 from .backbone import Network
-from .losses import LOSSES
+from .losses import LOSSES, PROJECTIONS
 from .settings import Settings
 
 TILES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256)
@@ -23,15 +21,16 @@ WHOLE, PAIR, ADAM = 100, 24, 24
 # A pixel of the whole picture while L-BFGS finds its direction, when no tile is run.
 DIRECTED = 72
 # Of a tile with its margin: cutting its core out is a copy on the way back.
-TILED = {torch.float32: 1.52, torch.bfloat16: 1.1}
-# By what becomes of freed blocks and by precision: the bytes that the first step loads of
-# libraries, and the share of what a step holds that is taken for it.
-KEPT = {torch.float32: (115 * 2**20, 2.0), torch.bfloat16: (80 * 2**20, 2.4)}
-RETURNED = {torch.float32: (88 * 2**20, 1.0), torch.bfloat16: (100 * 2**20, 1.0)}
-# Kept blocks fit later ones more or less well: what one run takes another may exceed by this.
-SPREAD = 1.15
-# The matrices of an eigen-decomposition, in bytes.
-MATRICES = 8 * 2**20
+TILED = 1.6
+# Bytes of libraries and their kernels that the first step loads.
+FIXED = 124 * 2**20
+# The matrices of eigen-decompositions, in bytes.
+MATRICES = 46 * 2**20
+# What a sorted loss takes for each direction at each position of the style's layers.
+SORTED = 20
+# A block of this many bytes goes back to the system once it is freed; parts of features and the
+# matrices of a layer are smaller.
+RETURNED = 3 * 2**20
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -40,22 +39,13 @@ class Need(NamedTuple):
 
     tile: int | None  # side in pixels; None for no tiles
     history: int  # of L-BFGS
-    returned: bool  # whether freed blocks go back to the system
     bytes: int
 
 
-def fit(
-    size: tuple[int, int],
-    network: Network,
-    settings: Settings,
-    limit: int | None,
-    *,
-    ways: Sequence[bool] = (False, True),
-) -> Need:
-    """Choose the largest tiles, then the longest history, then what keeps freed blocks.
+def fit(size: tuple[int, int], network: Network, settings: Settings, limit: int | None) -> Need:
+    """Choose the largest tiles, then the longest history that fit; UsageError where nothing does.
 
-    All within the limit; UsageError where nothing is. `size` is height and width; `ways` are
-    whether freed blocks may be kept or returned.
+    `size` is height and width.
     """
     height, width = size
     cuts: list[int | None] = [None]
@@ -63,13 +53,12 @@ def fit(
         cuts += [tile for tile in TILES if tile < max(height, width)]
     histories = HISTORIES if settings.optimiser == "lbfgs" else (0,)
     needs = [
-        predict(size, network, settings, cut, history=history, returned=returned)
+        predict(size, network, settings, cut, history=history)
         for cut in cuts
         for history in histories
-        for returned in ways
     ]
     for need in needs:
-        if limit is None or need.bytes * (1 if need.returned else SPREAD) <= limit:
+        if limit is None or need.bytes <= limit:
             return need
     least = min(need.bytes for need in needs)
     slimmer = "--optimiser adam or " if histories != (0,) else ""
@@ -86,30 +75,33 @@ def predict(
     tile: int | None,
     *,
     history: int = descent.HISTORY,
-    returned: bool = False,
 ) -> Need:
     """Give what a level takes at its peak."""
     height, width = size
     cut = sums.cut(network, size, tile)
     run = max(height * width if one is None else one.pixels for one in cut)
-    run = int(run * TILED[network.precision]) if len(cut) > 1 else run
+    run = int(run * TILED) if len(cut) > 1 else run
     lbfgs = settings.optimiser == "lbfgs"
     held = history * PAIR if lbfgs else ADAM
-    fixed, factor = (RETURNED if returned else KEPT)[network.precision]
-    fixed += MATRICES if settings.loss == "w2" else 0
-    step = max(int(run * network.held * factor), lbfgs * DIRECTED * height * width)
-    taken = fixed + step + height * width * (WHOLE + held)
-    return Need(tile, history, returned, taken)
+    fixed = FIXED + (MATRICES if settings.loss == "w2" else 0)
+    step = max(run * network.held, lbfgs * DIRECTED * height * width)
+    if not LOSSES[settings.loss].additive:
+        sizes = network.sizes(height, width)
+        positions = sum(math.prod(sizes[name]) for name in network.style if name in sizes)
+        step += SORTED * PROJECTIONS * positions
+    return Need(tile, history, fixed + step + height * width * (WHOLE + held))
 
 
-def arrange(*, returned: bool) -> None:
-    """Have glibc return large blocks once they are freed, or keep them.
+def arrange() -> None:
+    """Have glibc return large blocks once they are freed, and keep the others.
 
-    Kept they are half as much memory again; returned they cost a third of the time, since the
-    system clears each page that it gives out.
+    All kept take half as much memory again, and what they take is chance; all returned cost a
+    third of the time, since the system clears each page that it gives out.
     """
     if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        libc = ctypes.CDLL(None)
+        mallopt = getattr(libc, "mallopt", None)
         if mallopt is not None:  # musl has none, and keeps none
-            mallopt(_M_MMAP_THRESHOLD, 2 ** (20 if returned else 25))
-            mallopt(_M_TRIM_THRESHOLD, 2 ** (17 if returned else 30))
+            mallopt(_M_MMAP_THRESHOLD, RETURNED)
+            mallopt(_M_TRIM_THRESHOLD, 2**30)
+            libc.malloc_trim(0)  # what imports and a network's file have left

@@ -52,7 +52,6 @@ def run(
     task: Task, network: Network, *, poll: Callable[[], None] = lambda: None
 ) -> Iterator[Frame]:
     """Paint and write the file; where `poll` raises Stopped, leave what resumes the work."""
-    memory.arrange(returned=False)
     content, styles = _opened(task.work)
     pace = transfer.paced(
         content,

@@ -53,17 +53,14 @@ def paint(
     begun: Begun | None = None,
 ) -> Iterator[Frame]:
     """Paint, one step at each `next`; the last frame is in full size."""
-    need = memory.fit(ends(content, settings), network, settings, pace.budget.memory)
-    if need.returned:
-        memory.arrange(returned=True)
-    ways = (need.returned,)  # of all levels: what one has kept the next would have to pay for
+    memory.arrange()
     done = list(begun.stages) if begun else []
     picture = begun.raw[None].to(network.device) if begun else None
     frame = None
     while (side := pace.next_side(done)) is not None:
         scene = on(canvas.scene(content, styles, side, settings), network.device)
         size = (scene.content.shape[2], scene.content.shape[3])
-        need = memory.fit(size, network, settings, pace.budget.memory, ways=ways)
+        need = memory.fit(size, network, settings, pace.budget.memory)
         objective = Objective(
             network, scene, loss=settings.loss, weights=settings.weights, tile=need.tile
         )
