@@ -21,8 +21,10 @@ BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT = "relu4_2"
-# Bytes of memory that a step takes for a pixel, measured; the first block decides.
-HELD = {torch.float32: 930, torch.bfloat16: 520}
+# Bytes of memory that the first step takes once, and a step for a pixel, measured; of the latter
+# the first block decides.
+LOADED = 106 * 2**20
+HELD = {torch.float32: 890, torch.bfloat16: 520}
 _KINDS = ("weight", "bias")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -49,6 +51,14 @@ class Network(Protocol):
     @property
     def grid(self) -> Grid | None:
         """How it may be cut; None: it sees a picture whole."""
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The channels of each named activation."""
+
+    @property
+    def loaded(self) -> int:
+        """Bytes of memory that the first step takes once: libraries and their kernels."""
 
     @property
     def held(self) -> int:
@@ -82,6 +92,8 @@ class Convolution(NamedTuple):
 
 class Trunk(nn.Module):
     """VGG's blocks up to the deepest named activation, with borders repeated instead of zero."""
+
+    loaded = LOADED
 
     def __init__(self, model: str, style: Sequence[str], content: str) -> None:
         """Build a network whose weights are still random, from a fixed seed."""
@@ -143,6 +155,12 @@ class Trunk(nn.Module):
         reach += alignment - 1  # by pooling, to the right and below
         depths = {one.name: depth for depth, block in enumerate(self.plan) for one in block}
         return Grid(alignment, -(-reach // alignment) * alignment, depths)
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The channels of each named activation."""
+        every = (one for block in self.plan for one in block)
+        return {one.name: one.width for one in every if one.name in self.names}
 
     @property
     def held(self) -> int:

@@ -22,12 +22,11 @@ WHOLE, PAIR, ADAM = 100, 24, 24
 DIRECTED = 72
 # Of a tile with its margin: cutting its core out is a copy on the way back.
 TILED = 1.6
-# Bytes of libraries and their kernels that the first step loads.
-FIXED = 124 * 2**20
-# The matrices of eigen-decompositions, in bytes.
-MATRICES = 46 * 2**20
+# What a loss takes for each pair of channels of the style's layers: matrices in double precision,
+# and for w2 their eigen-decompositions.
+PAIRS = {"gram": 40, "w2": 98}
 # What a sorted loss takes for each direction at each position of the style's layers.
-SORTED = 20
+SORTED = 21
 # A block of this many bytes goes back to the system once it is freed; parts of features and the
 # matrices of a layer are smaller.
 RETURNED = 3 * 2**20
@@ -83,7 +82,8 @@ def predict(
     run = int(run * TILED) if len(cut) > 1 else run
     lbfgs = settings.optimiser == "lbfgs"
     held = history * PAIR if lbfgs else ADAM
-    fixed = FIXED + (MATRICES if settings.loss == "w2" else 0)
+    pairs = sum(network.widths[name] ** 2 for name in network.style)
+    fixed = network.loaded + PAIRS.get(settings.loss, 0) * pairs
     step = max(run * network.held, lbfgs * DIRECTED * height * width)
     if not LOSSES[settings.loss].additive:
         sizes = network.sizes(height, width)

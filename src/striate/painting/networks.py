@@ -18,6 +18,8 @@ from .backbone import CONTENT, STYLE, Network
 from .settings import Settings
 
 DEVICES = ("auto", "cpu", "cuda")
+# Bytes of memory that the first step takes once, measured with four networks.
+LOADED = 50 * 2**20
 # A picture on which a network is looked at once: every layer that has a map has some of it.
 PROBE = 128
 # Layers by default: one at each size down to a 16th of the picture, content at an eighth.
@@ -33,6 +35,7 @@ class Tap(NamedTuple):
     """A module that gives a map (N, C, H, W), by its name, in the order of running."""
 
     name: str
+    channels: int
     height: int  # for a picture of PROBE pixels
 
 
@@ -40,6 +43,7 @@ class Tapped(nn.Module):
     """Any network for RGB pictures, frozen; it sees a picture whole."""
 
     grid = None
+    loaded = LOADED
 
     def __init__(self, model: nn.Module, *, mean: Numbers, std: Numbers) -> None:
         """Look at a network that takes pictures less `mean`, divided by `std`."""
@@ -61,6 +65,7 @@ class Tapped(nn.Module):
         self.style, self.content = tuple(style) or self.style, content or self.content
         if not self.style:
             raise UsageError("this network has no maps (N, C, H, W) to take style from")
+        self.held = self._held()
         return self
 
     def walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -82,6 +87,12 @@ class Tapped(nn.Module):
             if "size" not in str(error):
                 raise
         return {name: size for name, size in found.items() if min(size) > 0}
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The channels of each named activation."""
+        wanted = {*self.style, self.content}
+        return {tap.name: tap.channels for tap in self.taps if tap.name in wanted}
 
     @property
     def device(self) -> torch.device:
@@ -136,7 +147,7 @@ class Tapped(nn.Module):
 
         def tap(name: str, x: object) -> None:
             if isinstance(x, Tensor) and x.ndim == 4 and x.is_floating_point() and x.shape[2] > 1:
-                found.append(Tap(name, x.shape[2]))
+                found.append(Tap(name, x.shape[1], x.shape[2]))
 
         hooks = [
             module.register_forward_hook(lambda _m, _i, x, name=name: tap(name, x))
