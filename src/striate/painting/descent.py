@@ -9,6 +9,7 @@ steps until it has found what is coarse. Pictures have amplitudes like one over 
 frequencies like that: half as many steps come to the same loss.
 """
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -33,6 +34,8 @@ def lbfgs(
     """Give better and better pictures than the start; ends where no step makes it better."""
     picture, now = start, objective.evaluate(start)
     smooth = _smoother(start)
+    # One block for all pairs: many of a few megabytes leave holes between what is freed.
+    places = itertools.cycle(start.new_empty((history, 2, *start.shape)))
     del start
     memory: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)
     while True:
@@ -49,7 +52,7 @@ def lbfgs(
             found = _search(objective, picture, now, steepest, FIRST / largest)
         if found is None:
             return
-        _remember(memory, found[0] - picture, found[1].gradient - now.gradient)
+        _remember(memory, found[0] - picture, found[1].gradient - now.gradient, places)
         picture, now = found
         yield picture, now.look
 
@@ -147,11 +150,19 @@ def _direction(
     return direction.masked_fill_((free == 0) & (gradient != 0), 0).neg_()
 
 
-def _remember(memory: deque[tuple[Tensor, Tensor, float]], moved: Tensor, turned: Tensor) -> None:
+def _remember(
+    memory: deque[tuple[Tensor, Tensor, float]],
+    moved: Tensor,
+    turned: Tensor,
+    places: Iterator[Tensor],
+) -> None:
+    """Put a pair into the next place, which is that of the pair that `memory` lets go."""
     curvature = _dot(moved, turned)
     # Where the slope did not grow along the step, the pair would point uphill.
     if curvature > 1e-10 * _dot(turned, turned) and curvature > 0:
-        memory.append((moved, turned, curvature))
+        place = next(places)
+        place[0], place[1] = moved, turned
+        memory.append((place[0], place[1], curvature))
 
 
 def _dot(one: Tensor, other: Tensor) -> float:

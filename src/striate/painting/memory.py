@@ -22,11 +22,15 @@ WHOLE, PAIR, ADAM = 100, 24, 24
 DIRECTED = 72
 # Of a tile with its margin: cutting its core out is a copy on the way back.
 TILED = 1.6
+# A further size of tiles has kernels of its own.
+KERNELS = 15 * 2**20
+# Pixels run at once from which on blocks are so large that they leave no more holes.
+SMALL = 160 * 2**10
 # What a loss takes for each pair of channels of the style's layers: matrices in double precision,
 # and for w2 their eigen-decompositions.
-PAIRS = {"gram": 40, "w2": 98}
+PAIRS = {"gram": 95, "w2": 146}
 # What a sorted loss takes for each direction at each position of the style's layers.
-SORTED = 21
+SORTED = 23
 # A block of this many bytes goes back to the system once it is freed; parts of features and the
 # matrices of a layer are smaller.
 RETURNED = 3 * 2**20
@@ -78,16 +82,18 @@ def predict(
     """Give what a level takes at its peak."""
     height, width = size
     cut = sums.cut(network, size, tile)
-    run = max(height * width if one is None else one.pixels for one in cut)
+    sizes = {height * width if one is None else one.pixels for one in cut}
+    run = max(sizes)
     run = int(run * TILED) if len(cut) > 1 else run
     lbfgs = settings.optimiser == "lbfgs"
     held = history * PAIR if lbfgs else ADAM
     pairs = sum(network.widths[name] ** 2 for name in network.style)
-    fixed = network.loaded + PAIRS.get(settings.loss, 0) * pairs
+    fixed = network.loaded + PAIRS.get(settings.loss, 0) * pairs + KERNELS * (len(sizes) - 1)
+    fixed += network.holes * min(run, SMALL)
     step = max(run * network.held, lbfgs * DIRECTED * height * width)
     if not LOSSES[settings.loss].additive:
-        sizes = network.sizes(height, width)
-        positions = sum(math.prod(sizes[name]) for name in network.style if name in sizes)
+        maps = network.sizes(height, width)
+        positions = sum(math.prod(maps[name]) for name in network.style if name in maps)
         step += SORTED * PROJECTIONS * positions
     return Need(tile, history, fixed + step + height * width * (WHOLE + held))
 
@@ -104,4 +110,4 @@ def arrange() -> None:
         if mallopt is not None:  # musl has none, and keeps none
             mallopt(_M_MMAP_THRESHOLD, RETURNED)
             mallopt(_M_TRIM_THRESHOLD, 2**30)
-            libc.malloc_trim(0)  # what imports and a network's file have left
+            libc.malloc_trim(0)  # what imports, a network's file or a smaller picture have left

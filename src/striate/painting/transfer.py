@@ -53,11 +53,11 @@ def paint(
     begun: Begun | None = None,
 ) -> Iterator[Frame]:
     """Paint, one step at each `next`; the last frame is in full size."""
-    memory.arrange()
     done = list(begun.stages) if begun else []
     picture = begun.raw[None].to(network.device) if begun else None
     frame = None
     while (side := pace.next_side(done)) is not None:
+        memory.arrange()
         scene = on(canvas.scene(content, styles, side, settings), network.device)
         size = (scene.content.shape[2], scene.content.shape[3])
         need = memory.fit(size, network, settings, pace.budget.memory)
@@ -74,7 +74,8 @@ def paint(
             yield frame
             if pace.over(done, look.loss):
                 break
-        del objective  # before the next one is made: each holds what the largest part of memory is
+        # Before the next ones are made: the steps hold their objective, and that holds the most.
+        del objective, steps, scene
     assert frame is not None, "there is a level for every size"
     if done[-1].side != settings.size:
         yield _enlarged(frame, content, styles, settings)
