@@ -17,13 +17,12 @@ TILES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256)
 HISTORIES = (descent.HISTORY, 6, 3)
 # Bytes a pixel of the whole picture: content and its activations, the picture before and after a
 # step, their gradients, the direction; a pair of L-BFGS's history; what Adam has more.
-WHOLE, PAIR, ADAM = 100, 24, 24
+WHOLE, PAIR, ADAM = 88, 24, 24
 # A pixel of the whole picture while L-BFGS finds its direction, when no tile is run.
 DIRECTED = 72
-# Of a tile with its margin: cutting its core out is a copy on the way back.
-TILED = 1.6
-# A further size of tiles has kernels of its own.
-KERNELS = 15 * 2**20
+# Of a tile with its margin: cutting its core out is a copy on the way back. What all tiles leave
+# unused; the kernels that a further size of tiles has.
+TILED, CUT, KERNELS = 1.1, 90 * 2**20, 15 * 2**20
 # Pixels run at once from which on blocks are so large that they leave no more holes.
 SMALL = 160 * 2**10
 # What a loss takes for each pair of channels of the style's layers: matrices in double precision,
@@ -83,13 +82,12 @@ def predict(
     height, width = size
     cut = sums.cut(network, size, tile)
     sizes = {height * width if one is None else one.pixels for one in cut}
-    run = max(sizes)
-    run = int(run * TILED) if len(cut) > 1 else run
+    run = int(max(sizes) * (TILED if len(cut) > 1 else 1))
     lbfgs = settings.optimiser == "lbfgs"
     held = history * PAIR if lbfgs else ADAM
     pairs = sum(network.widths[name] ** 2 for name in network.style)
-    fixed = network.loaded + PAIRS.get(settings.loss, 0) * pairs + KERNELS * (len(sizes) - 1)
-    fixed += network.holes * min(run, SMALL)
+    fixed = network.loaded + PAIRS.get(settings.loss, 0) * pairs + network.holes * min(run, SMALL)
+    fixed += CUT * (len(cut) > 1) + KERNELS * (len(sizes) - 1)
     step = max(run * network.held, lbfgs * DIRECTED * height * width)
     if not LOSSES[settings.loss].additive:
         maps = network.sizes(height, width)
