@@ -441,6 +441,9 @@ def test_too_little_memory_says_how_much_is_needed(trunk: Trunk) -> None:
     less = memory.fit(work, trunk, Settings(model="vgg16"), found.bytes - 2**20)
     assert less.bytes < found.bytes
     assert less.history in memory.HISTORIES
+    # Enough for the first level, not for the last: nothing is painted.
+    with pytest.raises(UsageError, match="MB at least"):
+        next(striate.paint(photograph(), photograph(), network=trunk, size=4096, memory=2**29))
 
 
 @pytest.mark.slow

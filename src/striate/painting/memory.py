@@ -22,12 +22,12 @@ WHOLE, PAIR, ADAM = 88, 24, 24
 DIRECTED = 72
 # Of a tile with its margin: cutting its core out is a copy on the way back. What all tiles leave
 # unused; the kernels that a further size of tiles has.
-TILED, CUT, KERNELS = 1.1, 90 * 2**20, 15 * 2**20
+TILED, UNUSED, KERNELS = 1.1, 90 * 2**20, 15 * 2**20
 # Pixels run at once from which on blocks are so large that they leave no more holes.
 SMALL = 160 * 2**10
 # What a loss takes for each pair of channels of the style's layers: matrices in double precision,
 # and for w2 their eigen-decompositions.
-PAIRS = {"gram": 95, "w2": 146}
+MATRICES = {"gram": 95, "w2": 146}
 # What a sorted loss takes for each direction at each position of the style's layers.
 SORTED = 23
 # A block of this many bytes goes back to the system once it is freed; parts of features and the
@@ -86,8 +86,10 @@ def predict(
     lbfgs = settings.optimiser == "lbfgs"
     held = history * PAIR if lbfgs else ADAM
     pairs = sum(network.widths[name] ** 2 for name in network.style)
-    fixed = network.loaded + PAIRS.get(settings.loss, 0) * pairs + network.holes * min(run, SMALL)
-    fixed += CUT * (len(cut) > 1) + KERNELS * (len(sizes) - 1)
+    fixed = (
+        network.loaded + MATRICES.get(settings.loss, 0) * pairs + network.holes * min(run, SMALL)
+    )
+    fixed += UNUSED * (len(cut) > 1) + KERNELS * (len(sizes) - 1)
     step = max(run * network.held, lbfgs * DIRECTED * height * width)
     if not LOSSES[settings.loss].additive:
         maps = network.sizes(height, width)
@@ -97,10 +99,10 @@ def predict(
 
 
 def arrange() -> None:
-    """Have glibc return large blocks once they are freed, and keep the others.
+    """Have glibc return large blocks once they are freed, and keep the others; return what is free.
 
-    All kept take half as much memory again, and what they take is chance; all returned cost a
-    third of the time, since the system clears each page that it gives out.
+    All kept take more memory, and how much is chance; all returned cost time, since the system
+    clears each page that it gives out. It holds for the whole process.
     """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)

@@ -53,6 +53,8 @@ def paint(
     begun: Begun | None = None,
 ) -> Iterator[Frame]:
     """Paint, one step at each `next`; the last frame is in full size."""
+    # Too little memory for the last level is said before the first one.
+    memory.fit(ends(content, settings), network, settings, pace.budget.memory)
     done = list(begun.stages) if begun else []
     picture = begun.raw[None].to(network.device) if begun else None
     frame = None
