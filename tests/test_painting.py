@@ -117,10 +117,20 @@ def test_margin_is_what_the_deepest_activation_sees(model: str) -> None:
 
 
 def tiled_apart(
-    size: tuple[int, int], side: int, loss: str, regions: list[Region], *, smooth: bool = False
+    size: tuple[int, int],
+    side: int | None,
+    loss: str,
+    regions: list[Region],
+    *,
+    smooth: bool = False,
+    striped: Sequence[str] = (),
 ) -> float:
-    """Give how far the gradient by tiles is from the whole one, in shares of that."""
-    trunk = backbone.random("vgg16", ["relu1_1", "relu2_1", "relu3_1"], "relu3_2")
+    """Give how far the gradient by tiles is from the whole one, in shares of that.
+
+    With `striped`, style's layers in the first block, that is run in strips as well.
+    """
+    front = striped or ["relu1_1"]
+    trunk = backbone.random("vgg16", [*front, "relu2_1", "relu3_1"], "relu3_2")
     content, style, picture = (
         F.interpolate(noise(n, *(s // 4 for s in size)), size, mode="bicubic").clamp(0, 1)
         if smooth
@@ -128,9 +138,12 @@ def tiled_apart(
         for n in range(3)
     )
     work = scene(content, style**2, regions)
-    whole, cut = (
-        Objective(trunk, work, loss=loss, tile=tile).evaluate(picture) for tile in (None, side)
-    )
+    whole = Objective(trunk, work, loss=loss).evaluate(picture)
+    with pytest.MonkeyPatch.context() as patch:
+        if striped:
+            patch.setattr(backbone, "STRIP", 1)
+            assert len(trunk.strips(*size)) > 1
+        cut = Objective(trunk, work, loss=loss, tile=side).evaluate(picture)
     assert cut.loss == pytest.approx(whole.loss, rel=1e-4)
     return float((cut.gradient - whole.gradient).norm() / whole.gradient.norm())
 
@@ -147,6 +160,34 @@ def test_tiled_is_untiled(height: int, width: int, side: int, loss: str, masked:
     slope = torch.linspace(0, 1, width).expand(height, width)
     regions = [Region(slope, {0: 1.0})] if masked else EVERYWHERE
     assert tiled_apart((height, width), side, loss, regions) <= 1e-5
+
+
+@settings(max_examples=20)
+@given(
+    height=st.integers(17, 70),
+    width=st.integers(4, 60),
+    side=st.sampled_from([None, 16, 32]),
+    loss=st.sampled_from(["gram", "moments"]),
+    masked=st.booleans(),
+    front=st.sampled_from([["relu1_1"], ["relu1_2"], ["relu1_1", "relu1_2"]]),
+)
+def test_strips_are_the_whole(
+    height: int, width: int, side: int | None, loss: str, masked: bool, front: list[str]
+) -> None:
+    slope = torch.linspace(0, 1, height)[:, None].expand(height, width)
+    regions = [Region(slope, {0: 1.0}), Region(1 - slope, {0: 1.0})] if masked else EVERYWHERE
+    assert tiled_apart((height, width), side, loss, regions, striped=front) <= 1e-5
+
+
+@pytest.mark.parametrize(("content", "width"), [("relu1_2", 20), ("relu2_1", 1)])
+def test_no_strips_where_content_is_in_the_first_block(
+    content: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backbone, "STRIP", 1)
+    trunk = backbone.random("vgg16", ["relu1_1", "relu2_1"], content)
+    work = scene(noise(0, 40, width), noise(1, 40, 20))
+    assert trunk.strips(40, width) == []
+    assert Objective(trunk, work).evaluate(noise(2, 40, width)).look.content > 0
 
 
 # Smooth pictures: Wasserstein divides by their smallest variances.

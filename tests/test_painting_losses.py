@@ -176,6 +176,25 @@ def test_a_rectified_convolution_before_a_pooling_agrees_with_torch(
     torch.testing.assert_close(gradient, wanted)
 
 
+@given(first=st.booleans(), last=st.booleans(), height=st.integers(4, 7), width=st.integers(2, 6))
+def test_a_strip_of_a_pooled_convolution_agrees_with_torch(
+    first: bool, last: bool, height: int, width: int
+) -> None:
+    weight, bias = torch.randn(4, 3, 3, 3).double(), torch.randn(4).double()
+    images = torch.randn(1, 3, height, width).double().requires_grad_()
+    ends = (first, last)
+    found, marks = layers.convolve_pooled(images, weight, bias, ends=ends)
+    padded = torch.nn.functional.pad(images, (1, 1, *map(int, ends)), mode="replicate")
+    expected = torch.nn.functional.max_pool2d(torch.conv2d(padded, weight, bias).relu(), 2)
+    torch.testing.assert_close(found, expected)
+    slope = torch.randn(expected.shape).double()
+    (wanted,) = torch.autograd.grad(expected, images, slope)
+    again, _ = layers.convolve_pooled(images, weight, bias, marks, ends=ends)
+    for output in (found, again):
+        (gradient,) = torch.autograd.grad(output, images, slope.clone())
+        torch.testing.assert_close(gradient, wanted)
+
+
 @given(height=st.integers(2, 9), width=st.integers(2, 9))
 def test_pooling_agrees_with_torch(height: int, width: int) -> None:
     images = torch.randn(1, 2, height, width).to(memory_format=torch.channels_last)

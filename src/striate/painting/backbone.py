@@ -6,7 +6,7 @@ built as the layers asked for need.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,18 +14,22 @@ from torch import Tensor, nn
 from striate.errors import DataError, choose
 from striate.models import tensorfiles
 
-from .layers import convolve, pool
+from . import tiles
+from .layers import convolve, convolve_pooled, fork, pool
+from .tiles import Span
 
 # Convolutions in each block; their widths are the same in all VGGs.
 BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT = "relu4_2"
-# Bytes of memory, measured over whole paintings: what the first step takes once, a step for a pixel
-# (the first block decides), and what small freed blocks leave unused for a pixel.
-LOADED = 62 * 2**20
-HOLES = {torch.float32: 870, torch.bfloat16: 530}
+# Bytes of memory, measured over whole paintings: what the first step takes once, and a step for a
+# pixel. The first block decides; where it is run in strips, the second.
+LOADED = 42 * 2**20
 HELD = {torch.float32: 830, torch.bfloat16: 762}
+STRIPED = {torch.float32: 516, torch.bfloat16: 474}
+# The first block is run in strips whose activations have so many bytes, and so many rows at least.
+STRIP, LEAST_STRIP = 2**22, 8
 _KINDS = ("weight", "bias")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -61,13 +65,8 @@ class Network(Protocol):
     def loaded(self) -> int:
         """Bytes of memory that the first step takes once: libraries and their kernels."""
 
-    @property
-    def held(self) -> int:
-        """Bytes of memory that a step takes for a pixel."""
-
-    @property
-    def holes(self) -> int:
-        """Bytes that freed blocks leave unused for a pixel, as long as there are few pixels."""
+    def held(self, *, additive: bool) -> int:
+        """Give the bytes of memory that a step takes for a pixel, by what the loss is."""
 
     @property
     def device(self) -> torch.device:
@@ -93,6 +92,7 @@ class Convolution(NamedTuple):
     name: str
     place: int
     width: int
+    last: bool  # of its block
 
 
 class Trunk(nn.Module):
@@ -122,18 +122,68 @@ class Trunk(nn.Module):
 
         What lies behind a pooling that would leave nothing of the picture is left out.
         """
+        yield from self._blocks(self._normalised(images), 0)
+
+    def strips(self, height: int, width: int) -> list[Span]:
+        """Give the rows of a picture in which the first block is run; none: all at once.
+
+        Its activations are the largest by far. In strips they stay in the cache, and memory holds
+        only what they are pooled to; for the way back they are made once more.
+        """
+        if not self._divided or width == 1:  # which ends with the first block
+            return []
+        block = self.plan[0]
+        row = width * block[0].width * self.precision.itemsize
+        spans = tiles.spans(height, max(LEAST_STRIP, STRIP // row), len(block), 2)
+        return spans if len(spans) > 1 else []
+
+    def front(
+        self, images: Tensor, rows: Span, marks: Tensor | None
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Run the first block on a strip of a picture: `images` are the rows that are run.
+
+        Gives the core's rows of the named activations, what the core is pooled to, and marks: with
+        them the way back can be had without the last convolution.
+        """
+        x, found = self._normalised(images), {}
+        *block, last = self.plan[0]
+        for after, one in zip(range(len(block), 0, -1), block, strict=True):
+            begin = max(0, rows.core_begin - after)
+            end = min(rows.length, rows.core_end + after)
+            x = self._convolve(x, one, ends=(begin == 0, end == rows.length))
+            if one.name in self.names:
+                core = slice(rows.core_begin - begin, rows.core_end - begin)
+                x, found[one.name] = fork(x, core)
+        ends = (rows.core_begin == 0, rows.core_end == rows.length)
+        if last.name not in self.names:
+            return found, *convolve_pooled(x, *self._weights(last), marks, ends=ends)
+        found[last.name] = self._convolve(x, last, ends=ends)
+        return found, pool(found[last.name]), x.new_empty(0)
+
+    def rest(self, pooled: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Give the named activations behind the first block from what that is pooled to."""
+        yield from self._blocks(pooled, 1)
+
+    def _blocks(self, x: Tensor, first: int) -> Iterator[tuple[str, Tensor]]:
+        for number, block in enumerate(self.plan[first:][: _depth(*x.shape[2:])]):
+            x = pool(x) if number else x
+            for one in block:
+                x = self._convolve(x, one)
+                if one.name in self.names:
+                    yield one.name, x
+
+    def _normalised(self, images: Tensor) -> Tensor:
         # Pictures on the CPU would keep their layout, and all that follows with it.
-        x = ((images - self.get_buffer("mean")) / self.get_buffer("std")).contiguous(
+        return ((images - self.get_buffer("mean")) / self.get_buffer("std")).contiguous(
             memory_format=torch.channels_last
         )
-        for number in range(self._depth(*images.shape[2:])):
-            x = pool(x) if number else x
-            for one in self.plan[number]:
-                named, last = one.name in self.names, one is self.plan[number][-1]
-                weight, bias = (self.get_buffer(f"{one.name}_{kind}") for kind in _KINDS)
-                x = convolve(x, weight, bias, named=named, pooled=last)
-                if named:
-                    yield one.name, x
+
+    def _convolve(self, x: Tensor, one: Convolution, **choices: Any) -> Tensor:
+        named = one.name in self.names
+        return convolve(x, *self._weights(one), named=named, pooled=one.last, **choices)
+
+    def _weights(self, one: Convolution) -> tuple[Tensor, Tensor]:
+        return self.get_buffer(f"{one.name}_weight"), self.get_buffer(f"{one.name}_bias")
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Give the named activations of pictures (N, 3, H, W) in [0, 1]."""
@@ -147,7 +197,7 @@ class Trunk(nn.Module):
         """
         return {
             one.name: (height >> depth, width >> depth)
-            for depth, block in enumerate(self.plan[: self._depth(height, width)])
+            for depth, block in enumerate(self.plan[: _depth(height, width)])
             for one in block
             if one.name in self.names
         }
@@ -167,15 +217,15 @@ class Trunk(nn.Module):
         every = (one for block in self.plan for one in block)
         return {one.name: one.width for one in every if one.name in self.names}
 
-    @property
-    def held(self) -> int:
-        """Bytes of memory that a step takes for a pixel."""
-        return HELD[self.precision]
+    def held(self, *, additive: bool) -> int:
+        """Give the bytes of memory that a step takes for a pixel, by what the loss is."""
+        return (STRIPED if additive and self._divided else HELD)[self.precision]
 
     @property
-    def holes(self) -> int:
-        """Bytes that freed blocks leave unused for a pixel, as long as there are few pixels."""
-        return HOLES[self.precision]
+    def _divided(self) -> bool:
+        # A GPU has no use for caches so small. Content's activations are asked for as a whole.
+        front = {one.name for one in self.plan[0]}
+        return self.device.type == "cpu" and len(self.plan) > 1 and self.content not in front
 
     @property
     def device(self) -> torch.device:
@@ -195,10 +245,6 @@ class Trunk(nn.Module):
                 key = f"{one.name}_{kind}"
                 self.register_buffer(key, self.get_buffer(key).to(precision))
         return self
-
-    def _depth(self, height: int, width: int) -> int:
-        """Count the blocks that pictures of this size reach."""
-        return min(len(self.plan), min(height, width).bit_length())
 
     def load(self, tensors: Mapping[str, Tensor], source: str) -> None:
         """Take weights under torchvision's names; `source` is for the error."""
@@ -261,6 +307,11 @@ def fetch(model: str) -> Mapping[str, Tensor]:
     return found
 
 
+def _depth(height: int, width: int) -> int:
+    """Count the blocks that a picture reaches: each pooling leaves half of its shorter side."""
+    return min(height, width).bit_length()
+
+
 def _places(model: str) -> Iterator[tuple[int, int]]:
     for number, count in enumerate(BLOCKS[model], 1):
         for place in range(1, count + 1):
@@ -279,6 +330,7 @@ def _plan(model: str, layers: Collection[str]) -> list[list[Convolution]]:
         if place == 1:
             plan.append([])
             torchvisions += number > 1  # the pooling before
-        plan[-1].append(Convolution(name, torchvisions, WIDTHS[number - 1]))
+        last = place == BLOCKS[model][number - 1]
+        plan[-1].append(Convolution(name, torchvisions, WIDTHS[number - 1], last))
         torchvisions += 2  # with its ReLU
     return plan

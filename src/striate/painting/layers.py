@@ -1,5 +1,6 @@
 """A convolution with its ReLU, and a pooling, that keep little for the way back."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,11 +16,16 @@ class _ConvolveRectify(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, named: bool, pooled: bool
+        ctx: Any,
+        images: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        way: tuple[bool, bool],
+        ends: tuple[bool, bool],
     ) -> Tensor:
-        ctx.dtype = images.dtype
-        padded = F.pad(images, (1, 1, 1, 1), mode="replicate").to(weight.dtype)
-        output = torch.conv2d(padded, weight, bias).relu_()
+        named, pooled = way
+        ctx.dtype, ctx.ends = images.dtype, ends
+        output = _forward(images, weight, bias, ends)
         # Where it is zero no slope passes. What a style loss keeps anyway tells it at no cost, and
         # a pooling tells it by itself.
         kept = [output] if named else [] if pooled else [output > 0]
@@ -36,30 +42,45 @@ class _ConvolveRectify(torch.autograd.Function):
                 passed.mul_(one)
             else:
                 torch.ops.aten.threshold_backward.grad_input(passed, one, 0, grad_input=passed)
-        found = _back(passed, weight)
-        _fold(found, passed, weight)
-        return found.to(ctx.dtype), None, None, None, None
+        return _back(passed, weight, ctx.ends).to(ctx.dtype), None, None, None, None
 
 
 def convolve(
-    images: Tensor, weight: Tensor, bias: Tensor, *, named: bool = True, pooled: bool = False
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    named: bool = True,
+    pooled: bool = False,
+    ends: tuple[bool, bool] = (True, True),
 ) -> Tensor:
     """Give ReLU(3x3 convolution): (N, C, H, W) -> (N, width, H, W); weights are not trained.
 
     `named` says that the output is kept elsewhere as well, `pooled` that only `pool` takes it.
+    `ends` says whether the picture ends above the first row and below the last; where it goes on,
+    the output has a row less.
     """
-    found: Tensor = _ConvolveRectify.apply(images, weight, bias, named, pooled)
+    found: Tensor = _ConvolveRectify.apply(images, weight, bias, (named, pooled), ends)
     return found
 
 
-def _back(passed: Tensor, weight: Tensor) -> Tensor:
-    """Give the gradient of a convolution's input without its border, from that of its output."""
+def _forward(images: Tensor, weight: Tensor, bias: Tensor, ends: tuple[bool, bool]) -> Tensor:
+    padded = F.pad(images, (1, 1, *map(int, ends)), mode="replicate").to(weight.dtype)
+    return torch.conv2d(padded, weight, bias).relu_()
+
+
+def _back(passed: Tensor, weight: Tensor, ends: tuple[bool, bool]) -> Tensor:
+    """Give the gradient of a convolution's input, from that of its output.
+
+    What a border of one pixel has is added to the pixels that it repeats.
+    """
     count, _, height, width = passed.shape
+    whole = all(ends)
     found: Tensor = torch.ops.aten.convolution_backward(
         passed,
         # The input is asked for its size only: no page of it is ever touched.
         torch.empty(
-            (count, weight.shape[1], height, width),
+            (count, weight.shape[1], height if whole else height + 2, width),
             dtype=passed.dtype,
             device=passed.device,
             memory_format=torch.channels_last,
@@ -67,30 +88,34 @@ def _back(passed: Tensor, weight: Tensor) -> Tensor:
         weight,
         None,
         (1, 1),
-        (1, 1),
+        (int(whole), 1),
         (1, 1),
         False,
         (0, 0),
         1,
         (True, False, False),
     )[0]
-    return found
-
-
-def _fold(gradient: Tensor, passed: Tensor, weight: Tensor) -> None:
-    """Add the gradient of a border of one pixel to the pixels that it repeats.
-
-    The border's part comes from the outermost outputs alone: a copy of everything with a border
-    would be the largest thing in memory.
-    """
+    # The border's part comes from the outermost outputs alone: a copy of everything with a border
+    # would be the largest thing in memory.
     taps = weight.permute(2, 3, 0, 1)
     for edge, tap in ((0, 0), (-1, 2)):
-        beyond = _line(passed[:, :, edge], taps[tap])
-        gradient[:, :, edge] += beyond[..., 1:-1]
-        gradient[:, :, edge, 0] += beyond[..., 0]
-        gradient[:, :, edge, -1] += beyond[..., -1]
+        if whole:
+            beyond = _line(passed[:, :, edge], taps[tap])
+            found[:, :, edge] += beyond[..., 1:-1]
+            found[:, :, edge, 0] += beyond[..., 0]
+            found[:, :, edge, -1] += beyond[..., -1]
         # Of the columns the ends are the corners, which the rows had.
-        gradient[..., edge] += _line(passed[..., edge], taps[:, tap])[..., 1:-1]
+        column = _line(passed[..., edge], taps[:, tap])
+        found[..., edge] += column[..., 1:-1] if whole else column
+    if whole:
+        return found
+    # A strip is small: it is folded as it is.
+    first, last = map(int, ends)
+    if first:
+        found[:, :, 1] += found[:, :, 0]
+    if last:
+        found[:, :, -2] += found[:, :, -1]
+    return found[:, :, first : found.shape[2] - last]
 
 
 def _line(passed: Tensor, taps: Tensor) -> Tensor:
@@ -115,38 +140,126 @@ class _Pool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, images: Tensor) -> Tensor:
-        # Into what is there wherever possible: fresh memory costs more than the arithmetic.
-        corners = _corners(images)
-        largest = torch.maximum(corners[0], corners[1])
-        for corner in corners[2:]:
-            torch.maximum(largest, corner, out=largest)
-        which = torch.zeros_like(largest, dtype=torch.uint8)  # a bit for each corner
-        found = torch.empty_like(which, dtype=torch.bool)
-        for number, corner in enumerate(corners):
-            torch.eq(corner, largest, out=found)
-            which.add_(found.view(torch.uint8), alpha=1 << number)
-        torch.gt(largest, 0, out=found)
-        which.mul_(found.view(torch.uint8))
+        largest, *marks = pool_marked(images) if ctx.needs_input_grad[0] else [largest_of(images)]
         ctx.size = images.shape
-        ctx.save_for_backward(which)
+        ctx.save_for_backward(*marks)
         return largest
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (which,) = ctx.saved_tensors
-        passed = gradients[0]
-        found = torch.empty(
-            ctx.size, dtype=passed.dtype, device=passed.device, memory_format=torch.channels_last
-        )
-        # Where a side is odd, its last line was not looked at.
-        found[:, :, 2 * passed.shape[2] :] = 0
-        found[..., 2 * passed.shape[3] :] = 0
-        corners = _corners(found)
-        bits = [(which >> number) & 1 for number in range(len(corners))]
-        share = passed / (bits[0] + bits[1] + bits[2] + bits[3]).clamp_min_(1)
-        for bit, corner in zip(bits, corners, strict=True):
-            torch.mul(share, bit, out=corner)
-        return found
+        (marks,) = ctx.saved_tensors
+        return unpool(gradients[0], marks, ctx.size)
+
+
+def pool_marked(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the maximum of 2x2 pixels, none negative, and a bit for each corner that has it.
+
+    (N, C, H, W) -> twice (N, C, H // 2, W // 2).
+    """
+    largest = largest_of(images)
+    which = torch.zeros_like(largest, dtype=torch.uint8)
+    found = torch.empty_like(which, dtype=torch.bool)
+    for number, corner in enumerate(_corners(images)):
+        torch.eq(corner, largest, out=found)
+        which.add_(found.view(torch.uint8), alpha=1 << number)
+    torch.gt(largest, 0, out=found)
+    return largest, which.mul_(found.view(torch.uint8))
+
+
+def largest_of(images: Tensor) -> Tensor:
+    """Give the maximum of 2x2 pixels: (N, C, H, W) -> (N, C, H // 2, W // 2)."""
+    # Into what is there: fresh memory costs more than the arithmetic.
+    first, second, *others = _corners(images)
+    largest = torch.maximum(first, second)
+    for corner in others:
+        torch.maximum(largest, corner, out=largest)
+    return largest
+
+
+def unpool(passed: Tensor, which: Tensor, size: Sequence[int]) -> Tensor:
+    """Give the gradient of pixels of this size (N, C, H, W) from that of what they are pooled to.
+
+    Those that are equally large share it.
+    """
+    found = torch.empty(
+        size, dtype=passed.dtype, device=passed.device, memory_format=torch.channels_last
+    )
+    # Where a side is odd, its last line was not looked at.
+    found[:, :, 2 * passed.shape[2] :] = 0
+    found[..., 2 * passed.shape[3] :] = 0
+    corners = _corners(found)
+    bits = [(which >> number) & 1 for number in range(len(corners))]
+    share = passed / (bits[0] + bits[1] + bits[2] + bits[3]).clamp_min_(1)
+    for bit, corner in zip(bits, corners, strict=True):
+        torch.mul(share, bit, out=corner)
+    return found
+
+
+class _ConvolvePool(torch.autograd.Function):
+    """A convolution whose output is pooled at once; the way back asks for the marks only."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        images: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        marks: Tensor | None,
+        ends: tuple[bool, bool],
+    ) -> tuple[Tensor, Tensor]:
+        height = images.shape[2] - 2 + sum(ends)
+        ctx.dtype, ctx.ends = images.dtype, ends
+        ctx.size = (len(images), len(weight), height, images.shape[3])
+        if marks is None:
+            found, marks = pool_marked(_forward(images, weight, bias, ends))
+        else:
+            found = images.new_empty(marks.shape)
+        ctx.save_for_backward(weight, marks)
+        ctx.mark_non_differentiable(marks)
+        return found, marks
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
+        weight, marks = ctx.saved_tensors
+        passed = unpool(gradients[0], marks, ctx.size)
+        return _back(passed, weight, ctx.ends).to(ctx.dtype), None, None, None, None
+
+
+def convolve_pooled(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    marks: Tensor | None = None,
+    *,
+    ends: tuple[bool, bool] = (True, True),
+) -> tuple[Tensor, Tensor]:
+    """Give what `convolve` is pooled to, and marks of which pixels were largest.
+
+    With the marks of an earlier run the first is anything, and only its way back is right.
+    """
+    found, marks = _ConvolvePool.apply(images, weight, bias, marks, ends)
+    return found, marks
+
+
+class _Fork(torch.autograd.Function):
+    """Activations and some rows of them; a slice would make zeros of all others on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+        ctx.rows = rows
+        return x.view_as(x), x[:, :, rows]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        whole, part = gradients
+        whole[:, :, ctx.rows].add_(part)
+        return whole, None
+
+
+def fork(x: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+    """Give activations (N, C, H, W) and these rows of them: both pass their gradients on."""
+    whole, part = _Fork.apply(x, rows)
+    return whole, part
 
 
 def _corners(images: Tensor) -> list[Tensor]:

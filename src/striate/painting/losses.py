@@ -20,7 +20,7 @@ Loss = Callable[[Kept], Tensor]
 
 # Bytes of features, in the precision of their sums, that are worked on at a time: larger blocks
 # leave the cache, smaller ones are many calls.
-PART = 2**21
+PART = 2**19
 PROJECTIONS = 64
 # Directions that are sorted and compared at a time.
 ROWS = 8
@@ -30,7 +30,7 @@ QUANTILES = 4096
 class Kind(NamedTuple):
     """A style loss: what is kept of features, and how that is compared with a style's."""
 
-    keep: Callable[[Tensor, Tensor], Kept]
+    keep: Callable[..., Kept]
     against: Callable[[Kept], Loss]
     mix: Callable[[Sequence[Kept], Sequence[float]], Kept]
     additive: bool
@@ -58,13 +58,16 @@ class _Moments(torch.autograd.Function):
     """Mean and second moments whose way back is one product and keeps no copy of the features."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, shares: Tensor, pairs: bool) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, features: Tensor, shares: Tensor, pairs: bool, known: bool
+    ) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(features, shares)
-        mean, second = _sums(features, shares, pairs=pairs)
+        counted = features[:, :0] if known else features
+        mean, second = _sums(counted, shares[:0] if known and shares.ndim else shares, pairs=pairs)
         return (mean, second) if shares.ndim else (mean * shares, second * shares)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         features, shares = ctx.saved_tensors
         # The slope of a covariance is a small difference too: no bfloat16.
         exact = torch.promote_types(features.dtype, torch.float32)
@@ -77,7 +80,7 @@ class _Moments(torch.autograd.Function):
         ):
             add = torch.addmm if second.ndim == 2 else torch.addcmul
             found.copy_(add(mean, part.T.to(exact), second).mul_(weights.to(exact)[:, None]))
-        return rows.T, None, None
+        return rows.T, None, None, None
 
 
 def _sums(features: Tensor, shares: Tensor, *, pairs: bool) -> tuple[Tensor, Tensor]:
@@ -115,19 +118,20 @@ def _part(features: Tensor, exact: torch.dtype) -> int:
     return max(1, size) * (64 if features.is_cuda else 1)
 
 
-def keep_moments(features: Tensor, shares: Tensor) -> Kept:
+def keep_moments(features: Tensor, shares: Tensor, *, known: bool = False) -> Kept:
     """Give the mean (C) and the second moments (C, C) of features (C, M), in double precision.
 
     Shares are one number for all positions, or one each (M); over all positions of a picture they
-    add up to 1, so that the results of its parts add up as well.
+    add up to 1, so that the results of its parts add up as well. Where they are known already, they
+    are zeros here, and only the way back is right.
     """
-    mean, second = _Moments.apply(features, shares, True)
+    mean, second = _Moments.apply(features, shares, True, known)
     return mean, second
 
 
-def keep_diagonal(features: Tensor, shares: Tensor) -> Kept:
-    """Give the mean (C) and the mean square (C) of each channel."""
-    mean, square = _Moments.apply(features, shares, False)
+def keep_diagonal(features: Tensor, shares: Tensor, *, known: bool = False) -> Kept:
+    """Give the mean (C) and the mean square (C) of each channel; as `keep_moments`."""
+    mean, square = _Moments.apply(features, shares, False, known)
     return mean, square
 
 

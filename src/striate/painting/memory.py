@@ -23,16 +23,14 @@ DIRECTED = 72
 # Of a tile with its margin: cutting its core out is a copy on the way back. What all tiles leave
 # unused; the kernels that a further size of tiles has.
 TILED, UNUSED, KERNELS = 1.1, 90 * 2**20, 15 * 2**20
-# Pixels run at once from which on blocks are so large that they leave no more holes.
-SMALL = 160 * 2**10
 # What a loss takes for each pair of channels of the style's layers: matrices in double precision,
 # and for w2 their eigen-decompositions.
-MATRICES = {"gram": 95, "w2": 146}
+MATRICES = {"gram": 30, "w2": 45}
 # What a sorted loss takes for each direction at each position of the style's layers.
 SORTED = 23
 # A block of this many bytes goes back to the system once it is freed; parts of features and the
 # matrices of a layer are smaller.
-RETURNED = 3 * 2**20
+RETURNED = 3 * 2**19
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -86,12 +84,11 @@ def predict(
     lbfgs = settings.optimiser == "lbfgs"
     held = history * PAIR if lbfgs else ADAM
     pairs = sum(network.widths[name] ** 2 for name in network.style)
-    fixed = (
-        network.loaded + MATRICES.get(settings.loss, 0) * pairs + network.holes * min(run, SMALL)
-    )
+    fixed = network.loaded + MATRICES.get(settings.loss, 0) * pairs
     fixed += UNUSED * (len(cut) > 1) + KERNELS * (len(sizes) - 1)
-    step = max(run * network.held, lbfgs * DIRECTED * height * width)
-    if not LOSSES[settings.loss].additive:
+    additive = LOSSES[settings.loss].additive
+    step = max(run * network.held(additive=additive), lbfgs * DIRECTED * height * width)
+    if not additive:
         maps = network.sizes(height, width)
         positions = sum(math.prod(maps[name]) for name in network.style if name in maps)
         step += SORTED * PROJECTIONS * positions

@@ -44,7 +44,6 @@ class Tapped(nn.Module):
 
     grid = None
     loaded = LOADED
-    holes = 0  # measured: what autograd keeps, and room for more, is enough
 
     def __init__(self, model: nn.Module, *, mean: Numbers, std: Numbers) -> None:
         """Look at a network that takes pictures less `mean`, divided by `std`."""
@@ -56,7 +55,7 @@ class Tapped(nn.Module):
         self.precision = torch.float32
         self.taps = self._taps()
         self.style, self.content = _usual(self.taps)
-        self.held = self._held()
+        self._step = self._measured()
 
     def choose(self, style: Sequence[str], content: str) -> Self:
         """Take style and content from these modules; none or "": as before."""
@@ -66,7 +65,7 @@ class Tapped(nn.Module):
         self.style, self.content = tuple(style) or self.style, content or self.content
         if not self.style:
             raise UsageError("this network has no maps (N, C, H, W) to take style from")
-        self.held = self._held()
+        self._step = self._measured()
         return self
 
     def walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -167,7 +166,11 @@ class Tapped(nn.Module):
                 hook.remove()
         return list({one.name: one for one in found}.values())
 
-    def _held(self) -> int:
+    def held(self, *, additive: bool) -> int:  # noqa: ARG002
+        """Give the bytes of memory that a step takes for a pixel, whatever the loss."""
+        return self._step
+
+    def _measured(self) -> int:
         """Measure what autograd keeps for a pixel, with room for what lies between."""
         kept: dict[int, int] = {}
 

@@ -164,37 +164,27 @@ class Objective:
 
     def _run(self, pixels: Tensor, tile: Tile | None) -> tuple[Sums, Tensor]:
         """Give the sums of a tile by region and layer, and its part of the content loss."""
-        found: Sums = [{} for _ in self.areas]
-        apart = pixels.new_zeros(())
-        for name, core in sums.cores(self.network, pixels, tile):
-            self._keep(found, name, core, tile)
-            if name == self.layers.content:
-                target = sums.whole(self.network, name, self.content, tile)
-                apart = (core.float() - target).square().sum()
-        return found, apart
+        name = self.layers.content
+        found, seen = sums.run(self.network, self.kind, pixels, self.areas, tile, also=name)
+        target = sums.whole(self.network, name, self.content, tile)
+        return found, (seen[name].float() - target).square().sum()
 
     def _first(self, content: Tensor, size: tuple[int, int]) -> tuple[Sums, Tensor]:
         """Give the content picture's sums, and its activations (1, C, H, W) of this size."""
         total: Sums = [{} for _ in self.areas]
         whole = content.new_empty(0)
+        name = self.layers.content
         for tile in self.tiles:
-            found: Sums = [{} for _ in self.areas]
-            for name, core in sums.cores(self.network, sums.crop(content, tile), tile):
-                self._keep(found, name, core, tile)
-                if name == self.layers.content:
-                    if not whole.numel():
-                        whole = core.new_empty((1, core.shape[1], *size)).contiguous(
-                            memory_format=torch.channels_last
-                        )
-                    sums.whole(self.network, name, whole, tile).copy_(core)
+            pixels = sums.crop(content, tile)
+            found, seen = sums.run(self.network, self.kind, pixels, self.areas, tile, also=name)
+            core = seen[name]
+            if not whole.numel():
+                whole = core.new_empty((1, core.shape[1], *size)).contiguous(
+                    memory_format=torch.channels_last
+                )
+            sums.whole(self.network, name, whole, tile).copy_(core)
             sums.add(total, found)
         return total, whole
-
-    def _keep(self, found: Sums, name: str, core: Tensor, tile: Tile | None) -> None:
-        for kept, areas in zip(found, self.areas, strict=True):
-            if name in areas:
-                share = sums.share(self.network, name, areas[name], tile)
-                kept[name] = self.kind.keep(sums.columns(core), share)
 
     def _judge(self, found: Sums) -> tuple[dict[str, float], list[Tensor]]:
         """Give each layer's residual, and the slope of the loss along each sum."""

@@ -1,17 +1,18 @@
 """What a style loss keeps of a picture, by region and layer, added up over tiles."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import tiles
-from .backbone import Network
+from . import strips, tiles
+from .backbone import Network, Trunk
 from .losses import Kept, Kind
 from .scene import Region
-from .tiles import Tile
+from .tiles import Span, Tile
 
 Sums = list[dict[str, Kept]]  # by region and layer
 
@@ -51,10 +52,83 @@ def crop(picture: Tensor, tile: Tile | None) -> Tensor:
     return picture if tile is None else tile.crop(picture)
 
 
-def cores(network: Network, pixels: Tensor, tile: Tile | None) -> Iterator[tuple[str, Tensor]]:
-    """Run the network on a tile's pixels: give what counts of each activation (1, C, H, W)."""
-    for name, features in network.walk(pixels):
-        yield name, features if tile is None else tile.core(features, _depth(network, name))
+def run(
+    network: Network,
+    kind: Kind,
+    pixels: Tensor,
+    wanted: Sequence[Mapping[str, Area]],
+    tile: Tile | None,
+    *,
+    also: str = "",
+) -> tuple[Sums, dict[str, Tensor]]:
+    """Run the network on a tile's pixels: give its part of what is kept by region and layer.
+
+    The second are the activations (1, C, H, W) of the layer `also`, what counts of them.
+    """
+    size = (pixels.shape[2], pixels.shape[3])
+    rows = network.strips(*size) if isinstance(network, Trunk) and kind.additive else []
+    if rows:
+        assert isinstance(network, Trunk)
+        total, pooled = _front(network, kind, pixels, wanted, tile or tiles.whole(size), rows)
+        walk = network.rest(pooled)
+    else:
+        total = [{} for _ in wanted]
+        walk = network.walk(pixels)
+    seen: dict[str, Tensor] = {}
+    for name, features in walk:
+        core = features if tile is None else tile.core(features, _depth(network, name))
+        add(total, _kept(network, kind, {name: core}, wanted, tile))
+        if name == also:
+            seen[name] = core
+    return total, seen
+
+
+def _front(
+    network: Trunk,
+    kind: Kind,
+    pixels: Tensor,
+    wanted: Sequence[Mapping[str, Area]],
+    tile: Tile,
+    rows: Sequence[Span],
+) -> tuple[Sums, Tensor]:
+    """Run the first block in strips: give its part of the sums, and what it is pooled to."""
+
+    def one(part: Tensor, span: Span, marks: Tensor | None) -> tuple[Tensor, Tensor, list[Tensor]]:
+        features, pooled, marked = network.front(part, span, marks)
+        strip = tiles.strip(tile, span)
+        cores = {name: strip.core(found, 0) for name, found in features.items()}
+        kept = _kept(network, kind, cores, wanted, strip, known=marks is not None)
+        return pooled, marked, tensors(kept)
+
+    pooled, parts = strips.run(pixels, one, rows)
+    names = network.sizes(1, 1)  # one pixel reaches the first block only
+    found = iter(parts)
+    # Whatever is additive keeps a mean and second moments.
+    total: Sums = [
+        {name: (next(found), next(found)) for name in names if name in areas} for areas in wanted
+    ]
+    return total, pooled
+
+
+def _kept(
+    network: Network,
+    kind: Kind,
+    cores: Mapping[str, Tensor],
+    wanted: Sequence[Mapping[str, Area]],
+    tile: Tile | None,
+    *,
+    known: bool = False,
+) -> Sums:
+    # Only what is additive is ever known before.
+    keep = partial(kind.keep, known=True) if known else kind.keep
+    return [
+        {
+            name: keep(columns(core), share(network, name, areas[name], tile))
+            for name, core in cores.items()
+            if name in areas
+        }
+        for areas in wanted
+    ]
 
 
 def whole(network: Network, name: str, features: Tensor, tile: Tile | None) -> Tensor:
@@ -82,13 +156,10 @@ def look(
     height, width = picture.shape[2:]
     sizes = network.sizes(height, width)
     own = areas(Region(None, {}), {name: sizes[name] for name in names})
-    total: dict[str, Kept] = {}
+    total: Sums = [{}]
     for tile in cut(network, (height, width), side):
-        for name, core in cores(network, crop(picture, tile), tile):
-            if name in own:
-                kept = kind.keep(columns(core), own[name].shares)
-                total[name] = _added(total[name], kept) if name in total else kept
-    return total
+        add(total, run(network, kind, crop(picture, tile), [own], tile)[0])
+    return total[0]
 
 
 def add(total: Sums, part: Sums) -> None:

@@ -58,13 +58,29 @@ class Tile(NamedTuple):
         return features[..., self.rows.whole_at(depth), self.columns.whole_at(depth)]
 
 
+def strip(tile: Tile, rows: Span) -> Tile:
+    """Give a strip of a tile, these rows of it without their margin, as a tile by itself."""
+    first = tile.rows.begin
+    begin, end = first + rows.core_begin, first + rows.core_end
+    core_begin = min(max(tile.rows.core_begin, begin), end)
+    core_end = max(min(tile.rows.core_end, end), core_begin)
+    return Tile(Span(begin, end, core_begin, core_end, tile.rows.length), tile.columns)
+
+
+def whole(size: tuple[int, int]) -> Tile:
+    """Give a picture of height and width as one tile."""
+    rows, columns = (Span(0, length, 0, length, length) for length in size)
+    return Tile(rows, columns)
+
+
 def tiled(size: tuple[int, int], side: int | None, margin: int, alignment: int) -> list[Tile]:
     """Cut a picture of height and width into tiles whose cores are at most `side` pixels wide."""
-    rows, columns = (_spans(length, side, margin, alignment) for length in size)
+    rows, columns = (spans(length, side, margin, alignment) for length in size)
     return [Tile(row, column) for row in rows for column in columns]
 
 
-def _spans(length: int, side: int | None, margin: int, alignment: int) -> list[Span]:
+def spans(length: int, side: int | None, margin: int, alignment: int) -> list[Span]:
+    """Cut one axis into equal cores of at most `side` pixels, each with a margin on both sides."""
     if side is None or length <= side + 2 * margin:
         return [Span(0, length, 0, length, length)]
     count = math.ceil(length / max(side, alignment))
