@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 import striate
+from striate import devices
 from striate.errors import UsageError
 from striate.painting import (
     backbone,
@@ -476,9 +477,9 @@ def test_too_little_memory_says_how_much_is_needed(trunk: Trunk) -> None:
     work = (1024, 1024)
     with pytest.raises(UsageError, match="MB at least"):
         memory.fit(work, trunk, Settings(model="vgg16"), 2**20)
-    found = memory.fit(work, trunk, Settings(model="vgg16"), 900 * 2**20)
+    found = memory.fit(work, trunk, Settings(model="vgg16"), 760 * 2**20)
     assert found.tile is not None
-    assert found.bytes <= 900 * 2**20
+    assert found.bytes <= 760 * 2**20
     less = memory.fit(work, trunk, Settings(model="vgg16"), found.bytes - 2**20)
     assert less.bytes < found.bytes
     assert less.history in memory.HISTORIES
@@ -491,6 +492,8 @@ def test_too_little_memory_says_how_much_is_needed(trunk: Trunk) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(("precision", "loss"), [("float32", "gram"), ("bfloat16", "w2")])
 def test_memory_is_predicted(precision: str, loss: str) -> None:
+    if precision == "bfloat16" and not devices.multiplies_bfloat16(torch.device("cpu")):
+        pytest.skip("this processor would take half an hour in bfloat16")
     program = (
         f"precision, loss = '{precision}', '{loss}'"
         + """
@@ -522,8 +525,10 @@ print(need.bytes / (status("VmHWM") - before))
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, text=True
     )
-    # A tenth, and what one run differs from the next.
-    assert 1 / 1.15 <= float(ran.stdout) <= 1.15
+    # A tenth, and what one run differs from the next; where nothing was measured, as much again.
+    measured = torch.backends.cpu.get_cpu_capability() == "AVX2"
+    most = 1.15 if measured else 1.3
+    assert 1 / most <= float(ran.stdout) <= most
 
 
 @pytest.mark.slow

@@ -140,7 +140,7 @@ class _Pool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, images: Tensor) -> Tensor:
-        largest, *marks = pool_marked(images) if ctx.needs_input_grad[0] else [largest_of(images)]
+        largest, *marks = _pool_marked(images) if ctx.needs_input_grad[0] else [_largest(images)]
         ctx.size = images.shape
         ctx.save_for_backward(*marks)
         return largest
@@ -148,15 +148,15 @@ class _Pool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (marks,) = ctx.saved_tensors
-        return unpool(gradients[0], marks, ctx.size)
+        return _unpool(gradients[0], marks, ctx.size)
 
 
-def pool_marked(images: Tensor) -> tuple[Tensor, Tensor]:
+def _pool_marked(images: Tensor) -> tuple[Tensor, Tensor]:
     """Give the maximum of 2x2 pixels, none negative, and a bit for each corner that has it.
 
     (N, C, H, W) -> twice (N, C, H // 2, W // 2).
     """
-    largest = largest_of(images)
+    largest = _largest(images)
     which = torch.zeros_like(largest, dtype=torch.uint8)
     found = torch.empty_like(which, dtype=torch.bool)
     for number, corner in enumerate(_corners(images)):
@@ -166,7 +166,7 @@ def pool_marked(images: Tensor) -> tuple[Tensor, Tensor]:
     return largest, which.mul_(found.view(torch.uint8))
 
 
-def largest_of(images: Tensor) -> Tensor:
+def _largest(images: Tensor) -> Tensor:
     """Give the maximum of 2x2 pixels: (N, C, H, W) -> (N, C, H // 2, W // 2)."""
     # Into what is there: fresh memory costs more than the arithmetic.
     first, second, *others = _corners(images)
@@ -176,7 +176,7 @@ def largest_of(images: Tensor) -> Tensor:
     return largest
 
 
-def unpool(passed: Tensor, which: Tensor, size: Sequence[int]) -> Tensor:
+def _unpool(passed: Tensor, which: Tensor, size: Sequence[int]) -> Tensor:
     """Give the gradient of pixels of this size (N, C, H, W) from that of what they are pooled to.
 
     Those that are equally large share it.
@@ -211,7 +211,7 @@ class _ConvolvePool(torch.autograd.Function):
         ctx.dtype, ctx.ends = images.dtype, ends
         ctx.size = (len(images), len(weight), height, images.shape[3])
         if marks is None:
-            found, marks = pool_marked(_forward(images, weight, bias, ends))
+            found, marks = _pool_marked(_forward(images, weight, bias, ends))
         else:
             found = images.new_empty(marks.shape)
         ctx.save_for_backward(weight, marks)
@@ -221,7 +221,7 @@ class _ConvolvePool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
         weight, marks = ctx.saved_tensors
-        passed = unpool(gradients[0], marks, ctx.size)
+        passed = _unpool(gradients[0], marks, ctx.size)
         return _back(passed, weight, ctx.ends).to(ctx.dtype), None, None, None, None
 
 

@@ -25,9 +25,9 @@ DIRECTED = 72
 TILED, UNUSED, KERNELS = 1.1, 90 * 2**20, 15 * 2**20
 # What a loss takes for each pair of channels of the style's layers: matrices in double precision,
 # and for w2 their eigen-decompositions.
-MATRICES = {"gram": 30, "w2": 45}
+MATRICES = {"gram": 30, "w2": 60}
 # What a sorted loss takes for each direction at each position of the style's layers.
-SORTED = 23
+SORTED = 26
 # A block of this many bytes goes back to the system once it is freed; parts of features and the
 # matrices of a layer are smaller.
 RETURNED = 3 * 2**19

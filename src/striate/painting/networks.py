@@ -19,7 +19,7 @@ from .settings import Settings
 
 DEVICES = ("auto", "cpu", "cuda")
 # Bytes of memory that the first step takes once, measured with four networks.
-LOADED = 60 * 2**20
+LOADED = 85 * 2**20
 # A picture on which a network is looked at once: every layer that has a map has some of it.
 PROBE = 128
 # Layers by default: one at each size down to a 16th of the picture, content at an eighth.
