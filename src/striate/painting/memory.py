@@ -28,8 +28,8 @@ TILED, UNUSED, KERNELS = 1.1, 90 * 2**20, 15 * 2**20
 MATRICES = {"gram": 30, "w2": 60}
 # What a sorted loss takes for each direction at each position of the style's layers.
 SORTED = 26
-# A block of this many bytes goes back to the system once it is freed; parts of features and the
-# matrices of a layer are smaller.
+# A block of this many bytes goes back to the system once it is freed; parts of features are
+# smaller.
 RETURNED = 3 * 2**19
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 

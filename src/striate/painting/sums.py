@@ -66,9 +66,7 @@ def run(
     The second are the activations (1, C, H, W) of the layer `also`, what counts of them.
     """
     size = (pixels.shape[2], pixels.shape[3])
-    rows = network.strips(*size) if isinstance(network, Trunk) and kind.additive else []
-    if rows:
-        assert isinstance(network, Trunk)
+    if isinstance(network, Trunk) and kind.additive and (rows := network.strips(*size)):
         total, pooled = _front(network, kind, pixels, wanted, tile or tiles.whole(size), rows)
         walk = network.rest(pooled)
     else:
