@@ -510,7 +510,8 @@ def status(name):
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(name))
 
 torch.set_num_threads(1)
-pace.STEPS = pace.LEAST = 13  # as many as fill the history
+full = 13  # as many steps as fill the history
+pace.RHYTHMS["lbfgs"] = pace.RHYTHMS["lbfgs"]._replace(least=full, last=full)
 trunk = backbone.random("vgg16").place(torch.device("cpu"), getattr(torch, precision))
 pixels = np.random.default_rng(0).integers(0, 256, (256, 384, 3), dtype=np.uint8)
 content, style = Image.fromarray(pixels), Image.fromarray(pixels[::-1] // 2)

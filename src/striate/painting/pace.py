@@ -4,14 +4,9 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from . import canvas
+from . import canvas, descent
 from .settings import Budget
 
-# Steps at the coarsest level where no time is given, and what each level has of the one before.
-# With these a picture of 256 pixels comes to a hundredth of its first style residual.
-STEPS, FEWER, LEAST = 56, 0.72, 16
-# Of a given time each level has this much of the one before; each step costs twice as much.
-GROWTH = 1.25
 # A level that could not make so many steps is not begun.
 WORTH = 4
 # A level ends where the loss fell by less than this share in so many steps.
@@ -27,6 +22,35 @@ class Stage(NamedTuple):
     steps: int
 
 
+class Rhythm(NamedTuple):
+    """How a way down spends itself on levels, in runs of the network with its gradient."""
+
+    stride: int  # runs a step
+    # Where no time is given: at the coarsest level, what each next has of that, at least, and at
+    # the last level at least.
+    first: int
+    fewer: float
+    least: int
+    last: int
+    # Of a given time: what each level has of the one before, where each step costs twice as much;
+    # and the least that a level between the first and the last is worth. To enter it takes three.
+    growth: float
+    between: int
+
+    def runs(self, level: int, levels: int) -> int:
+        """Give the runs of one of so many levels, where no time is given."""
+        least = self.last if level == levels - 1 else self.least
+        return max(least, round(self.first * self.fewer**level))
+
+
+# What is coarse L-BFGS paints at any level, by its first guess of the inverse curvature: it is
+# best used at the finest one. Adam needs the levels.
+RHYTHMS = {
+    "lbfgs": Rhythm(1, first=12, fewer=1.0, least=12, last=40, growth=2.0, between=12),
+    "adam": Rhythm(descent.STRIDE, first=56, fewer=0.72, least=16, last=16, growth=1.25, between=0),
+}
+
+
 class Pace:
     """Says which level is next and when one is over."""
 
@@ -38,15 +62,14 @@ class Pace:
         since: float | None = None,
         replay: Sequence[Stage] | None = None,
         before: int = 0,
-        stride: int = 1,
+        optimiser: str = "lbfgs",
     ) -> None:
         """Plan for a long side in pixels; `since` is the time.monotonic() from which is counted.
 
         With `replay` the steps are those of an earlier painting, so that the same bytes come out;
-        the first `before` of all stages were made before this one began. A step stands for `stride`
-        runs of the network.
+        the first `before` of all stages were made before this one began.
         """
-        self.stride = stride
+        self.rhythm = RHYTHMS[optimiser]
         self.sides = tuple(canvas.levels(size))
         self.replay = list(replay) if replay else None
         self.before = before
@@ -80,9 +103,12 @@ class Pace:
         # A level that was broken off is gone on with.
         again = len(done) == self.before
         later = [s for s in self.sides if s > done[-1].side or (again and s == done[-1].side)]
-        if not later or (self.allowed is not None and later[0] > self._top(later)):
-            return None
-        return later[0]
+        if self.allowed is not None:
+            top = self._top(later)
+            later = [side for side in later if side <= top]
+            while len(later) > 1 and self._hurries(later):
+                del later[0]
+        return later[0] if later else None
 
     def over(self, done: Sequence[Stage], loss: float) -> bool:
         """Tell whether the level under way is over after this step."""
@@ -92,27 +118,35 @@ class Pace:
             return steps >= self.replay[len(done) - 1].steps
         now = time.monotonic()
         self.cost = (now - self.entered) / (steps + 1) / side**2
-        window = max(2, WINDOW // self.stride)
+        window = max(2, WINDOW // self.rhythm.stride)
         earlier = self.losses[-window - 1] if len(self.losses) > window else None
         if earlier is not None and earlier - loss <= SETTLED * abs(earlier):
             return True
         if self.allowed is None:
             broken = sum(other.steps for other in done[:-1] if other.side == side)
-            wanted = max(LEAST, round(STEPS * FEWER ** self.sides.index(side)))
-            return (steps + broken) * self.stride >= wanted
+            runs = self.rhythm.runs(self.sides.index(side), len(self.sides))
+            return (steps + broken) * self.rhythm.stride >= runs
         later = [other for other in self.sides if other >= side]
         top = self._top(later)
-        parts = [GROWTH**place for place, other in enumerate(later) if other <= max(top, side)]
-        share = (self.allowed - (self.entered - self.began)) / sum(parts)
-        return now + self.cost * side**2 - self.entered > share
+        levels = sum(other <= max(top, side) for other in later)
+        return now + self.cost * side**2 - self.entered > self._share(levels)
 
     def _top(self, sides: Sequence[int]) -> int:
         """Give the finest level that the time left is enough for."""
-        assert self.allowed is not None
-        left = self.allowed - (self.entered - self.began)
         top = 0
-        for number, side in enumerate(sides):
-            parts = sum(GROWTH**place for place in range(number + 1))
-            if left * GROWTH**number / parts >= (WORTH + 1) * self.cost * side**2:
+        for number, side in enumerate(sides, 1):
+            last = self._share(number) * self.rhythm.growth ** (number - 1)
+            if last >= (WORTH + 1) * self.cost * side**2:
                 top = side
         return top
+
+    def _hurries(self, sides: Sequence[int]) -> bool:
+        """Tell whether the first of these levels would be too short, if all others follow it."""
+        least = self.rhythm.between / self.rhythm.stride
+        return self._share(len(sides)) < least * self.cost * sides[0] ** 2
+
+    def _share(self, levels: int) -> float:
+        """Give the seconds of the first of so many levels."""
+        assert self.allowed is not None
+        left = self.allowed - (self.entered - self.began)
+        return left / sum(self.rhythm.growth**place for place in range(levels))

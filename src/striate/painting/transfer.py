@@ -85,8 +85,7 @@ def paint(
 
 def paced(content: Image.Image, settings: Settings, budget: Budget, **choices: Any) -> Pace:
     """Give the pace of a painting; `choices` are those of `Pace`."""
-    stride = descent.STRIDE if settings.optimiser == "adam" else 1
-    pace = Pace(settings.size, budget=budget, stride=stride, **choices)
+    pace = Pace(settings.size, budget=budget, optimiser=settings.optimiser, **choices)
     pace.reserve(math.prod(ends(content, settings)))
     return pace
 
