@@ -28,7 +28,7 @@ from striate.painting.losses import Kept, keep_moments, to_gram
 from striate.painting.pace import Stage
 from striate.painting.settings import Budget, Settings
 
-SIDE, STEPS = 256, (40, 24, 14)
+SIDE, STEPS = 256, (12, 12, 40)
 BAND, BANDS, INSIDE = 8, 4, 64  # pixels but for the number of bands
 STRIP, STRIPS = 32, 4  # the same
 

@@ -1,6 +1,6 @@
 """Three photographs like four paintings on one sheet, docs/painting.jpg, and how even it is.
 
-    python benchmarks/painting_sheet.py --data DATA --out runs/sheet --size 288 --steps 24 24 24
+    python benchmarks/painting_sheet.py --data DATA --out runs/sheet --size 288 --steps 12 12 40
 
 DATA/style holds the pictures, DATA/weights the VGG-16 trunk. Steps are given for each level, so
 that the sheet is the same on a slow machine. What is painted already in --out is kept, so that the
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--size", type=int, default=288)
-    parser.add_argument("--steps", nargs="+", type=int, default=[24, 24, 24])
+    parser.add_argument("--steps", nargs="+", type=int, default=[12, 12, 40])
     parser.add_argument("--only", nargs="+", metavar="CONTENT", choices=CONTENTS)
     parser.add_argument("--sheet", type=Path, default=Path("docs/painting.jpg"))
     given = parser.parse_args()
