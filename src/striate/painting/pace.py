@@ -7,8 +7,8 @@ from typing import NamedTuple
 from . import canvas, descent
 from .settings import Budget
 
-# A level that could not make so many steps is not begun.
-WORTH = 4
+# A level that could not make so many steps is not begun; to enter one takes so many runs.
+WORTH, ENTERING = 4, 3
 # A level ends where the loss fell by less than this share in so many steps.
 SETTLED, WINDOW = 5e-3, 10
 # What writing the file takes at the end: seconds, and seconds a pixel.
@@ -33,7 +33,7 @@ class Rhythm(NamedTuple):
     least: int
     last: int
     # Of a given time: what each level has of the one before, where each step costs twice as much;
-    # and the least that a level between the first and the last is worth. To enter it takes three.
+    # and the least that a level between the first and the last is worth.
     growth: float
     between: int
 
@@ -46,7 +46,7 @@ class Rhythm(NamedTuple):
 # What is coarse L-BFGS paints at any level, by its first guess of the inverse curvature: it is
 # best used at the finest one. Adam needs the levels.
 RHYTHMS = {
-    "lbfgs": Rhythm(1, first=12, fewer=1.0, least=12, last=40, growth=2.0, between=12),
+    "lbfgs": Rhythm(1, first=12, fewer=1.0, least=12, last=40, growth=2.0, between=24),
     "adam": Rhythm(descent.STRIDE, first=56, fewer=0.72, least=16, last=16, growth=1.25, between=0),
 }
 
@@ -79,6 +79,7 @@ class Pace:
         self.allowed = self.budget.seconds
         self.cost = 0.0  # of a step, in seconds for a square of side 1
         self.losses: list[float] = []
+        self.times: list[float] = []  # when each step of the level was made
 
     def reserve(self, pixels: int) -> None:
         """Set aside the time that writing so many pixels takes."""
@@ -95,7 +96,7 @@ class Pace:
 
     def next_side(self, done: Sequence[Stage]) -> int | None:
         """Give the long side of the next level; None where the painting is done."""
-        self.entered, self.losses = time.monotonic(), []
+        self.entered, self.losses, self.times = time.monotonic(), [], []
         if self.replay is not None:
             return self.replay[len(done)].side if len(done) < len(self.replay) else None
         if not done:
@@ -117,7 +118,12 @@ class Pace:
         if self.replay is not None:
             return steps >= self.replay[len(done) - 1].steps
         now = time.monotonic()
-        self.cost = (now - self.entered) / (steps + 1) / side**2
+        self.times.append(now)
+        # The second one makes kernels and looks at the start once more: what follows is the rule.
+        known = (
+            (now - self.times[1]) / (steps - 2) if steps > 2 else (now - self.entered) / (steps + 1)
+        )
+        self.cost = known / side**2
         window = max(2, WINDOW // self.rhythm.stride)
         earlier = self.losses[-window - 1] if len(self.losses) > window else None
         if earlier is not None and earlier - loss <= SETTLED * abs(earlier):
@@ -135,8 +141,9 @@ class Pace:
         """Give the finest level that the time left is enough for."""
         top = 0
         for number, side in enumerate(sides, 1):
-            last = self._share(number) * self.rhythm.growth ** (number - 1)
-            if last >= (WORTH + 1) * self.cost * side**2:
+            levels = 1 if self.rhythm.between else number  # those between can be left out
+            last = self._share(levels) * self.rhythm.growth ** (levels - 1)
+            if last >= (WORTH + ENTERING / self.rhythm.stride) * self.cost * side**2:
                 top = side
         return top
 
