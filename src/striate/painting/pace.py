@@ -7,7 +7,8 @@ from typing import NamedTuple
 from . import canvas, descent
 from .settings import Budget
 
-# A level that could not make so many steps is not begun; to enter one takes so many runs.
+# A level that could not make so many steps is not begun; to enter it takes as long as so many
+# runs of the network with its gradient.
 WORTH, ENTERING = 4, 3
 # A level ends where the loss fell by less than this share in so many steps.
 SETTLED, WINDOW = 5e-3, 10
