@@ -14,7 +14,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from striate import cli
-from striate.painting import backbone, record
+from striate.painting import backbone, memory, record, studio
+from striate.painting.settings import Budget, Settings
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,20 @@ def test_the_painting_carries_its_record(
     (row,) = json.loads(capsys.readouterr().out)
     assert row["stages"] == document["stages"]
     assert not list(here.glob("*.resume"))
+
+
+def test_the_memory_said_is_that_of_the_dearest_level(here: Path) -> None:
+    settings = Settings(model="vgg16", loss="gram", optimiser="adam", size=4096)
+    work = record.Work(here / "photo.jpg", (record.StyleFile(here / "art.png"),), settings)
+    network = backbone.random("vgg16")
+    limit = 3000 * 2**20
+    said = studio.need(work, network, Budget(memory=limit))
+    last = memory.fit((3072, 4096), network, settings, limit)
+    before = memory.fit((2172, 2896), network, settings, limit)
+    # The last has smaller tiles, since it would not fit otherwise.
+    assert (last.tile, before.tile) == (1024, 2048)
+    assert last.bytes < said.bytes == before.bytes <= limit
+    assert said.tile == last.tile
 
 
 @pytest.mark.usefixtures("here")

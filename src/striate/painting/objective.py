@@ -5,6 +5,7 @@ variance of the content's activations: so 0 is reached, 1 is where the picture b
 means the same at every size, with every network and loss.
 """
 
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -96,6 +97,7 @@ class Objective:
         spread = self.content.float()
         self.spread = float(spread.var() + FLOOR * spread.square().mean()) * spread.numel() or 1.0
         self.roughness = float(variation(content)) + 1e-6
+        self.judged = 0.0  # seconds from the last sums to their slopes: the same at any size
         self.untouched = self._told(
             _numbers(self._residuals(values)), torch.zeros(()), float(self._roughness(content))
         )
@@ -188,6 +190,9 @@ class Objective:
 
     def _judge(self, found: Sums) -> tuple[dict[str, float], list[Tensor]]:
         """Give each layer's residual, and the slope of the loss along each sum."""
+        if self.content.is_cuda:  # what was queued before is no part of it
+            torch.cuda.synchronize(self.content.device)
+        began = time.monotonic()
         leaves = [
             {name: tuple(t.detach().requires_grad_() for t in kept) for name, kept in one.items()}
             for one in found
@@ -195,7 +200,10 @@ class Objective:
         residuals = self._residuals(self._values(leaves))
         mean = torch.stack(list(residuals.values())).mean() * self.weights.style
         gradients = torch.autograd.grad(mean, tensors(leaves), materialize_grads=True)
-        return _numbers(residuals), list(gradients)
+        numbers = _numbers(residuals)
+        # What is not additive keeps as much as the picture has positions.
+        self.judged = time.monotonic() - began if self.kind.additive else 0.0
+        return numbers, list(gradients)
 
     def _values(self, found: Sums) -> list[dict[str, Tensor]]:
         """Give the losses of each region and layer."""

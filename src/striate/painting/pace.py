@@ -78,7 +78,8 @@ class Pace:
         self.began = time.monotonic() if since is None else since
         self.entered = self.began
         self.allowed = self.budget.seconds
-        self.cost = 0.0  # of a step, in seconds for a square of side 1
+        self.cost = 0.0  # of a step, in seconds for a square of side 1, beside what is fixed
+        self.fixed = 0.0  # seconds of a step at any size
         self.losses: list[float] = []
         self.times: list[float] = []  # when each step of the level was made
 
@@ -112,8 +113,11 @@ class Pace:
                 del later[0]
         return later[0] if later else None
 
-    def over(self, done: Sequence[Stage], loss: float) -> bool:
-        """Tell whether the level under way is over after this step."""
+    def over(self, done: Sequence[Stage], loss: float, fixed: float = 0.0) -> bool:
+        """Tell whether the level under way is over after this step.
+
+        `fixed` are the seconds of a run that would be the same at another size.
+        """
         side, steps = done[-1]
         self.losses.append(loss)
         if self.replay is not None:
@@ -124,7 +128,8 @@ class Pace:
         known = (
             (now - self.times[1]) / (steps - 2) if steps > 2 else (now - self.entered) / (steps + 1)
         )
-        self.cost = known / side**2
+        self.fixed = min(fixed * self.rhythm.stride, known)
+        self.cost = (known - self.fixed) / side**2
         window = max(2, WINDOW // self.rhythm.stride)
         earlier = self.losses[-window - 1] if len(self.losses) > window else None
         if earlier is not None and earlier - loss <= SETTLED * abs(earlier):
@@ -136,7 +141,7 @@ class Pace:
         later = [other for other in self.sides if other >= side]
         top = self._top(later)
         levels = sum(other <= max(top, side) for other in later)
-        return now + self.cost * side**2 - self.entered > self._share(levels)
+        return now + self._step(side) - self.entered > self._share(levels)
 
     def _top(self, sides: Sequence[int]) -> int:
         """Give the finest level that the time left is enough for."""
@@ -144,14 +149,18 @@ class Pace:
         for number, side in enumerate(sides, 1):
             levels = 1 if self.rhythm.between else number  # those between can be left out
             last = self._share(levels) * self.rhythm.growth ** (levels - 1)
-            if last >= (WORTH + ENTERING / self.rhythm.stride) * self.cost * side**2:
+            if last >= (WORTH + ENTERING / self.rhythm.stride) * self._step(side):
                 top = side
         return top
 
     def _hurries(self, sides: Sequence[int]) -> bool:
         """Tell whether the first of these levels would be too short, if all others follow it."""
         least = self.rhythm.between / self.rhythm.stride
-        return self._share(len(sides)) < least * self.cost * sides[0] ** 2
+        return self._share(len(sides)) < least * self._step(sides[0])
+
+    def _step(self, side: int) -> float:
+        """Give the seconds that a step takes at this long side."""
+        return self.fixed + self.cost * side**2
 
     def _share(self, levels: int) -> float:
         """Give the seconds of the first of so many levels."""

@@ -43,9 +43,15 @@ def network(work: Work, device: str = "auto") -> Network:
 
 
 def need(work: Work, network: Network, budget: Budget) -> memory.Need:
-    """Give the memory that a work will take, and the cut that makes it fit."""
+    """Give the memory that a work will take at its peak, and how its last level is run."""
     content, _ = _opened(work)
-    return memory.fit(transfer.ends(content, work.settings), network, work.settings, budget.memory)
+    settings = work.settings
+    last, *before = [
+        memory.fit(transfer.ends(content, side), network, settings, budget.memory)
+        for side in reversed(canvas.levels(settings.size))
+    ]
+    # A level before may take more: the last has smaller tiles, where that is what fits.
+    return last._replace(bytes=max(need.bytes for need in [last, *before]))
 
 
 def run(

@@ -54,7 +54,7 @@ def paint(
 ) -> Iterator[Frame]:
     """Paint, one step at each `next`; the last frame is in full size."""
     # Too little memory for the last level is said before the first one.
-    memory.fit(ends(content, settings), network, settings, pace.budget.memory)
+    memory.fit(ends(content, settings.size), network, settings, pace.budget.memory)
     done = list(begun.stages) if begun else []
     picture = begun.raw[None].to(network.device) if begun else None
     frame = None
@@ -74,7 +74,7 @@ def paint(
             done[-1] = Stage(side, done[-1].steps + 1)
             frame = _frame(picture, scene, look, settings, pace, done)
             yield frame
-            if pace.over(done, look.loss):
+            if pace.over(done, look.loss, objective.judged):
                 break
         # Before the next ones are made: the steps hold their objective, and that holds the most.
         del objective, steps, scene
@@ -86,13 +86,13 @@ def paint(
 def paced(content: Image.Image, settings: Settings, budget: Budget, **choices: Any) -> Pace:
     """Give the pace of a painting; `choices` are those of `Pace`."""
     pace = Pace(settings.size, budget=budget, optimiser=settings.optimiser, **choices)
-    pace.reserve(math.prod(ends(content, settings)))
+    pace.reserve(math.prod(ends(content, settings.size)))
     return pace
 
 
-def ends(content: Image.Image, settings: Settings) -> tuple[int, int]:
-    """Give the height and width that a painting will have."""
-    width, height = canvas.fitted_size(content, settings.size)
+def ends(content: Image.Image, side: int) -> tuple[int, int]:
+    """Give the height and width that a painting has with this long side."""
+    width, height = canvas.fitted_size(content, side)
     return height, width
 
 
