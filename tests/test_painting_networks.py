@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from striate import cli, models
 from striate.data.preprocessing import Preprocessing
 from striate.errors import DataError, UsageError
 from striate.painting import backbone, networks
+from striate.painting.layers import fork
 from striate.painting.networks import Tapped
 from striate.runs import bundle
 
@@ -67,6 +69,23 @@ def test_activations_are_those_that_vgg_has_by_another_way() -> None:
     for own, name in {**names, "20": "relu4_2"}.items():
         torch.testing.assert_close(found[own], expected[name], atol=1e-4, rtol=1e-4)
     assert list(tapped.sizes(33, 50).values()) == list(trunk.sizes(33, 50).values())
+
+
+def test_a_tile_counts_for_its_core_and_keeps_its_layout() -> None:
+    x = torch.rand(1, 8, 9, 7).contiguous(memory_format=torch.channels_last)
+    leaves = [x.double().requires_grad_() for _ in range(2)]
+    rows, columns = slice(2, 5), slice(1, 6)
+    whole, part = fork(leaves[0].relu(), rows, columns)
+    expected = leaves[1].relu()
+    for one, core in ((whole, part), (expected, expected[..., rows, columns])):
+        (one.square().sum() + core.sin().sum()).backward()
+    found, wanted = (leaf.grad for leaf in leaves)
+    assert found is not None
+    assert wanted is not None
+    assert torch.equal(found, wanted)
+    # Else each convolution behind it would turn its input over.
+    padded = F.pad(whole, (1, 1, 1, 1), mode="replicate")
+    assert padded.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_picture_too_small_for_a_layer_leaves_it_out() -> None:

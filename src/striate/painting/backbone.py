@@ -16,7 +16,7 @@ from striate.models import tensorfiles
 
 from . import tiles
 from .layers import convolve, convolve_pooled, fork, pool
-from .tiles import Span
+from .tiles import Span, Tile
 
 # Convolutions in each block; their widths are the same in all VGGs.
 BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -79,8 +79,11 @@ class Network(Protocol):
     def place(self, device: torch.device, precision: torch.dtype) -> Self:
         """Move it to a device, its convolutions in a precision."""
 
-    def walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Give the named activations of pictures (N, 3, H, W) in [0, 1], as they come."""
+    def walk(self, images: Tensor, tile: Tile | None = None) -> Iterator[tuple[str, Tensor]]:
+        """Give the named activations of pictures (N, 3, H, W) in [0, 1], as they come.
+
+        Of a tile with its margin, what counts of them.
+        """
 
     def sizes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
         """Give height and width of all named activations that pictures of this size reach."""
@@ -117,12 +120,13 @@ class Trunk(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None])
         self.register_buffer("std", torch.tensor(STD)[:, None, None])
 
-    def walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+    def walk(self, images: Tensor, tile: Tile | None = None) -> Iterator[tuple[str, Tensor]]:
         """Give the named activations of pictures (N, 3, H, W) in [0, 1], as they come.
 
-        What lies behind a pooling that would leave nothing of the picture is left out.
+        Of a tile with its margin, what counts of them. What lies behind a pooling that would leave
+        nothing of the picture is left out.
         """
-        yield from self._blocks(self._normalised(images), 0)
+        yield from self._blocks(self._normalised(images), 0, tile)
 
     def strips(self, height: int, width: int) -> list[Span]:
         """Give the rows of a picture in which the first block is run; none: all at once.
@@ -153,24 +157,30 @@ class Trunk(nn.Module):
             x = self._convolve(x, one, ends=(begin == 0, end == rows.length))
             if one.name in self.names:
                 core = slice(rows.core_begin - begin, rows.core_end - begin)
-                x, found[one.name] = fork(x, core)
+                x, found[one.name] = fork(x, core, slice(None))
         ends = (rows.core_begin == 0, rows.core_end == rows.length)
         if last.name not in self.names:
             return found, *convolve_pooled(x, *self._weights(last), marks, ends=ends)
         found[last.name] = self._convolve(x, last, ends=ends)
         return found, pool(found[last.name]), x.new_empty(0)
 
-    def rest(self, pooled: Tensor) -> Iterator[tuple[str, Tensor]]:
+    def rest(self, pooled: Tensor, tile: Tile | None = None) -> Iterator[tuple[str, Tensor]]:
         """Give the named activations behind the first block from what that is pooled to."""
-        yield from self._blocks(pooled, 1)
+        yield from self._blocks(pooled, 1, tile)
 
-    def _blocks(self, x: Tensor, first: int) -> Iterator[tuple[str, Tensor]]:
-        for number, block in enumerate(self.plan[first:][: _depth(*x.shape[2:])]):
-            x = pool(x) if number else x
+    def _blocks(self, x: Tensor, first: int, tile: Tile | None) -> Iterator[tuple[str, Tensor]]:
+        blocks = self.plan[first:][: _depth(*x.shape[2:])]
+        for depth, block in enumerate(blocks, first):
+            x = pool(x) if depth > first else x
             for one in block:
                 x = self._convolve(x, one)
-                if one.name in self.names:
+                if one.name not in self.names:
+                    continue
+                if tile is None:
                     yield one.name, x
+                else:
+                    x, core = fork(x, tile.rows.at(depth), tile.columns.at(depth))
+                    yield one.name, core
 
     def _normalised(self, images: Tensor) -> Tensor:
         # Pictures on the CPU would keep their layout, and all that follows with it.

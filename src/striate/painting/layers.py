@@ -242,23 +242,25 @@ def convolve_pooled(
 
 
 class _Fork(torch.autograd.Function):
-    """Activations and some rows of them; a slice would make zeros of all others on the way back."""
+    """Activations and a part of them; a slice would make zeros of all others on the way back."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
-        ctx.rows = rows
-        return x.view_as(x), x[:, :, rows]
+    def forward(ctx: Any, x: Tensor, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
+        ctx.place = (..., rows, columns)
+        # A view would have another stride for one picture, and what is padded from it no longer its
+        # channels last.
+        return x.detach(), x[ctx.place]
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         whole, part = gradients
-        whole[:, :, ctx.rows].add_(part)
-        return whole, None
+        whole[ctx.place].add_(part)
+        return whole, None, None
 
 
-def fork(x: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
-    """Give activations (N, C, H, W) and these rows of them: both pass their gradients on."""
-    whole, part = _Fork.apply(x, rows)
+def fork(x: Tensor, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
+    """Give activations (N, C, H, W) and a part of them: both pass their gradients on."""
+    whole, part = _Fork.apply(x, rows, columns)
     return whole, part
 
 

@@ -5,7 +5,7 @@ https://arxiv.org/abs/1701.01036. Sliced: Heitz et al. 2021, https://arxiv.org/a
 Wasserstein stands in `wasserstein`. Letters: M positions of a layer, P projections.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from .wasserstein import covariance, wasserstein_to
 
-# What a loss keeps of the features (C, M) of one layer; where a loss is additive, the kept of a
-# whole is the sum of the kept of its parts.
+# What a loss keeps of the features of one layer, (C, M) or (C, H, W); where a loss is additive, the
+# kept of a whole is the sum of the kept of its parts.
 Kept = tuple[Tensor, ...]
 Loss = Callable[[Kept], Tensor]
 
@@ -74,13 +74,14 @@ class _Moments(torch.autograd.Function):
         mean, second = (gradient.to(exact) for gradient in gradients)
         second = second + second.T if second.ndim == 2 else 2 * second
         # As rows of channels: the layout in which the convolutions take it.
-        rows = torch.empty_like(features.T, memory_format=torch.contiguous_format)
-        for found, (part, weights) in zip(
-            rows.split(_part(features, exact)), _parts(features, shares, exact), strict=True
-        ):
-            add = torch.addmm if second.ndim == 2 else torch.addcmul
-            found.copy_(add(mean, part.T.to(exact), second).mul_(weights.to(exact)[:, None]))
-        return rows.T, None, None, None
+        found = torch.empty_like(features.movedim(0, -1), memory_format=torch.contiguous_format)
+        rows, done = found.view(-1, len(features)), 0
+        add = torch.addmm if second.ndim == 2 else torch.addcmul
+        for part, weights in _parts(features, shares, exact):
+            slope = add(mean, part.T.to(exact), second).mul_(weights.to(exact)[:, None])
+            rows[done : done + len(slope)] = slope
+            done += len(slope)
+        return found.movedim(-1, 0), None, None, None
 
 
 def _sums(features: Tensor, shares: Tensor, *, pairs: bool) -> tuple[Tensor, Tensor]:
@@ -105,11 +106,18 @@ def _sums(features: Tensor, shares: Tensor, *, pairs: bool) -> tuple[Tensor, Ten
 
 
 def _parts(features: Tensor, shares: Tensor, exact: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give some positions after the other, with their shares."""
+    """Give some positions after the other, (C, positions), with their shares."""
     size = _part(features, exact)
-    yield from zip(
-        features.split(size, dim=1), shares.expand(features.shape[1]).split(size), strict=True
-    )
+    if features.ndim == 2:
+        parts: Iterable[Tensor] = features.split(size, dim=1)
+    else:
+        # The core of a tile: as one matrix all of it would be a copy, and kept. Few rows are not.
+        rows = features.movedim(0, -1).split(max(1, size // features.shape[2]))
+        parts = (part.reshape(-1, len(features)).T for part in rows)
+    given = shares.expand(features[0].numel())
+    for part in parts:
+        weights, given = given[: part.shape[1]], given[part.shape[1] :]
+        yield part, weights
 
 
 def _part(features: Tensor, exact: torch.dtype) -> int:
@@ -173,6 +181,7 @@ class _Sorted(torch.autograd.Function):
 
 def keep_sorted(features: Tensor, shares: Tensor) -> Kept:
     """Give features along fixed directions, in order: (C, M) -> (P, positions with a share)."""
+    features = features.flatten(1)
     # A soft mask has no order: what has half of the largest share or more is inside.
     if shares.ndim:
         features = features[:, shares >= shares.max() / 2]

@@ -16,6 +16,7 @@ from striate.runs import bundle, folder
 from . import backbone
 from .backbone import CONTENT, STYLE, Network
 from .settings import Settings
+from .tiles import Tile
 
 DEVICES = ("auto", "cpu", "cuda")
 # Bytes of memory that the first step takes once, measured with four networks.
@@ -68,8 +69,9 @@ class Tapped(nn.Module):
         self._step = self._measured()
         return self
 
-    def walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+    def walk(self, images: Tensor, tile: Tile | None = None) -> Iterator[tuple[str, Tensor]]:
         """Give the named activations of pictures (N, 3, H, W) in [0, 1]."""
+        assert tile is None, "it sees a picture whole"
         found: dict[str, Tensor] = {}
         self._run(images, found.__setitem__)
         yield from found.items()

@@ -68,13 +68,12 @@ def run(
     size = (pixels.shape[2], pixels.shape[3])
     if isinstance(network, Trunk) and kind.additive and (rows := network.strips(*size)):
         total, pooled = _front(network, kind, pixels, wanted, tile or tiles.whole(size), rows)
-        walk = network.rest(pooled)
+        walk = network.rest(pooled, tile)
     else:
         total = [{} for _ in wanted]
-        walk = network.walk(pixels)
+        walk = network.walk(pixels, tile)
     seen: dict[str, Tensor] = {}
-    for name, features in walk:
-        core = features if tile is None else tile.core(features, _depth(network, name))
+    for name, core in walk:
         add(total, _kept(network, kind, {name: core}, wanted, tile))
         if name == also:
             seen[name] = core
@@ -142,9 +141,11 @@ def share(network: Network, name: str, area: Area, tile: Tile | None) -> Tensor:
 
 
 def columns(features: Tensor) -> Tensor:
-    """Give activations (1, C, H, W) as (C, M), a view where they are stored channels last."""
+    """Give activations (1, C, H, W) as a view (C, M), or (C, H, W) where that would be a copy."""
     # Not features[0]: on the way back that is a copy.
-    return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]).T
+    rows = features.squeeze(0).permute(1, 2, 0)
+    whole = rows.stride(0) == rows.shape[1] * rows.stride(1)
+    return rows.flatten(0, 1).T if whole else rows.permute(2, 0, 1)
 
 
 def look(
