@@ -63,7 +63,7 @@ def named(values: list[float]) -> dict[str, object]:
 
 def texture(style: Image.Image, network: Network, loss: str, seed: int) -> Tensor:
     """Paint a square like a style: (1, 3, SIDE, SIDE)."""
-    content = canvas.image(torch.rand(3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed)))
+    content = canvas.image(transfer.noise((1, 3, SIDE, SIDE), seed + 1)[0])
     settings = Settings(size=SIDE, strength=1.0, start="noise", loss=loss, model="vgg16", seed=seed)
     sides = canvas.levels(SIDE)
     replay = [Stage(side, count) for side, count in zip(sides, STEPS, strict=True)]

@@ -356,13 +356,37 @@ def test_no_settings_give_nan(shallowest: Trunk, data: st.DataObject) -> None:
 @pytest.mark.parametrize(("height", "width"), [(24, 36), (35, 20)])
 def test_waves_are_weighed_by_their_frequency(height: int, width: int) -> None:
     """The mirrored picture's waves are cosines, each of which comes back with one factor."""
-    smooth = descent._smoother(torch.zeros(1, 3, height, width))
+    smooth = descent.smoother((1, 3, height, width))
     for down, right in itertools.product(range(0, height, 5), range(0, width, 7)):
         y = torch.cos(torch.pi * (torch.arange(height) + 0.5) * down / height)
         x = torch.cos(torch.pi * (torch.arange(width) + 0.5) * right / width)
         wave = torch.outer(y, x).expand(1, 3, -1, -1)
         cycles = max(height, width) * float(np.hypot(down / height, right / width)) / 2
         torch.testing.assert_close(smooth(wave), wave / (1 + cycles), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 128, 128), (1, 3, 64, 160)])
+def test_noise_has_the_amplitudes_of_pictures(shape: tuple[int, ...]) -> None:
+    found = transfer.noise(shape, 0)
+    assert torch.equal(found, transfer.noise(shape, 0))
+    assert not torch.equal(found, transfer.noise(shape, 1))
+    assert 0 <= float(found.min()) < float(found.max()) <= 1
+    assert 0.15 < float(found.std()) <= transfer.SPREAD
+    # Cosines' amplitudes, as of a picture that is mirrored at its border.
+    mirrored = torch.cat([found, found.flip(3)], dim=3)
+    waves = torch.fft.fft2(torch.cat([mirrored, mirrored.flip(2)], dim=2)).abs()
+    down, right = (torch.fft.fftfreq(2 * side) * max(shape) for side in shape[2:])
+    cycles = torch.hypot(down[:, None], right)
+    coarse, fine = (
+        float(waves[..., (cycles > at * 0.8) & (cycles < at * 1.25)].square().mean().sqrt())
+        for at in (6, 24)
+    )
+    assert coarse / fine == pytest.approx((1 + 24) / (1 + 6), rel=0.15)
+
+
+def test_noise_of_few_pixels_is_finite() -> None:
+    for height, width in ((1, 1), (1, 16), (16, 2)):
+        assert bool(transfer.noise((1, 3, height, width), 0).isfinite().all())
 
 
 @pytest.mark.slow
@@ -384,7 +408,7 @@ def test_weighed_frequencies_take_fewer_steps(
         return [look.loss for _, look in found]
 
     found = losses_of(15)
-    monkeypatch.setattr(descent, "_smoother", lambda _: lambda picture: picture.clone())
+    monkeypatch.setattr(descent, "smoother", lambda *_: lambda picture: picture.clone())
     assert found[-1] < min(losses_of(25))
 
 

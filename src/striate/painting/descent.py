@@ -12,7 +12,7 @@ frequencies like that: half as many steps come to the same loss.
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ def lbfgs(
 ) -> Iterator[tuple[Tensor, Look]]:
     """Give better and better pictures than the start; ends where no step makes it better."""
     picture, now = start, objective.evaluate(start)
-    smooth = _smoother(start)
+    smooth = smoother(start.shape, start.device)
     # One block for all pairs: many of a few megabytes leave holes between what is freed.
     places = itertools.cycle(start.new_empty((history, 2, *start.shape)))
     del start
@@ -107,15 +107,17 @@ def _free(picture: Tensor, gradient: Tensor) -> Tensor:
     return gradient.masked_fill(held, 0)
 
 
-def _smoother(like: Tensor) -> Callable[[Tensor], Tensor]:
+def smoother(
+    shape: Sequence[int], device: torch.device | None = None
+) -> Callable[[Tensor], Tensor]:
     """Give what weighs each frequency of a picture (1, 3, H, W) by 1/(1 + cycles in a long side).
 
     The picture is mirrored at its border, so that opposite borders have nothing to do with each
     other.
     """
-    height, width = like.shape[2:]
-    down = torch.fft.fftfreq(2 * height, device=like.device)[:, None]
-    right = torch.fft.rfftfreq(2 * width, device=like.device)
+    height, width = shape[2:]
+    down = torch.fft.fftfreq(2 * height, device=device)[:, None]
+    right = torch.fft.rfftfreq(2 * width, device=device)
     weights = 1 / (1 + max(height, width) * torch.hypot(down, right))
 
     def smooth(picture: Tensor) -> Tensor:

@@ -20,9 +20,10 @@ HISTORIES = (descent.HISTORY, 6, 3)
 WHOLE, PAIR, ADAM = 88, 24, 24
 # A pixel of the whole picture while L-BFGS finds its direction, when no tile is run.
 DIRECTED = 72
-# Of a tile with its margin: cutting its core out is a copy on the way back. What all tiles leave
-# unused; the kernels that a further size of tiles has.
-TILED, UNUSED, KERNELS = 1.1, 90 * 2**20, 15 * 2**20
+# What tiles leave unused; the kernels that a further size of them has.
+UNUSED, KERNELS = 20 * 2**20, 10 * 2**20
+# Equal paintings differ by so much: a limit has to hold for all of them.
+SPARE = 1.08
 # What a loss takes for each pair of channels of the style's layers: matrices in double precision,
 # and for w2 their eigen-decompositions.
 MATRICES = {"gram": 30, "w2": 60}
@@ -58,9 +59,9 @@ def fit(size: tuple[int, int], network: Network, settings: Settings, limit: int 
         for history in histories
     ]
     for need in needs:
-        if limit is None or need.bytes <= limit:
+        if limit is None or SPARE * need.bytes <= limit:
             return need
-    least = min(need.bytes for need in needs)
+    least = SPARE * min(need.bytes for need in needs)
     slimmer = "--optimiser adam or " if histories != (0,) else ""
     raise UsageError(
         f"{width} x {height} pixels take {least / 2**20:.0f} MB at least: give --memory more, or "
@@ -80,14 +81,13 @@ def predict(
     height, width = size
     cut = sums.cut(network, size, tile)
     sizes = {height * width if one is None else one.pixels for one in cut}
-    run = int(max(sizes) * (TILED if len(cut) > 1 else 1))
     lbfgs = settings.optimiser == "lbfgs"
     held = history * PAIR if lbfgs else ADAM
     pairs = sum(network.widths[name] ** 2 for name in network.style)
     fixed = network.loaded + MATRICES.get(settings.loss, 0) * pairs
     fixed += UNUSED * (len(cut) > 1) + KERNELS * (len(sizes) - 1)
     additive = LOSSES[settings.loss].additive
-    step = max(run * network.held(additive=additive), lbfgs * DIRECTED * height * width)
+    step = max(max(sizes) * network.held(additive=additive), lbfgs * DIRECTED * height * width)
     if not additive:
         maps = network.sizes(height, width)
         positions = sum(math.prod(maps[name]) for name in network.style if name in maps)

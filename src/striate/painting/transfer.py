@@ -23,6 +23,9 @@ from .pace import Pace, Stage
 from .scene import Scene
 from .settings import Budget, Settings
 
+# Of the noise that a painting may begin with: the standard deviation about grey.
+SPREAD = 0.2
+
 
 class Frame(NamedTuple):
     """The picture after one step, and how far it is from what it should be."""
@@ -143,11 +146,20 @@ def _start(
 
 def _ways(picture: Tensor | None, scene: Scene, settings: Settings) -> list[Tensor]:
     if picture is None:
-        generator = torch.Generator().manual_seed(devices.seed_of(settings.seed))
-        return [torch.rand(scene.content.shape, generator=generator).to(scene.content)]
+        return [noise(scene.content.shape, settings.seed).to(scene.content)]
     if picture.shape == scene.content.shape:
         return [picture]
     return [_enlarge(picture, scene.content), _detailed(picture, scene.content)]
+
+
+def noise(shape: Sequence[int], seed: int) -> Tensor:
+    """Give noise (1, 3, H, W) with amplitudes like a picture's, which are one over the frequency.
+
+    White noise is mostly fine grain, and that is what a descent moves last.
+    """
+    generator = torch.Generator().manual_seed(devices.seed_of(seed))
+    found = descent.smoother(shape)(torch.randn(shape, generator=generator))
+    return (found * (SPREAD / found.std()) + 0.5).clamp_(0, 1)
 
 
 def _enlarge(picture: Tensor, content: Tensor) -> Tensor:
