@@ -77,10 +77,10 @@ def test_with_little_time_the_finest_levels_are_left_out() -> None:
 
 def test_what_a_step_costs_at_any_size_is_not_taken_for_more_at_a_larger_one() -> None:
     # As w2 has it: a step takes 0.2 s at 128 pixels, and 1.7 s at 512, not 3.2.
-    done, took = painted(512, 18, 0.1, fixed=0.1)
+    done, took = painted(512, 24, 0.1, fixed=0.1)
     assert done[-1].side == 512
-    assert done[-1].steps >= pace.WORTH
-    assert took <= 18
+    assert done[-1].steps >= pace.RHYTHMS["lbfgs"].worth
+    assert took <= 24
 
 
 def test_adam_has_all_levels_and_less_of_the_last() -> None:

@@ -7,9 +7,8 @@ from typing import NamedTuple
 from . import canvas, descent
 from .settings import Budget
 
-# A level that could not make so many steps is not begun; to enter it takes as long as so many
-# runs of the network with its gradient.
-WORTH, ENTERING = 4, 3
+# To enter a level takes as long as so many runs of the network with its gradient.
+ENTERING = 3
 # A level ends where the loss fell by less than this share in so many steps.
 SETTLED, WINDOW = 5e-3, 10
 # What writing the file takes at the end: seconds, and seconds a pixel.
@@ -34,9 +33,10 @@ class Rhythm(NamedTuple):
     least: int
     last: int
     # Of a given time: what each level has of the one before, where each step costs twice as much;
-    # and the least that a level between the first and the last is worth.
+    # the least that a level between the first and the last is worth; and the last one.
     growth: float
     between: int
+    worth: int
 
     def runs(self, level: int, levels: int) -> int:
         """Give the runs of one of so many levels, where no time is given."""
@@ -47,8 +47,10 @@ class Rhythm(NamedTuple):
 # What is coarse L-BFGS paints at any level, by its first guess of the inverse curvature: it is
 # best used at the finest one. Adam needs the levels.
 RHYTHMS = {
-    "lbfgs": Rhythm(1, first=12, fewer=1.0, least=12, last=40, growth=2.0, between=24),
-    "adam": Rhythm(descent.STRIDE, first=56, fewer=0.72, least=16, last=16, growth=1.25, between=0),
+    "lbfgs": Rhythm(1, 12, fewer=1.0, least=12, last=40, growth=2.0, between=24, worth=8),
+    "adam": Rhythm(
+        descent.STRIDE, 56, fewer=0.72, least=16, last=16, growth=1.25, between=0, worth=20
+    ),
 }
 
 
@@ -146,10 +148,11 @@ class Pace:
     def _top(self, sides: Sequence[int]) -> int:
         """Give the finest level that the time left is enough for."""
         top = 0
+        runs = self.rhythm.worth + ENTERING
         for number, side in enumerate(sides, 1):
             levels = 1 if self.rhythm.between else number  # those between can be left out
             last = self._share(levels) * self.rhythm.growth ** (levels - 1)
-            if last >= (WORTH + ENTERING / self.rhythm.stride) * self._step(side):
+            if last >= runs / self.rhythm.stride * self._step(side):
                 top = side
         return top
 
