@@ -247,8 +247,8 @@ class _Fork(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
         ctx.place = (..., rows, columns)
-        # A view would have another stride for one picture, and what is padded from it no longer its
-        # channels last.
+        # Not a view: for a single picture that has another first stride, and padding then takes it
+        # for one that has its channels first.
         return x.detach(), x[ctx.place]
 
     @staticmethod

@@ -111,7 +111,8 @@ def _parts(features: Tensor, shares: Tensor, exact: torch.dtype) -> Iterator[tup
     if features.ndim == 2:
         parts: Iterable[Tensor] = features.split(size, dim=1)
     else:
-        # The core of a tile: as one matrix all of it would be a copy, and kept. Few rows are not.
+        # A tile's core: as one matrix it would be a copy, which the way back would keep. Rows are
+        # copied as well, but some at a time.
         rows = features.movedim(0, -1).split(max(1, size // features.shape[2]))
         parts = (part.reshape(-1, len(features)).T for part in rows)
     given = shares.expand(features[0].numel())
@@ -180,7 +181,7 @@ class _Sorted(torch.autograd.Function):
 
 
 def keep_sorted(features: Tensor, shares: Tensor) -> Kept:
-    """Give features along fixed directions, in order: (C, M) -> (P, positions with a share)."""
+    """Give features along fixed directions, in order: (C, ...) -> (P, positions with a share)."""
     features = features.flatten(1)
     # A soft mask has no order: what has half of the largest share or more is inside.
     if shares.ndim:
