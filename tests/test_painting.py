@@ -471,13 +471,37 @@ def test_a_level_begins_with_the_photographs_details_where_they_help(
     strength: float, kept: bool, shallow: Trunk
 ) -> None:
     content, style = photograph(60, 90), photograph(4, 4, seed=1).resize((50, 50))
-    work = scene(canvas.pixels(content), canvas.pixels(style))
+    pixels = canvas.pixels(content)
+    work = scene(canvas.bled(pixels), canvas.pixels(style))
     objective = Objective(shallow, work, weights=Settings(strength=strength).weights)
-    small = F.interpolate(work.content, (64, 42), mode="bicubic", antialias=True)
+    small = F.interpolate(pixels, (64, 42), mode="bicubic", antialias=True)
     begun, look = transfer._start(small, work, Settings(), objective)
-    expected = work.content if kept else transfer._enlarge(small, work.content)
+    expected = work.content if kept else canvas.bled(transfer._enlarge(small, pixels))
     torch.testing.assert_close(begun, expected)
     assert look == objective.look(begun)
+
+
+@given(height=st.integers(1, 40), width=st.integers(1, 40))
+def test_the_bleed_mirrors_the_picture_and_is_cut_off(height: int, width: int) -> None:
+    picture = torch.rand(1, 3, height, width)
+    found = canvas.bled(picture)
+    around = ((0, 0), (0, 0), (canvas.BLEED, canvas.BLEED), (canvas.BLEED, canvas.BLEED))
+    assert np.array_equal(found.numpy(), np.pad(picture.numpy(), around, mode="symmetric"))
+    assert torch.equal(canvas.trimmed(found), picture)
+
+
+def test_masks_are_as_large_as_the_content_with_its_bleed() -> None:
+    mask = Image.new("L", (60, 40))
+    mask.paste(255, (0, 0, 30, 40))
+    styles = [Style(photograph(20, 20), mask=mask), Style(photograph(20, 20, seed=1))]
+    found = canvas.scene(photograph(60, 40), styles, 60, Settings())
+    assert found.content.shape[2:] == (40 + 2 * canvas.BLEED, 60 + 2 * canvas.BLEED)
+    assert found.photo.shape[2:] == (40, 60)
+    left, right = (region.mask for region in found.regions)
+    assert left is not None
+    assert right is not None
+    torch.testing.assert_close(left + right, torch.ones(found.content.shape[2:]))
+    assert float(left[:, : canvas.BLEED].min()) == float(right[:, -canvas.BLEED :].min()) == 1
 
 
 @pytest.mark.parametrize("loss", ["gram", "w2"])

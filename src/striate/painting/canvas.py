@@ -16,6 +16,9 @@ from .settings import Settings
 
 # Coarse to fine in steps of the square root of two, from this long side in pixels.
 COARSEST = 128
+# Pixels around the picture that are painted as well, and cut off: the network repeats its border,
+# so that what is there counts several times, and is painted worse for it.
+BLEED = 8
 
 
 class Style(NamedTuple):
@@ -41,7 +44,7 @@ def levels(size: int) -> list[int]:
 
 
 def scene(content: Image.Image, styles: Sequence[Style], side: int, settings: Settings) -> Scene:
-    """Give content and styles at one level, in the colours that the settings ask for."""
+    """Give content with its bleed, and styles, at one level in the colours that are asked for."""
     own = photo = pixels(fitted(content, side))
     pictures = [pixels(_style(style.picture, side, settings.style_scale)) for style in styles]
     if settings.colour == "linear":
@@ -49,7 +52,23 @@ def scene(content: Image.Image, styles: Sequence[Style], side: int, settings: Se
     elif settings.colour == "keep":
         pictures = [colour.match_luminance(picture, own) for picture in pictures]
         own = colour.luminance(own)
-    return Scene(own, pictures, regions(styles, *own.shape[2:]), photo)
+    found = regions(styles, *own.shape[2:])
+    masked = [one if one.mask is None else one._replace(mask=bled(one.mask)) for one in found]
+    return Scene(bled(own), pictures, masked, photo)
+
+
+def bled(picture: Tensor) -> Tensor:
+    """Give a picture (..., H, W) with BLEED pixels around it, in which it is mirrored."""
+    for axis in (-2, -1):
+        length = picture.shape[axis]
+        places = torch.arange(-BLEED, length + BLEED, device=picture.device) % (2 * length)
+        picture = picture.index_select(axis, torch.minimum(places, 2 * length - 1 - places))
+    return picture
+
+
+def trimmed(picture: Tensor) -> Tensor:
+    """Give a picture (..., H, W) without its bleed: a view."""
+    return picture[..., BLEED:-BLEED, BLEED:-BLEED]
 
 
 def regions(styles: Sequence[Style], height: int, width: int) -> list[Region]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from striate.errors import UsageError
 
-from . import descent, sums
+from . import canvas, descent, sums
 from .backbone import Network
 from .losses import LOSSES, PROJECTIONS
 from .settings import Settings
@@ -46,7 +46,7 @@ class Need(NamedTuple):
 def fit(size: tuple[int, int], network: Network, settings: Settings, limit: int | None) -> Need:
     """Choose the largest tiles, then the longest history that fit; UsageError where nothing does.
 
-    `size` is height and width.
+    `size` is height and width of what is painted, without its bleed.
     """
     height, width = size
     cuts: list[int | None] = [None]
@@ -78,8 +78,8 @@ def predict(
     history: int = descent.HISTORY,
 ) -> Need:
     """Give what a level takes at its peak."""
-    height, width = size
-    cut = sums.cut(network, size, tile)
+    height, width = (length + 2 * canvas.BLEED for length in size)
+    cut = sums.cut(network, (height, width), tile)
     sizes = {height * width if one is None else one.pixels for one in cut}
     lbfgs = settings.optimiser == "lbfgs"
     held = history * PAIR if lbfgs else ADAM

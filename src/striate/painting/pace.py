@@ -80,7 +80,7 @@ class Pace:
         self.began = time.monotonic() if since is None else since
         self.entered = self.began
         self.allowed = self.budget.seconds
-        self.cost = 0.0  # of a step, in seconds for a square of side 1, beside what is fixed
+        self.cost = 0.0  # of a step, in seconds for a pixel of a square, beside what is fixed
         self.fixed = 0.0  # seconds of a step at any size
         self.losses: list[float] = []
         self.times: list[float] = []  # when each step of the level was made
@@ -131,7 +131,7 @@ class Pace:
             (now - self.times[1]) / (steps - 2) if steps > 2 else (now - self.entered) / (steps + 1)
         )
         self.fixed = min(fixed * self.rhythm.stride, known)
-        self.cost = (known - self.fixed) / side**2
+        self.cost = (known - self.fixed) / _pixels(side)
         window = max(2, WINDOW // self.rhythm.stride)
         earlier = self.losses[-window - 1] if len(self.losses) > window else None
         if earlier is not None and earlier - loss <= SETTLED * abs(earlier):
@@ -163,10 +163,15 @@ class Pace:
 
     def _step(self, side: int) -> float:
         """Give the seconds that a step takes at this long side."""
-        return self.fixed + self.cost * side**2
+        return self.fixed + self.cost * _pixels(side)
 
     def _share(self, levels: int) -> float:
         """Give the seconds of the first of so many levels."""
         assert self.allowed is not None
         left = self.allowed - (self.entered - self.began)
         return left / sum(self.rhythm.growth**place for place in range(levels))
+
+
+def _pixels(side: int) -> int:
+    """Count what is painted for a square of this side."""
+    return (side + 2 * canvas.BLEED) ** 2

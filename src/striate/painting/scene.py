@@ -13,9 +13,9 @@ class Region(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """Pictures (1, 3, H, W) in [0, 1], each style in a size of its own."""
+    """Pictures (1, 3, H, W) in [0, 1], each style in a size of its own; masks are like content."""
 
-    content: Tensor
+    content: Tensor  # in a painting with its bleed
     styles: list[Tensor]
     regions: list[Region]
-    photo: Tensor  # the content in its own colours
+    photo: Tensor  # the content in its own colours, without bleed

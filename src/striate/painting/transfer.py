@@ -64,8 +64,7 @@ def paint(
     while (side := pace.next_side(done)) is not None:
         memory.arrange()
         scene = on(canvas.scene(content, styles, side, settings), network.device)
-        size = (scene.content.shape[2], scene.content.shape[3])
-        need = memory.fit(size, network, settings, pace.budget.memory)
+        need = memory.fit(ends(content, side), network, settings, pace.budget.memory)
         objective = Objective(
             network, scene, loss=settings.loss, weights=settings.weights, tile=need.tile
         )
@@ -73,14 +72,15 @@ def paint(
         start, look = _start(picture, scene, settings, objective)
         steps = itertools.chain([(start, look)], _descend(objective, start, settings, need.history))
         del start  # large pictures: what nobody asks for any more is let go
-        for picture, look in steps:
+        for bled, look in steps:
             done[-1] = Stage(side, done[-1].steps + 1)
+            picture = canvas.trimmed(bled)
             frame = _frame(picture, scene, look, settings, pace, done)
             yield frame
             if pace.over(done, look.loss, objective.judged):
                 break
         # Before the next ones are made: the steps hold their objective, and that holds the most.
-        del objective, steps, scene
+        del objective, steps, scene, bled
     assert frame is not None, "there is a level for every size"
     if done[-1].side != settings.size:
         yield _enlarged(frame, content, styles, settings)
@@ -134,7 +134,7 @@ def _frame(
 def _start(
     picture: Tensor | None, scene: Scene, settings: Settings, objective: Objective
 ) -> tuple[Tensor, Look]:
-    """Give what a level begins with, and a look at it.
+    """Give what a level begins with, with its bleed, and a look at it.
 
     That is the content or noise; later the better of what the level before came to, two ways.
     """
@@ -147,9 +147,10 @@ def _start(
 def _ways(picture: Tensor | None, scene: Scene, settings: Settings) -> list[Tensor]:
     if picture is None:
         return [noise(scene.content.shape, settings.seed).to(scene.content)]
-    if picture.shape == scene.content.shape:
-        return [picture]
-    return [_enlarge(picture, scene.content), _detailed(picture, scene.content)]
+    content = canvas.trimmed(scene.content)
+    if picture.shape == content.shape:
+        return [canvas.bled(picture)]
+    return [canvas.bled(way(picture, content)) for way in (_enlarge, _detailed)]
 
 
 def noise(shape: Sequence[int], seed: int) -> Tensor:
@@ -185,6 +186,6 @@ def _enlarged(
     frame: Frame, content: Image.Image, styles: Sequence[Style], settings: Settings
 ) -> Frame:
     scene = on(canvas.scene(content, styles, settings.size, settings), frame.raw.device)
-    raw = _enlarge(frame.raw[None], scene.content)
+    raw = _enlarge(frame.raw[None], scene.photo)
     shown = colour.recolour(raw, scene.photo) if settings.colour == "keep" else raw
     return frame._replace(picture=shown[0], raw=raw[0])
