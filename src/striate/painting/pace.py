@@ -47,9 +47,18 @@ class Rhythm(NamedTuple):
 # What is coarse L-BFGS paints at any level, by its first guess of the inverse curvature: it is
 # best used at the finest one. Adam needs the levels.
 RHYTHMS = {
-    "lbfgs": Rhythm(1, 12, fewer=1.0, least=12, last=40, growth=2.0, between=24, worth=8),
+    "lbfgs": Rhythm(
+        stride=1, first=12, fewer=1.0, least=12, last=40, growth=2.0, between=24, worth=8
+    ),
     "adam": Rhythm(
-        descent.STRIDE, 56, fewer=0.72, least=16, last=16, growth=1.25, between=0, worth=20
+        stride=descent.STRIDE,
+        first=56,
+        fewer=0.72,
+        least=16,
+        last=16,
+        growth=1.25,
+        between=0,
+        worth=20,
     ),
 }
 
@@ -115,7 +124,7 @@ class Pace:
                 del later[0]
         return later[0] if later else None
 
-    def over(self, done: Sequence[Stage], loss: float, fixed: float = 0.0) -> bool:
+    def over(self, done: Sequence[Stage], loss: float, fixed: float) -> bool:
         """Tell whether the level under way is over after this step.
 
         `fixed` are the seconds of a run that would be the same at another size.

@@ -51,7 +51,7 @@ def need(work: Work, network: Network, budget: Budget) -> memory.Need:
         for side in reversed(canvas.levels(settings.size))
     ]
     # A level before may take more: the last has smaller tiles, where that is what fits.
-    return last._replace(bytes=max(need.bytes for need in [last, *before]))
+    return last._replace(bytes=max(level.bytes for level in [last, *before]))
 
 
 def run(
