@@ -1,34 +1,28 @@
-"""Three photographs like four paintings on one sheet, docs/painting.jpg, and how even it is.
+"""Three photographs like four paintings on one sheet, docs/painting.jpg.
 
     python benchmarks/painting_sheet.py --data DATA --out runs/sheet --size 288 --steps 12 12 40
 
 DATA/style holds the pictures, DATA/weights the VGG-16 trunk. Steps are given for each level, so
 that the sheet is the same on a slow machine. What is painted already in --out is kept, so that the
 work can be stopped; --only paints some and draws nothing. Beside the sheet it prints, for each
-painting, the style residual of the 16 pixels along the border over the mean of the next four such
-frames (neighbouring frames differ by as much as two: only the sheet's mean says much), the share of
-saturated values, and how much finer grain there is than in the style.
+painting, the share of saturated values, and how much finer grain there is than in the style.
 """
 
 import argparse
 from pathlib import Path
 
-import torch
 from PIL import Image
 from torch import Tensor
 
-from striate.painting import canvas, networks, studio, sums
+from striate.painting import canvas, networks, studio
 from striate.painting.backbone import Network
-from striate.painting.losses import LOSSES, keep_moments, to_gram
 from striate.painting.pace import Stage
 from striate.painting.record import StyleFile, Work
-from striate.painting.scene import Region
 from striate.painting.settings import Budget, Settings
 from striate.painting.studio import Task
 
 CONTENTS = ("china", "flower", "astronaut")
 STYLES = ("starry_night", "the_scream", "shipwreck", "composition_vii")
-BAND = 16  # pixels: one position of the deepest layer
 WIDTH, GAP = 330, 6  # of a picture on the sheet, and between two
 
 
@@ -44,13 +38,13 @@ def main() -> None:
     given = parser.parse_args()
     weights = given.data / "weights" / "vgg16-hed-trunk.safetensors"
     network = networks.ready(Settings(model="vgg16"), weights, device="cpu")
-    print("content style border/inside saturated grain")
+    print("content style saturated grain")
     for content in given.only or CONTENTS:
         for style in STYLES:
             out = given.out / f"{content}-{style}.png"
             if not out.is_file():
                 paint(given, content, style, out, network)
-            measures = measured(out, given.data / "style" / f"{style}.jpg", network)
+            measures = measured(out, given.data / "style" / f"{style}.jpg")
             print(content, style, *(f"{value:.3f}" for value in measures), flush=True)
     if not given.only:
         draw(given.out, given.data / "style").save(given.sheet, quality=82, optimize=True)
@@ -66,38 +60,14 @@ def paint(given: argparse.Namespace, content: str, style: str, out: Path, networ
         pass
 
 
-def measured(path: Path, style: Path, network: Network) -> tuple[float, float, float]:
-    """Give border over inside, the share of saturated values, and grain over the style's."""
+def measured(path: Path, style: Path) -> tuple[float, float]:
+    """Give the share of saturated values, and grain over the style's."""
     with Image.open(path) as image:
         picture = canvas.pixels(image)
     with Image.open(style) as image:
         model = canvas.pixels(canvas.fitted(image, max(picture.shape)))
-    outer, *inside = (ring(picture, model, number, network) for number in range(5))
     saturated = float(((picture <= 0) | (picture >= 1)).float().mean())
-    return outer / (sum(inside) / len(inside)), saturated, grain(picture) / grain(model)
-
-
-def ring(picture: Tensor, style: Tensor, number: int, network: Network) -> float:
-    """Give the mean Gram residual of a frame of BAND pixels, the outermost being number 0.
-
-    The divisor is the loss of no activation at all, the same for all frames.
-    """
-    height, width = picture.shape[2:]
-    mask = torch.zeros(height, width)
-    near, far = number * BAND, (number + 1) * BAND
-    mask[near : height - near, near : width - near] = 1
-    mask[far : height - far, far : width - far] = 0
-    areas = sums.areas(Region(mask, {}), network.sizes(height, width))
-    residuals = []
-    with torch.no_grad():
-        wanted = sums.look(network, LOSSES["gram"], style, network.style, None)
-        for name, features in network.walk(picture):
-            if name in wanted:
-                kept = keep_moments(sums.columns(features), areas[name].shares.flatten())
-                loss = to_gram(wanted[name])
-                nothing = tuple(torch.zeros_like(one) for one in kept)
-                residuals.append(float(loss(kept) / loss(nothing)))
-    return sum(residuals) / len(residuals)
+    return saturated, grain(picture) / grain(model)
 
 
 def grain(picture: Tensor) -> float:
