@@ -120,6 +120,28 @@ def test_a_folder_is_a_queue_that_skips_what_is_done(
     assert "is there already" in capsys.readouterr().err
 
 
+def test_a_queue_leaves_out_what_is_no_picture(
+    here: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "many").mkdir()
+    (here / "many" / "a.png").write_bytes(b"no picture")
+    Image.new("RGB", (20, 20), "red").save(here / "many" / "b.png")
+    assert paint(weights, "many", "art.png", "-o", "done", size=20) == 0
+    assert [path.name for path in Path("done").iterdir()] == ["b.png.png"]
+    assert "left out: many/a.png: " in capsys.readouterr().err
+    (here / "many" / "b.png").unlink()
+    assert paint(weights, "many", "art.png", "-o", "done", size=20) == 1
+    assert "none of the pictures in many could be read" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("here")
+def test_a_queue_does_not_paint_its_own_paintings(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert paint(weights, ".", "art.png", "-o", "../" + Path.cwd().name) == 2
+    assert "-o is the folder of the photographs" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_stopped_keeps_the_picture_and_goes_on(weights: Path) -> None:

@@ -272,25 +272,39 @@ def _earlier(
 
 
 def _queue(work: "Work", out: Path, common: dict[str, Any]) -> Iterator["Task"]:
-    """Give a task for each picture of a folder that is not done; a broken one is gone on with."""
+    """Give a task for each picture of a folder that is not done; a broken one is gone on with.
+
+    What is no picture for all its name is left out: it would stop the queue each time.
+    """
     from striate import terminal
-    from striate.images import is_picture
+    from striate.images import PictureError, decode, is_picture
     from striate.painting import record
     from striate.painting.studio import Task
 
     if out.is_file():
         raise UsageError(f"{work.content} is a folder: -o names a folder as well, not {out}")
+    if out.resolve() == work.content.resolve():
+        raise UsageError(f"-o is the folder of the photographs, {out}: name another")
     pictures = sorted(path for path in work.content.iterdir() if is_picture(path))
     if not pictures:
         raise DataError(f"{work.content} holds no pictures")
+    unreadable = 0
     for path in pictures:
         one = dataclasses.replace(work, content=path)
         target = out / f"{path.name}.png"
         task = Task(one, target, **{**common, "since": time.monotonic()})
         if record.is_done(one, target):
             terminal.say(f"{target} is there already")
-        else:
-            yield dataclasses.replace(task, begun=record.begun(one, target))
+            continue
+        try:
+            decode(path)
+        except PictureError as error:
+            terminal.say(f"left out: {error}")
+            unreadable += 1
+            continue
+        yield dataclasses.replace(task, begun=record.begun(one, target))
+    if unreadable == len(pictures):
+        raise DataError(f"none of the pictures in {work.content} could be read")
 
 
 def _check_out(out: Path) -> None:
