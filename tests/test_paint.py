@@ -194,6 +194,7 @@ def test_any_picture_is_painted(kind: str, weights: Path) -> None:
         (["photo.jpg", "art.png", "-o", "out.png", "--memory", "1M"], "MB at least"),
         (["photo.jpg", "-o", "out.png", "--mask", "art.png"], "REGION.png=STYLE"),
         (["--resume", "out.png"], "nothing to go on with"),
+        ([".", "art.png", "-o", "out.png"], "-o names a folder as well"),
     ],
 )
 def test_wrong_requests_say_what_is_right(
@@ -218,10 +219,13 @@ def test_weights_of_another_network_are_refused(
     assert "does not fit vgg19: features." in capsys.readouterr().err
 
 
-def test_a_missing_picture_is_named_before_the_network_is_asked_for(
+def test_what_is_no_file_is_named_before_the_network_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.new("RGB", (20, 20)).save(tmp_path / "style.png")
     given = [str(tmp_path / "gone.jpg"), str(tmp_path / "style.png"), "-o", str(tmp_path / "o.png")]
     assert cli.main(["paint", *given]) == 1
     assert "gone.jpg is not there" in capsys.readouterr().err
+    (tmp_path / "gone.jpg").touch()
+    assert cli.main(["paint", given[0], str(tmp_path), *given[2:]]) == 1
+    assert f"{tmp_path} is a folder" in capsys.readouterr().err

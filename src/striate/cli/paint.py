@@ -281,7 +281,7 @@ def _queue(work: "Work", out: Path, common: dict[str, Any]) -> Iterator["Task"]:
     from striate.painting import record
     from striate.painting.studio import Task
 
-    if out.is_file():
+    if out.is_file() or (out.suffix.lower() == ".png" and not out.is_dir()):
         raise UsageError(f"{work.content} is a folder: -o names a folder as well, not {out}")
     if out.resolve() == work.content.resolve():
         raise UsageError(f"-o is the folder of the photographs, {out}: name another")

@@ -59,7 +59,8 @@ class Work:
         """Raise DataError for a file that is not there, before a network is loaded for it."""
         for path in self.paths:
             if str(path) not in self.held and not path.is_file():
-                raise DataError(f"{path} is not there: give the path of a picture")
+                what = "is a folder" if path.is_dir() else "is not there"
+                raise DataError(f"{path} {what}: give the path of a picture")
 
 
 def describe(work: Work, frame: Frame, *, finished: bool, embed: bool = False) -> dict[str, Any]:
