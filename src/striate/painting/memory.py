@@ -26,7 +26,7 @@ UNUSED, KERNELS = 20 * 2**20, 10 * 2**20
 SPARE = 1.08
 # What a loss takes for each pair of channels of the style's layers: matrices in double precision,
 # and for w2 their eigen-decompositions.
-MATRICES = {"gram": 30, "w2": 60}
+MATRICES = {"gram": 30, "w2": 48}
 # What a sorted loss takes for each direction at each position of the style's layers.
 SORTED = 26
 # A block of this many bytes goes back to the system once it is freed; parts of features are
