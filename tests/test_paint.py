@@ -128,7 +128,9 @@ def test_a_queue_leaves_out_what_is_no_picture(
     Image.new("RGB", (20, 20), "red").save(here / "many" / "b.png")
     assert paint(weights, "many", "art.png", "-o", "done", size=20) == 0
     assert [path.name for path in Path("done").iterdir()] == ["b.png.png"]
-    assert "left out: many/a.png: " in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "left out: many/a.png: " in error
+    assert "1 of 2 pictures were left out" in error
     (here / "many" / "b.png").unlink()
     assert paint(weights, "many", "art.png", "-o", "done", size=20) == 1
     assert "none of the pictures in many could be read" in capsys.readouterr().err

@@ -277,17 +277,11 @@ def _queue(work: "Work", out: Path, common: dict[str, Any]) -> Iterator["Task"]:
     What is no picture for all its name is left out: it would stop the queue each time.
     """
     from striate import terminal
-    from striate.images import PictureError, decode, is_picture
+    from striate.images import PictureError, decode
     from striate.painting import record
     from striate.painting.studio import Task
 
-    if out.is_file() or (out.suffix.lower() == ".png" and not out.is_dir()):
-        raise UsageError(f"{work.content} is a folder: -o names a folder as well, not {out}")
-    if out.resolve() == work.content.resolve():
-        raise UsageError(f"-o is the folder of the photographs, {out}: name another")
-    pictures = sorted(path for path in work.content.iterdir() if is_picture(path))
-    if not pictures:
-        raise DataError(f"{work.content} holds no pictures")
+    pictures = _pictures(work.content, out)
     unreadable = 0
     for path in pictures:
         one = dataclasses.replace(work, content=path)
@@ -305,6 +299,22 @@ def _queue(work: "Work", out: Path, common: dict[str, Any]) -> Iterator["Task"]:
         yield dataclasses.replace(task, begun=record.begun(one, target))
     if unreadable == len(pictures):
         raise DataError(f"none of the pictures in {work.content} could be read")
+    if unreadable:
+        terminal.say(f"{unreadable} of {len(pictures)} pictures were left out")
+
+
+def _pictures(folder: Path, out: Path) -> list[Path]:
+    """List a folder's pictures, whose paintings go to another folder."""
+    from striate.images import is_picture
+
+    if out.is_file() or (out.suffix.lower() == ".png" and not out.is_dir()):
+        raise UsageError(f"{folder} is a folder: -o names a folder as well, not {out}")
+    if out.resolve() == folder.resolve():
+        raise UsageError(f"-o is the folder of the photographs, {out}: name another")
+    pictures = sorted(path for path in folder.iterdir() if is_picture(path))
+    if not pictures:
+        raise DataError(f"{folder} holds no pictures")
+    return pictures
 
 
 def _check_out(out: Path) -> None:
