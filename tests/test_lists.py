@@ -126,6 +126,15 @@ def test_numbers_as_labels_are_in_their_own_order(photos: Path) -> None:
         assert found.classes == ("2", "9", "10")
 
 
+def test_ways_to_write_a_number_are_classes_in_one_order(photos: Path) -> None:
+    texts = ["0" * zeros + "7" for zeros in range(8)]
+    rows = [row | {"label": texts[place % 8]} for place, row in enumerate(rows_of(photos))]
+    found = sources.find(store(rows, photos.parent / "list.csv"))
+    assert found.classes == tuple(sorted(texts))
+    labels = [found.classes[label] for label in found.splits["train"].labels]
+    assert labels == [row["label"] for row in rows]
+
+
 NAMES = st.text(
     st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/\\"), min_size=1
 ).filter(lambda name: name.strip() == name and name not in (".", "..") and len(name) < 40)

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from random import Random
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from striate.data.splits import (
     Origin,
     Split,
     assigned,
+    class_order,
     complete,
     cut,
     split_name,
@@ -43,6 +45,39 @@ def test_words_for_splits_are_known_in_any_case() -> None:
         for word in words:
             assert split_name(word) == split_name(word.upper()) == split_name(word.title()) == name
     assert split_name("cats") is None
+
+
+class Salted(str):
+    """A text whose place in a set follows a salt, as every text's follows the hash seed."""
+
+    salt = 0
+
+    def __hash__(self) -> int:
+        return hash((Salted.salt, str(self)))
+
+
+@given(
+    st.one_of(
+        st.lists(st.text("0123456789", min_size=1, max_size=4), min_size=1),
+        st.lists(st.text("0\u0663\uff171", min_size=1, max_size=3), min_size=1),
+        st.lists(st.text(min_size=1, max_size=4), min_size=1),
+    ),
+    st.randoms(),
+)
+def test_the_order_of_classes_follows_from_their_names_alone(
+    labels: list[str], random: Random
+) -> None:
+    expected = class_order(labels)
+    assert sorted(expected) == sorted(set(labels))
+    if all(label.isdecimal() for label in labels):
+        assert [int(label) for label in expected] == sorted(map(int, set(labels)))
+    for salt in range(4):
+        Salted.salt = salt
+        assert class_order(map(Salted, random.sample(labels, len(labels)))) == expected
+
+
+def test_numbers_of_any_length_have_an_order() -> None:
+    assert class_order(["1" + "0" * 5000, "9" * 5000]) == ("9" * 5000, "1" + "0" * 5000)
 
 
 @given(COUNTS, SHARES, SEEDS)

@@ -19,7 +19,7 @@ from striate.images import is_picture
 
 from .folder import made, shown, subfolders
 from .kinds import recognised
-from .splits import NAMES, Data, Origin, Split, split_name
+from .splits import NAMES, Data, Origin, Split, class_order, split_name
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 METADATA = tuple(f"metadata{suffix}" for suffix in SUFFIXES)
@@ -193,8 +193,7 @@ def _split(value: Any, where: str) -> str:
 
 def _data(root: Path, rows: Sequence[Row], layout: str, warnings: list[str]) -> Data:
     labels = {row.label for row in rows}
-    # Numbers in their own order, so that class 10 does not stand before class 9.
-    classes = tuple(sorted(labels, key=int) if all(map(str.isdecimal, labels)) else sorted(labels))
+    classes = class_order(labels)
     if len(classes) < 2:
         raise DataError(f"{layout}: one class only, {shown(classes[0])}: nothing to tell apart")
     places = {label: place for place, label in enumerate(classes)}

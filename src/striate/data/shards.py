@@ -22,7 +22,7 @@ from striate.images import PictureError, is_picture
 
 from .archives import Archive, Inside
 from .folder import made, shown, subfolders
-from .splits import Data, Origin, Split, split_name
+from .splits import Data, Origin, Split, class_order, split_name
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _LABEL_KEYS = ("label", "class", "cls", "category", "target")
@@ -87,9 +87,7 @@ def shards(path: Path) -> Data:
             f"{shown(str(unlabelled[0].picture))} has no label ({len(unlabelled)} such): a picture "
             "in a shard has one in NAME.cls or NAME.json, or lies in a folder of its class"
         )
-    labels = {str(s.label) for samples in parts.values() for s in samples}
-    numbers = all(label.isdecimal() for label in labels)
-    classes = tuple(sorted(labels, key=int) if numbers else sorted(labels))
+    classes = class_order(str(s.label) for samples in parts.values() for s in samples)
     splits = {name: _split(samples, classes) for name, samples in parts.items()}
     sizes = ", ".join(f"{name} {len(split)}" for name, split in splits.items())
     layout = (
