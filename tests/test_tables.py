@@ -2,6 +2,9 @@
 
 import csv
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -151,3 +154,27 @@ def test_an_evaluation_is_written_picture_by_picture(
         assert float(row["probability"]) == known["probability"]
     right = sum(row["class"] == row["predicted"] for row in found)
     assert right / len(found) == printed["accuracy"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_reading_a_table_leaves_no_thread_behind(tmp_path: Path) -> None:
+    """A thread of Arrow's that outlives the interpreter would abort a finished command."""
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"file": ["a.png", "b.png"]}), path)
+    code = (
+        "import os, sys\nfrom pathlib import Path\nimport pyarrow.parquet\n"
+        "from striate import tables\npath = Path(sys.argv[1])\n"
+        "count = lambda: len(os.listdir('/proc/self/task'))\nbefore = count()\n"
+        "tables.read_parquet(path), tables.read_parquet(path.read_bytes(), checksums=True)\n"
+        "assert count() == before, (before, count())"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+
+
+def test_only_one_function_reads_parquet() -> None:
+    readers = [
+        path.name
+        for path in Path(tables.__file__).parent.rglob("*.py")
+        if re.search(r"read_table|ParquetFile|ParquetDataset|read_pandas", path.read_text())
+    ]
+    assert readers == ["tables.py"]

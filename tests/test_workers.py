@@ -81,7 +81,7 @@ def test_no_more_than_a_few_chunks_are_done_ahead(n: int) -> None:
     for number in range(20):
         assert next(results) == [None]
         assert len(done) <= number + 1 + AHEAD
-    results.close()  # type: ignore[attr-defined]
+    results.close()
 
 
 @KINDS
@@ -131,7 +131,7 @@ def test_closing_early_stops_everything_and_drops_the_rest(kind: str) -> None:
     results = ahead(square, numbers(kind, 1000), [[n] for n in range(1000)], 2)
     next(results)
     assert left()
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert left() == []
 
 

@@ -1,5 +1,6 @@
 """Pictures of a split as uint8 pixels: in memory where they fit, else in a file or decoded anew."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -85,12 +86,13 @@ class Pictures:
 
     def _decoded(self, chunks: Sequence[Tensor]) -> Iterator[list[Tensor]]:
         places = [chunk.tolist() for chunk in chunks]
-        found = ahead(self._preprocessing.pixels, self.split.pictures, places, self._workers)
-        for chunk, results in zip(places, found, strict=True):
-            for row, result in zip(chunk, results, strict=True):
-                if isinstance(result, Failed):
-                    raise PictureError(self.split.names[row], result.reason)
-            yield results
+        work = ahead(self._preprocessing.pixels, self.split.pictures, places, self._workers)
+        with contextlib.closing(work) as found:
+            for chunk, results in zip(places, found, strict=True):
+                for row, result in zip(chunk, results, strict=True):
+                    if isinstance(result, Failed):
+                        raise PictureError(self.split.names[row], result.reason)
+                yield results
 
 
 def read(  # noqa: PLR0913
@@ -135,13 +137,14 @@ def decoded(
     """Give each picture's pixels (C, H, W), or why it has none; with `strict` that is an error."""
     rows = range(len(split))
     chunks = [rows[start : start + 256] for start in rows[::256]]
-    found = ahead(preprocessing.pixels, split.pictures, chunks, workers)
-    for chunk, results in zip(chunks, found, strict=True):
-        poll()
-        for row, result in zip(chunk, results, strict=True):
-            if strict and isinstance(result, Failed):
-                raise PictureError(split.names[row], result.reason)
-            yield result.reason if isinstance(result, Failed) else result
+    # Closed whatever is raised: processes and threads must not be left to the collector.
+    with contextlib.closing(ahead(preprocessing.pixels, split.pictures, chunks, workers)) as found:
+        for chunk, results in zip(chunks, found, strict=True):
+            poll()
+            for row, result in zip(chunk, results, strict=True):
+                if strict and isinstance(result, Failed):
+                    raise PictureError(split.names[row], result.reason)
+                yield result.reason if isinstance(result, Failed) else result
 
 
 def _in_memory(results: Iterator[Tensor | str], held: Tensor) -> Kept:

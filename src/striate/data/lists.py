@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from striate import tables
 from striate.errors import DataError
 from striate.images import is_picture
 
@@ -123,9 +124,7 @@ def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     suffix = path.suffix.lower()
     try:
         if suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            yield from enumerate(pq.read_table(path).to_pylist(), 1)
+            yield from enumerate(tables.read_parquet(path).to_pylist(), 1)
         elif suffix in (".jsonl", ".ndjson"):
             yield from _json_lines(path)
         else:

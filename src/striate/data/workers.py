@@ -17,7 +17,7 @@ import threading
 import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -57,7 +57,7 @@ class Failed(NamedTuple):
 
 def ahead(
     work: Work, pictures: Pictures, chunks: Sequence[Sequence[int]], workers: int
-) -> Iterator[list[Any]]:
+) -> Generator[list[Any], None, None]:
     """Do `work` on the pictures at these places, a few chunks ahead; results keep their order.
 
     A picture that cannot be used gives Failed. With workers, those stored in files are decoded in

@@ -1,10 +1,11 @@
 """A data doctor: counts, sizes, means, damage, duplicates, and what is odd, in one pass."""
 
+import contextlib
 import dataclasses
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,15 +119,22 @@ def _pass(
     for name, split in data.splits.items():
         rows = range(len(split))
         chunks = [rows[start : start + _CHUNK] for start in rows[::_CHUNK]]
-        for chunk, results in zip(chunks, ahead(_look, split.pictures, chunks, count), strict=True):
-            poll()
-            for row, result in zip(chunk, results, strict=True):
+        with contextlib.closing(ahead(_look, split.pictures, chunks, count)) as found:
+            for row, result in _each(chunks, found, poll):
                 if isinstance(result, Failed):
                     unreadable.append(Unreadable(split.names[row], result.reason))
                     continue
                 pictures.append(Picture(name, split.names[row], int(split.labels[row])))
                 seen.append(result)
     return pictures, seen, unreadable
+
+
+def _each(
+    chunks: Iterable[Sequence[int]], found: Iterable[list[Any]], poll: Callable[[], None]
+) -> Iterator[tuple[int, Any]]:
+    for chunk, results in zip(chunks, found, strict=True):
+        poll()
+        yield from zip(chunk, results, strict=True)
 
 
 def _look(picture: Source) -> Seen:

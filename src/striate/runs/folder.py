@@ -16,7 +16,7 @@ import tomli_w
 import torch
 
 import striate
-from striate import files
+from striate import files, tables
 from striate.errors import DataError, UsageError
 
 from . import bundle, checkpoints
@@ -166,8 +166,7 @@ def read_splits(folder: Path) -> dict[str, list[str]]:
     """Read which pictures are in which split: names, in order."""
     path = folder / SPLITS
     with _readable(path):
-        source = pa.BufferReader(files.read(path))
-        table = pq.read_table(source, page_checksum_verification=True)
+        table = tables.read_parquet(files.read(path), checksums=True)
         columns = [table[name].cast(pa.string()).to_pylist() for name in ("file", "split")]
         found: dict[str, list[str]] = {}
         for name, part in zip(*columns, strict=True):
