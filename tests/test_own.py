@@ -134,6 +134,23 @@ def test_the_classes_are_named_by_the_dataset() -> None:
         find(data)
 
 
+def test_two_datasets_number_their_classes_apart_and_agree_by_name() -> None:
+    train, test = Drawn(), Drawn()
+    train.classes, test.classes = ["ant", "bee", "cat"], ["cat", "bee", "ant", "dog"]  # type: ignore[attr-defined]
+    found = find({"train": train, "test": test})
+    assert found.classes == ("ant", "bee", "cat", "dog")
+    for part, dataset in (("train", train), ("test", test)):
+        names = [found.classes[label] for label in found.splits[part].labels]
+        assert names == [dataset.classes[label] for _, label in dataset]  # type: ignore[attr-defined]
+
+
+def test_classes_without_an_order_are_refused() -> None:
+    data = Drawn()
+    data.classes = {"ant", "bee", "cat"}  # type: ignore[attr-defined]
+    with pytest.raises(DataError, match="a set, which has no order"):
+        find({"train": data})
+
+
 @pytest.mark.parametrize("data", [[], Drawn(0), Drawn(5, classes=1), {}])
 def test_fewer_than_two_classes_are_refused(data: object) -> None:
     with pytest.raises(DataError, match="nothing can be told apart"):

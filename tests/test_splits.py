@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Sequence
 from random import Random
 
@@ -17,6 +18,7 @@ from striate.data.splits import (
     class_order,
     complete,
     cut,
+    relabelled,
     split_name,
 )
 from striate.errors import DataError, UsageError
@@ -176,17 +178,50 @@ def test_too_few_pictures_for_a_cut_name_the_flags() -> None:
 def test_saved_splits_come_back_as_they_were(counts: list[int], seed: int) -> None:
     data = data_of(train=split_of(counts), test=split_of([2, 2], "test"))
     made = complete(data, validation_share=0.3, test_share=0, seed=seed)
-    back = assigned(data, {name: list(split.names) for name, split in made.items()})
+    table = {name: list(split.names) for name, split in made.items()}
+    back = assigned(data, table, data.classes)
     for name, split in made.items():
         assert list(back[name].names) == list(split.names)
         assert list(back[name].pictures) == list(split.pictures)
         np.testing.assert_array_equal(back[name].labels, split.labels)
 
 
+@given(COUNTS, st.permutations(range(12)), st.data())
+def test_labels_are_matched_by_name_whatever_classes_there_are_today(
+    counts: list[int], order: list[int], draw: st.DataObject
+) -> None:
+    """Classes have come, gone, and stand in another order; pictures have changed their splits."""
+    split = split_of(counts)
+    names = [f"class {label}" for label in range(10)]
+    known = dict(zip(split.names, (names[label] for label in split.labels), strict=True))
+    # Today's list has two classes more, and misses those that have no pictures.
+    kept = [n for n in order if n >= len(names) or n < len(counts) or draw.draw(st.booleans())]
+    today = [f"class {number}" for number in kept]
+    labels = np.array([today.index(known[name]) for name in split.names])
+    moved = draw.draw(st.sets(st.sampled_from(range(len(split)))))
+    rows = {
+        "train": np.array([r for r in range(len(split)) if r not in moved], dtype=np.int64),
+        "test": np.array(sorted(moved), dtype=np.int64),
+    }
+    whole = dataclasses.replace(split, labels=labels)
+    parts = {name: whole.take(places) for name, places in rows.items()}
+    data = Data("data", Origin("named", "data"), tuple(today), parts, "")
+    (back,) = assigned(data, {"train": list(split.names)}, names).values()
+    assert list(back.names) == list(split.names)
+    assert list(back.pictures) == list(split.pictures)
+    assert [names[label] for label in back.labels] == list(known.values())
+    assert relabelled(back, names, known) is None
+
+
+def test_a_class_that_a_run_does_not_know_is_named() -> None:
+    with pytest.raises(DataError, match=r"1 classes that this network does not know \('class 1'\)"):
+        assigned(data_of(train=split_of([2, 2])), {"train": ["train/0", "train/3"]}, ["class 0"])
+
+
 def test_a_picture_that_is_gone_is_counted_and_named() -> None:
     data = data_of(train=split_of([2, 2]))
     with pytest.raises(DataError, match="2 of this run's pictures are gone from data, the first"):
-        assigned(data, {"train": ["train/0", "train/7", "train/8"]})
+        assigned(data, {"train": ["train/0", "train/7", "train/8"]}, data.classes)
 
 
 def test_an_unknown_split_names_those_there_are() -> None:

@@ -151,7 +151,11 @@ class Run:
             strict=strict,
             poll=poll,
         )
-        return dataclasses.replace(found, leak=self.leak(name) if data is None else None)
+        if data is not None:
+            return found
+        recorded = folder.read_labels(self.folder)
+        changed = sources.relabelled(found.pictures.split, self.classes, recorded)
+        return dataclasses.replace(found, leak=self.leak(name), relabelled=changed)
 
     def describe(self, *, batch: int = 1, optimiser: str | None = None) -> Description:
         """Say what the network costs, layer by layer, at the size that it was trained for."""
@@ -169,14 +173,15 @@ class Run:
                 raise DataError(f"this network takes {taken}, and the data are {opened.kind}")
             name = split or evaluation.preferred(opened.splits)
             whole = set(opened.splits) == {"train"} and split is None
-            return "all" if whole else name, evaluation.by_name(opened, name, self.classes)
+            chosen = sources.by_name(opened, opened.split(name), self.classes)
+            return "all" if whole else name, chosen
         table = folder.read_splits(self.folder)
         name = split or evaluation.preferred(table)
         if name not in table:
             raise UsageError(f"this run has no {name} split, it has {', '.join(table)}")
         record = folder.read_json(self.folder, folder.DATA)
         opened = sources.reopen(Origin(**record["origin"]))
-        return name, sources.assigned(opened, {name: table[name]})[name]
+        return name, sources.assigned(opened, {name: table[name]}, self.classes)[name]
 
 
 def load(path: Path | str) -> Run:

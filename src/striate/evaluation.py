@@ -1,8 +1,8 @@
 """A network's answers over a data set, and what is drawn from them."""
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from striate import devices, metrics
-from striate.data import Data, Split
+from striate.data import Split
 from striate.data.batches import Pictures, Unreadable, decoded, readable
 from striate.data.kinds import Preparation
-from striate.errors import DataError
 from striate.metrics import Metrics
 from striate.runs import Bundle
 
@@ -41,7 +40,7 @@ def preferred(splits: Iterable[str]) -> str:
     return next(name for name in ("test", "validation", "train") if name in there)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Evaluation:
     """Answers on labelled pictures, sounds or clips, and the numbers drawn from them."""
 
@@ -52,7 +51,9 @@ class Evaluation:
     pictures: Pictures
     classes: tuple[str, ...]
     unreadable: Sequence[Unreadable] = ()
+    lost: Sequence[str] = ()  # classes none of whose pictures can be read
     leak: Mapping[str, Any] | None = None  # of this split into training
+    relabelled: Mapping[str, Any] | None = None  # pictures of another class than in the training
 
     @property
     def accuracy(self) -> float:
@@ -74,7 +75,9 @@ class Evaluation:
             "kind": kind,
             **numbers,
             "leak": self.leak,
+            "relabelled": self.relabelled,
             "unreadable": left_out,
+            "lost_classes": list(self.lost),
         }
 
     def answers(self) -> tuple[Tensor, Tensor]:
@@ -148,10 +151,11 @@ def stream(  # noqa: PLR0913
             )
             done += len(pixels)
     part, unreadable = readable(split, reasons)
+    lost = [bundle.classes[label] for label in np.setdiff1d(split.labels, part.labels)]
     answers, pictures = answers[:done], Pictures(part, bundle.preprocessing)
     measured = metrics.measure(answers, pictures.labels, bundle.classes)
     return Evaluation(
-        name, measured, answers, pictures.labels, pictures, bundle.classes, unreadable
+        name, measured, answers, pictures.labels, pictures, bundle.classes, unreadable, lost
     )
 
 
@@ -198,21 +202,3 @@ def answer(
     values = preprocessing.values(pixels.to(device))
     found: Tensor = model(devices.ordered(values))
     return found.float().cpu()
-
-
-def by_name(data: Data, split: str, classes: Sequence[str]) -> Split:
-    """Give a split with its labels as places in `classes`: matched by name, never by order.
-
-    Raises DataError for a class that is not among them.
-    """
-    chosen = data.split(split)
-    present = {data.classes[label] for label in np.unique(chosen.labels)}
-    unknown = [name for name in data.classes if name in present and name not in classes]
-    if unknown:
-        shown = ", ".join(repr(name) for name in unknown[:5])
-        raise DataError(
-            f"{data.name} has {len(unknown)} classes that this network does not know ({shown}); "
-            f"it knows {', '.join(classes)}"
-        )
-    places = np.array([classes.index(c) if c in classes else -1 for c in data.classes])
-    return dataclasses.replace(chosen, labels=places[chosen.labels].astype(np.int64))

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from striate.data import relabelled_line
 from striate.inspection import Report, leak_line
 from striate.training.loop import Step
 from striate.training.session import Epoch, Event, Session
@@ -99,6 +100,11 @@ def print_evaluation(found: dict[str, Any]) -> None:
         f"top-5 {found['top5']:.4f}  loss {found['loss']:.4f}"
     )
     print_leak(found["leak"])
+    if found["relabelled"]:
+        print(relabelled_line(found["relabelled"]))
+    if found["lost_classes"]:
+        names = ", ".join(map(repr, found["lost_classes"]))
+        print(f"not measured, as none of their {found['kind']} can be read: {names}")
     keys = ("precision", "recall", "f1")
     table(
         ["class", "n", *keys],

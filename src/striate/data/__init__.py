@@ -14,7 +14,17 @@ from . import lists, moving, named, own, shards, speech
 from .archives import COMPRESSED, Archive
 from .archives import SUFFIXES as ARCHIVES
 from .folder import archive, folder, list_examples, original, shown
-from .splits import Data, Origin, Split, assigned, complete
+from .splits import (
+    Data,
+    Origin,
+    Split,
+    assigned,
+    by_name,
+    complete,
+    relabelled,
+    relabelled_line,
+    require_taught,
+)
 
 __all__ = [
     "SOURCES",
@@ -22,10 +32,14 @@ __all__ = [
     "Origin",
     "Split",
     "assigned",
+    "by_name",
     "complete",
     "find",
     "list_examples",
+    "relabelled",
+    "relabelled_line",
     "reopen",
+    "require_taught",
 ]
 
 # What follows a name, as in spoken-digits:held-out=theo, are its keyword arguments.

@@ -1,9 +1,11 @@
 """A user's own torch Dataset, or a `file.py:function` that gives one."""
 
 import contextlib
+import dataclasses
+import itertools
 import operator
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ def from_object(given: Any) -> Data:
 def _data(given: Any, name: str, origin: Origin) -> Data:
     parts = _parts(given) if isinstance(given, Mapping) else {"train": given}
     splits = {part: _split(dataset, part) for part, dataset in parts.items()}
-    classes = _classes(parts, splits)
+    classes, splits = _named(parts, splits)
     sizes = ", ".join(f"{part} {len(split)}" for part, split in splits.items())
     kind = next(iter(splits.values())).kind if splits else "pictures"
     layout = f"{name}: own data set, {len(classes)} classes ({sizes} {kind})"
@@ -150,16 +152,37 @@ def _label(label: Any, part: str, row: int) -> int:
     return number
 
 
-def _classes(parts: Mapping[str, Any], splits: Mapping[str, Split]) -> tuple[str, ...]:
+def _named(
+    parts: Mapping[str, Any], splits: Mapping[str, Split]
+) -> tuple[tuple[str, ...], dict[str, Split]]:
+    """Give the classes, and the splits with labels by them: two Datasets may number them apart."""
+    lists = {part: found for part, data in parts.items() if (found := _listed(data, part))}
     count = 1 + max((int(s.labels.max()) for s in splits.values() if len(s)), default=-1)
-    named = next((d.classes for d in parts.values() if hasattr(d, "classes")), range(count))
-    classes = tuple(str(name) for name in named)
-    if len(classes) < count:
-        raise DataError(f"the data set names {len(classes)} classes but has the label {count - 1}")
-    if len(set(classes)) < len(classes):
-        raise DataError("the data set has two classes of one name")
+    first = next(iter(lists.values()), tuple(map(str, range(count))))
+    # Where one names more than another, all of them are classes.
+    classes = tuple(dict.fromkeys([*first, *itertools.chain.from_iterable(lists.values())]))
+    place = {name: number for number, name in enumerate(classes)}
+    named = {}
+    for part, split in splits.items():
+        own = lists.get(part, first)
+        highest = int(split.labels.max()) if len(split) else -1
+        if highest >= len(own):
+            raise DataError(f"the data set names {len(own)} classes but has the label {highest}")
+        places = np.array([place[name] for name in own])
+        named[part] = dataclasses.replace(split, labels=places[split.labels].astype(np.int64))
     if len(classes) < 2:
         raise DataError(f"the data set has {len(classes)} classes: nothing can be told apart")
+    return classes, named
+
+
+def _listed(dataset: Any, part: str) -> tuple[str, ...]:
+    """Give the classes that a Dataset names, in the order of its labels."""
+    found = getattr(dataset, "classes", ())
+    if isinstance(found, Set):
+        raise DataError(f"the classes of {part} are a set, which has no order: give a list")
+    classes = tuple(str(name) for name in found)
+    if len(set(classes)) < len(classes):
+        raise DataError("the data set has two classes of one name")
     return classes
 
 

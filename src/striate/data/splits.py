@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,6 +133,37 @@ def complete(
     return {name: splits[name] for name in NAMES if name in splits}
 
 
+def require_taught(data: Data, train: Split, reasons: Mapping[str, str] | None = None) -> None:
+    """Raise DataError for a class of which there are pictures, but none among these of training.
+
+    A class that has no pictures at all is the data's own affair. `reasons` say why pictures, by
+    name, were left out.
+    """
+    labels = [split.labels for split in data.splits.values()]
+    untaught = np.setdiff1d(np.concatenate(labels), train.labels).tolist()
+    if not untaught:
+        return
+    shown = ", ".join(repr(data.classes[label]) for label in untaught[:5])
+    more = f" and {len(untaught) - 5} more" if len(untaught) > 5 else ""
+    what = f"class {shown} has" if len(untaught) == 1 else f"classes {shown}{more} have"
+    raise DataError(
+        f"{data.name}: {what} no {data.kind} to train on"
+        f"{_first_reason(data, untaught, reasons or {})}: add some, or take the class away"
+    )
+
+
+def _first_reason(data: Data, labels: Sequence[int], reasons: Mapping[str, str]) -> str:
+    lost = [
+        name
+        for split in data.splits.values()
+        for name, label in zip(split.names, split.labels, strict=True)
+        if label in labels and name in reasons
+    ]
+    if not lost:
+        return ""
+    return f" ({len(lost)} cannot be read, the first: {lost[0]}: {reasons[lost[0]]})"
+
+
 def cut(split: Split, share: float, *, seed: Sequence[int]) -> tuple[Split, Split]:
     """Cut a share off each class, at least one picture of each that has two or more."""
     random = np.random.default_rng(seed)
@@ -151,10 +182,31 @@ def cut(split: Split, share: float, *, seed: Sequence[int]) -> tuple[Split, Spli
     return split.take(stay), split.take(out)
 
 
-def assigned(data: Data, table: Mapping[str, Sequence[str]]) -> dict[str, Split]:
+def by_name(data: Data, split: Split, classes: Sequence[str]) -> Split:
+    """Return a split of the data with its labels as places in `classes`: by name, never by order.
+
+    Raises DataError for a class that is not among them.
+    """
+    present = {data.classes[label] for label in np.unique(split.labels)}
+    unknown = [name for name in data.classes if name in present.difference(classes)]
+    if unknown:
+        shown = ", ".join(repr(name) for name in unknown[:5])
+        raise DataError(
+            f"{data.name} has {len(unknown)} classes that this network does not know ({shown}); "
+            f"it knows {', '.join(classes)}"
+        )
+    place = {name: number for number, name in enumerate(classes)}
+    places = np.array([place.get(name, -1) for name in data.classes])
+    return replace(split, labels=places[split.labels].astype(np.int64))
+
+
+def assigned(
+    data: Data, table: Mapping[str, Sequence[str]], classes: Sequence[str]
+) -> dict[str, Split]:
     """Put the data's pictures into the splits that a run saved, by name and in its order.
 
-    Raises DataError if a picture of the run is gone.
+    Labels become places in the run's `classes`, whatever classes the data have today. Raises
+    DataError if a picture of the run is gone, or is of a class that the run does not know.
     """
     where: dict[str, tuple[str, int]] = {}
     for name, split in data.splits.items():
@@ -165,10 +217,40 @@ def assigned(data: Data, table: Mapping[str, Sequence[str]]) -> dict[str, Split]
             f"{len(missing)} of this run's pictures are gone from {data.origin.text}, "
             f"the first is {missing[0]}"
         )
-    return {name: _gathered(data, [where[p] for p in names]) for name, names in table.items()}
+    return {
+        name: by_name(data, _gathered(data, [where[p] for p in names]), classes)
+        for name, names in table.items()
+    }
+
+
+def relabelled(
+    split: Split, classes: Sequence[str], recorded: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """Count the pictures whose class is not the one that a run recorded, with an example.
+
+    The document has `pictures` and `example`: a name, its class then, its class now. None if all
+    are as they were.
+    """
+    today = zip(split.names, (classes[label] for label in split.labels), strict=True)
+    others = [(name, recorded[name], now) for name, now in today if recorded[name] != now]
+    return {"pictures": len(others), "example": list(others[0])} if others else None
+
+
+def relabelled_line(found: Mapping[str, Any]) -> str:
+    """Say in one line what `relabelled` found."""
+    name, then, now = found["example"]
+    return (
+        f"{found['pictures']} of these have another class now than when the training began: "
+        f"{name} was {then}, and is {now}"
+    )
 
 
 def _gathered(data: Data, places: Sequence[tuple[str, int]]) -> Split:
-    # All the pictures of a saved split come from one split of the data.
-    (name,) = {name for name, _ in places} or {next(iter(data.splits))}
-    return data.splits[name].take(np.array([row for _, row in places], dtype=np.int64))
+    origins = {name for name, _ in places} or {next(iter(data.splits))}
+    if len(origins) == 1:
+        return data.splits[origins.pop()].take(np.array([r for _, r in places], dtype=np.int64))
+    # A table may have moved pictures from one split to another since.
+    parts = [(data.splits[name], row) for name, row in places]
+    labels = np.array([part.labels[row] for part, row in parts], dtype=np.int64)
+    names = [part.names[row] for part, row in parts]
+    return Split([part.pictures[row] for part, row in parts], labels, names, parts[0][0].kind)

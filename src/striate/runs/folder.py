@@ -176,6 +176,15 @@ def read_splits(folder: Path) -> dict[str, list[str]]:
         return found
 
 
+def read_labels(folder: Path) -> dict[str, str]:
+    """Read the class that each picture had when the run began."""
+    path = folder / SPLITS
+    with _readable(path):
+        table = pq.read_table(pa.BufferReader(files.read(path)), page_checksum_verification=True)
+        columns = [table[name].cast(pa.string()).to_pylist() for name in ("file", "class")]
+        return {str(name): str(label) for name, label in zip(*columns, strict=True)}
+
+
 def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
     """Write one JSON line an epoch."""
     lines = [json.dumps(row, allow_nan=False) + "\n" for row in history]

@@ -33,14 +33,16 @@ KINDS = {
 
 
 def make_splits(data: Data, given: Mapping[str, Any]) -> dict[str, Split]:
-    """Make the splits that the data lack, as chosen."""
+    """Make the splits that the data lack, as chosen; DataError for a class that train lacks."""
     recipe = resolve({k: v for k, v in given.items() if k in _SPLIT_CHOICES}, {}, {})
-    return sources.complete(
+    made = sources.complete(
         data,
         validation_share=recipe.validation_share,
         test_share=recipe.test_share,
         seed=recipe.split_seed,
     )
+    sources.require_taught(data, made["train"])
+    return made
 
 
 def plan(train: Split, given: Mapping[str, Any], architecture: Architecture) -> Recipe:

@@ -66,6 +66,7 @@ def begin(  # noqa: PLR0913
     # Built before the pictures are read, so that what it refuses is said at once.
     model, loaded = _network(recipe, architecture, geometry, data.classes)
     pictures, unreadable = _read(splits, geometry, means, halt)
+    sources.require_taught(data, pictures["train"].split, dict(unreadable))
     held = all(part.held is not None for part in pictures.values())
     leaking = leaks(pictures, poll=halt.poll) if held else []
     preprocessing = kind.fitted(geometry, recipe, pictures["train"], architecture)
@@ -94,13 +95,16 @@ def resume(run: Path, *, epochs: int | None, data: Any, means: Means, halt: Halt
     opened = sources.find(data) if data is not None else sources.reopen(Origin(**record["origin"]))
     checkpoint, damage = checkpoints.latest(run)
     restored = bundle.restore(checkpoint.document, checkpoint.blobs, where=checkpoint.path)
-    splits = sources.assigned(opened, folder.read_splits(run))
+    splits = sources.assigned(opened, folder.read_splits(run), restored.classes)
     pictures, unreadable = _read(splits, restored.preprocessing, means, halt)
     if unreadable:
         raise DataError(
             f"{unreadable[0].file} was readable when this run began: {unreadable[0].reason}"
         )
+    recorded = folder.read_labels(run)
     for name, part in pictures.items():
+        if changed := sources.relabelled(part.split, restored.classes, recorded):
+            raise DataError(f"the {name} pictures: {sources.relabelled_line(changed)}")
         if fingerprint(part) != record["fingerprints"][name]:
             raise DataError(
                 f"the {name} pictures of {opened.name} have changed since this run "
