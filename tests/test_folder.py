@@ -16,10 +16,11 @@ from torchvision.datasets import ImageFolder
 from striate import usercode
 from striate.data import SOURCES, find, reopen
 from striate.data.batches import read
-from striate.data.folder import folder, list_examples, original, shown
+from striate.data.folder import folder, list_examples
 from striate.data.preprocessing import Preprocessing
 from striate.data.splits import NAMES, SYNONYMS, complete
 from striate.errors import DataError, UsageError
+from striate.wording import original, shown
 
 GREY = Preprocessing(size=(4, 4), channels=1, normalise="none")
 

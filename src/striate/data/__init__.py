@@ -9,11 +9,12 @@ from typing import Any
 from striate import usercode
 from striate.errors import DataError, UsageError, choose
 from striate.usercode import Reference
+from striate.wording import original, shown
 
 from . import lists, moving, named, own, shards, speech
 from .archives import COMPRESSED, Archive
 from .archives import SUFFIXES as ARCHIVES
-from .folder import archive, folder, list_examples, original, shown
+from .folder import archive, folder, list_examples
 from .splits import (
     Data,
     Origin,

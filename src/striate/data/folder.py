@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import itertools
 import os
-import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from striate.errors import DataError
+from striate.wording import shown
 
 from .archives import Archive, Inside
 from .kinds import is_example, is_of, recognised
@@ -23,9 +23,6 @@ P = TypeVar("P", bound=Place)
 
 # What systems and notebooks leave in folders; torchvision would take the first for a class.
 LITTER = ("__MACOSX", "$RECYCLE.BIN", "lost+found")
-
-# Bytes that are no UTF-8 (as Python holds them), control characters, and the escape itself.
-_ODD = re.compile(r"[\udc80-\udcff\x00-\x1f\x7f\\]")
 
 
 def folder(root: Place) -> Data:
@@ -59,21 +56,6 @@ def list_examples(folder: P, kind: str | None = None) -> Iterator[P]:
     is_wanted = is_example if kind is None else functools.partial(is_of, kind)
     found = _below(folder, {_identity(place) for place in above}, is_wanted)
     yield from cast("Iterator[P]", found)
-
-
-def shown(path: Place | str) -> str:
-    r"""Give a path as one line of text that UTF-8 can hold; `original` undoes it.
-
-    >>> shown("caf\udce9/new\nline.png")
-    'caf\\xe9/new\\x0aline.png'
-    """
-    return _ODD.sub(lambda odd: f"\\x{ord(odd[0]) & 0xFF:02x}", str(path))
-
-
-def original(text: str) -> str:
-    """Give the path that `shown` wrote."""
-    codes = re.compile(r"\\x([0-9a-f]{2})")
-    return codes.sub(lambda code: os.fsdecode(bytes([int(code[1], 16)])), text)
 
 
 def subfolders(folder: Place) -> list[str]:

@@ -17,8 +17,9 @@ import numpy as np
 from striate import tables
 from striate.errors import DataError
 from striate.images import is_picture
+from striate.wording import shown
 
-from .folder import made, shown, subfolders
+from .folder import made, subfolders
 from .kinds import recognised
 from .splits import NAMES, Data, Origin, Split, class_order, split_name
 

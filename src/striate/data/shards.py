@@ -19,9 +19,10 @@ import numpy as np
 
 from striate.errors import DataError
 from striate.images import PictureError, is_picture
+from striate.wording import shown
 
 from .archives import Archive, Inside
-from .folder import made, shown, subfolders
+from .folder import made, subfolders
 from .splits import Data, Origin, Split, class_order, split_name
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")

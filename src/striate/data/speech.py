@@ -16,8 +16,9 @@ import numpy as np
 
 from striate.errors import DataError, UsageError, choose
 from striate.sounds import is_sound
+from striate.wording import shown
 
-from .folder import shown, subfolders
+from .folder import subfolders
 from .named import data_root
 from .splits import Data, Origin, Split
 
