@@ -278,4 +278,4 @@ def test_an_unknown_choice_names_the_near_ones() -> None:
 
 
 def test_a_run_is_shown_with_its_accuracy(run: api.Run) -> None:
-    assert repr(run) == f"Run({str(run.folder)!r}, test accuracy {run.accuracy:.4f})"
+    assert repr(run) == f"Run({str(run.folder)!r}, test accuracy {100 * run.accuracy:.2f} %)"

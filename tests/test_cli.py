@@ -15,6 +15,7 @@ from PIL import Image
 import striate
 from striate import cli
 from striate.training import recipe as recipes
+from striate.wording import percent
 
 TINY = ["--arguments.width", "4", "--epochs", "1", "--batch-size", "256"]
 
@@ -171,7 +172,7 @@ def test_evaluation_prints_the_documented_keys(
     assert {"accuracy", "top5", "n", "interval", "per_class", "confusions"} <= set(found)
     assert cli.main(["evaluate", str(run)]) == 0
     text = capsys.readouterr().out
-    assert f"test accuracy {found['accuracy']:.4f}" in text
+    assert f"test accuracy {percent(found['accuracy'])}" in text
     assert "precision" in text
 
 

@@ -174,8 +174,8 @@ def test_pictures_without_a_class_are_left_out_with_a_warning(tmp_path: Path) ->
             f"{tmp_path}/annotations has no pictures: left out",
             f"{tmp_path}/test has no class folders: left out",
             f"{tmp_path}/val has no pictures: left out",
-            f"1 pictures lie in {tmp_path} itself: left out",
-            f"1 pictures lie in {tmp_path}/train itself: left out",
+            f"1 picture in {tmp_path} itself: left out",
+            f"1 picture in {tmp_path}/train itself: left out",
         )
     )
 

@@ -185,7 +185,7 @@ def test_a_report_says_what_is_odd(leaking: Path) -> None:
     assert len(found["conflicting"]) == 2
     text = "\n".join(report.warnings)
     for words in (
-        "leak: 2 of 10 test pictures (20.0%) have a copy in train",
+        "leak: 2 of 10 test pictures (20.00 %) with a copy in train",
         "1 picture cannot be read",
         "3 exact copies, 1 pair nearly the same",
         "2 groups of copies with different labels",
@@ -216,7 +216,7 @@ def test_a_score_on_a_leaking_split_says_so(leaking: Path, tmp_path: Path) -> No
         validation_share=0.0,
         tell=told.append,
     )
-    assert any(line.startswith("leak: 2 of 10 test pictures (20.0%)") for line in told)
+    assert any(line.startswith("leak: 2 of 10 test pictures (20.00 %)") for line in told)
     assert run.result["leak"]["copies"] == 2
     assert run.evaluate().to_json()["leak"]["pictures"] == 10
     assert api.summaries(tmp_path)[0]["leak"] == run.leak("test")

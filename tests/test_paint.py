@@ -130,7 +130,7 @@ def test_a_queue_leaves_out_what_is_no_picture(
     assert [path.name for path in Path("done").iterdir()] == ["b.png.png"]
     error = capsys.readouterr().err
     assert "left out: many/a.png: " in error
-    assert "1 of 2 pictures were left out" in error
+    assert "left out: 1 of 2 pictures" in error
     (here / "many" / "b.png").unlink()
     assert paint(weights, "many", "art.png", "-o", "done", size=20) == 1
     assert "none of the pictures in many could be read" in capsys.readouterr().err

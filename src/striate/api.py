@@ -28,6 +28,7 @@ from striate.training.results import finish
 from striate.training.session import Event, Halt, Session, teach
 from striate.training.start import Means, Ready, begin
 from striate.training.start import resume as resume_run
+from striate.wording import percent
 
 __all__ = ["Run", "inspect", "load", "plan", "preview", "summaries", "train"]
 
@@ -43,7 +44,7 @@ class Run:
 
     def __repr__(self) -> str:
         """Show the folder, and the accuracy where it is known."""
-        known = f", {self.split} accuracy {self.accuracy:.4f}" if self.result else ""
+        known = f", {self.split} accuracy {percent(self.accuracy)}" if self.result else ""
         return f"Run({str(self.folder)!r}{known})"
 
     @cached_property

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from striate.errors import DataError
+from striate.wording import counted
 
 # Rows taken at a time: so the copies in float64 stay small beside the logits themselves.
 ROWS = 8192
@@ -82,8 +83,8 @@ def _check(logits: Tensor) -> None:
     bad = int((~logits.isfinite()).any(1).sum())
     if bad:
         raise DataError(
-            f"the network gave numbers that are not finite for {bad} of {len(logits)} pictures: "
-            "its weights or its inputs are broken"
+            f"the network gave numbers that are not finite for {bad:,} of "
+            f"{counted(len(logits), 'pictures')}: its weights or its inputs are broken"
         )
 
 

@@ -16,6 +16,7 @@ from striate.data import relabelled_line
 from striate.inspection import Report, leak_line
 from striate.training.loop import Step
 from striate.training.session import Epoch, Event, Session
+from striate.wording import counted, duration, percent
 
 
 class View(Protocol):
@@ -82,7 +83,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def prediction_row(row: Any) -> list[str]:
     if row.error:
         return [row.file, f"unreadable: {row.error}"]
-    ranked = "  ".join(f"{found.name} {found.probability:.1%}" for found in row.classes)
+    ranked = "  ".join(f"{found.name} {percent(found.probability)}" for found in row.classes)
     return [row.file, ranked]
 
 
@@ -95,9 +96,9 @@ def print_leak(leak: dict[str, Any] | None) -> None:
 def print_evaluation(found: dict[str, Any]) -> None:
     low, high = found["interval"]
     print(
-        f"{found['split']} accuracy {found['accuracy']:.4f} (95 % interval {low:.4f} to "
-        f"{high:.4f}, {found['n']} {found['kind']})  "
-        f"top-5 {found['top5']:.4f}  loss {found['loss']:.4f}"
+        f"{found['split']} accuracy {percent(found['accuracy'])} (95 % interval {percent(low)} to "
+        f"{percent(high)}, {counted(found['n'], found['kind'])})  "
+        f"top-5 {percent(found['top5'])}  loss {found['loss']:.4f}"
     )
     print_leak(found["leak"])
     if found["relabelled"]:
@@ -109,7 +110,7 @@ def print_evaluation(found: dict[str, Any]) -> None:
     table(
         ["class", "n", *keys],
         [
-            [row["class"], f"{row['n']}", *(share(row[key]) for key in keys)]
+            [row["class"], f"{row['n']}", *(percent(row[key]) for key in keys)]
             for row in found["per_class"]
         ],
     )
@@ -210,7 +211,7 @@ class Bar:
         progress = session.progress
         seen, kind = max(progress.pictures, 1), session.pictures["train"].split.kind
         numbers = (
-            f"loss {progress.loss_sum / seen:.3f}  accuracy {progress.correct / seen:.1%}  "
+            f"loss {progress.loss_sum / seen:.3f}  accuracy {percent(progress.correct / seen)}  "
             f"{self._rate.pictures_per_second():,.0f} {kind}/s"
         )
         self._progress.update(
@@ -239,11 +240,11 @@ class Speed:
 def line(session: Session, event: Epoch) -> str:
     """Write an epoch in one line."""
     row = event.row
-    found = f"loss {row['train_loss']:.4f}  accuracy {row['train_accuracy']:7.2%}"
+    found = f"loss {row['train_loss']:.4f}  accuracy {percent(row['train_accuracy']):>8}"
     if "validation_accuracy" in row:
         found += (
             f"  |  validation loss {row['validation_loss']:.4f}  "
-            f"accuracy {row['validation_accuracy']:7.2%}"
+            f"accuracy {percent(row['validation_accuracy']):>8}"
         )
     mark = "  best" if event.best and "validation_accuracy" in row else ""
     total = session.learner.recipe.epochs
@@ -251,27 +252,8 @@ def line(session: Session, event: Epoch) -> str:
     return f"{number}  {found}  {duration(row['seconds'])}{mark}"
 
 
-def duration(seconds: float) -> str:
-    """Write a time as people say it.
-
-    >>> duration(3.25), duration(75), duration(7322)
-    ('3.2 s', '1 min 15 s', '2 h 2 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds) // 60
-    if minutes < 60:
-        return f"{minutes} min {round(seconds) % 60} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def share(value: Any) -> str:
-    """Write a share in [0, 1] as per cent; a dash for none."""
-    return "-" if value is None else f"{value:.2%}"
-
-
 def _is_number(text: str) -> bool:
-    return text == "-" or text.replace(",", "").rstrip("%").replace(".", "", 1).isdigit()
+    return text == "-" or text.replace(",", "").rstrip(" %").replace(".", "", 1).isdigit()
 
 
 def is_plain() -> bool:

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from striate import files
 from striate.errors import UsageError
+from striate.wording import counted
 
 from .app import (
     DATA_HELP,
@@ -67,8 +68,8 @@ def data(
     if show:
         terminal.say(f"wrote {show}")
     if fix:
-        why = ", ".join(f"{count} {reason}" for reason, count in cleaned.left_out.items())
-        terminal.say(f"wrote {fix}: {len(cleaned.kept)} pictures; left out: {why}")
+        why = ", ".join(f"{count:,} {reason}" for reason, count in cleaned.left_out.items())
+        terminal.say(f"wrote {fix}: {counted(len(cleaned.kept), 'pictures')}; left out: {why}")
 
 
 @app.command(

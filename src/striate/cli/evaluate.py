@@ -5,6 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from striate.wording import counted
+
 from .app import (
     DATA_HELP,
     OUTPUT,
@@ -66,7 +68,7 @@ def evaluate(
         with tables.writing(out, evaluation.COLUMNS) as add:
             for row in found.rows():
                 add(row)
-        terminal.say(f"wrote {out}: {found.metrics.n} {found.pictures.split.kind}")
+        terminal.say(f"wrote {out}: {counted(found.metrics.n, found.pictures.split.kind)}")
     if as_json:
         print_json(found.to_json())
         return

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from striate.description import Description, Memory, Row
 from striate.description.numbers import short, size
+from striate.wording import counted, percent
 
 WIDE = 118  # letters a line from which every number is shown
 PIPED = 160
@@ -40,9 +41,10 @@ def show(found: Description) -> None:
 
 
 def _heading(found: Description) -> Text:
-    batch = f"{found.batch} picture{'s' * (found.batch > 1)}"
+    batch = counted(found.batch, "pictures")
     return Text.assemble(
-        (found.model, "bold"), f"  {volume(found.size)}  {batch}, {len(found.layers)} rows"
+        (found.model, "bold"),
+        f"  {volume(found.size)}  {batch}, {counted(len(found.layers), 'rows')}",
     )
 
 
@@ -100,7 +102,7 @@ def _bar(length: float, share: float) -> Text:
         return Text("")
     eighths = max(1, round(length * 8 * 10))
     blocks = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
-    return Text.assemble((f"{blocks:<10}", "cyan"), f" {share:5.1%}")
+    return Text.assemble((f"{blocks:<10}", "cyan"), f" {percent(share, 1):>7}")
 
 
 def _sums(found: Description) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from striate.errors import DataError, UsageError
+from striate.wording import counted
 
 from .app import OUTPUT, RUN_OPTIONS, AsJson, app, examples, print_json, switch
 
@@ -300,7 +301,7 @@ def _queue(work: "Work", out: Path, common: dict[str, Any]) -> Iterator["Task"]:
     if unreadable == len(pictures):
         raise DataError(f"none of the pictures in {work.content} could be read")
     if unreadable:
-        terminal.say(f"{unreadable} of {len(pictures)} pictures were left out")
+        terminal.say(f"left out: {unreadable:,} of {counted(len(pictures), 'pictures')}")
 
 
 def _pictures(folder: Path, out: Path) -> list[Path]:

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from striate.errors import UsageError
+from striate.wording import counted
 
 from .app import DATA_HELP, OUTPUT, AsJson, app, examples, print_json
 
@@ -44,7 +45,9 @@ def pooling(
         pictures = invariance.pictures_of(data, count)
         rows = invariance.invariance(pictures, most=most)
         if out:
-            files.write(out, invariance.draw(rows, f"{len(pictures)} pictures of {data}"))
+            files.write(
+                out, invariance.draw(rows, f"{counted(len(pictures), 'pictures')} of {data}")
+            )
     if out:
         terminal.say(f"wrote {out}")
     if as_json:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from striate.errors import DataError, UsageError
+from striate.wording import counted
 
 from .app import (
     OUTPUT,
@@ -77,6 +78,6 @@ def _write_predictions(rows: Iterable[Any], out: Path, top: int, kind: str) -> N
         for row in rows:
             add(row.row())
             count, unreadable = count + 1, unreadable + bool(row.error)
-    terminal.say(f"wrote {out}: {count} {kind}, {unreadable} of them unreadable")
+    terminal.say(f"wrote {out}: {counted(count, kind)}, {unreadable:,} of them unreadable")
     if count == unreadable:
         raise DataError(f"none of the {kind} could be read")

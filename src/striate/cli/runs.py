@@ -5,6 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from striate.wording import duration, percent
+
 from .app import (
     AsJson,
     app,
@@ -45,8 +47,8 @@ def runs(
                 f"{row['epochs']}",
                 row["split"] or "-",
                 f"{row['n']}" if row["n"] else "-",
-                terminal.share(row["accuracy"]) + ("*" if row["leak"] else ""),
-                terminal.duration(row["train_seconds"]),
+                percent(row["accuracy"]) + ("*" if row["leak"] else ""),
+                duration(row["train_seconds"]),
                 "done" if row["finished"] else "unfinished",
             ]
             for row in rows

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from striate.flags import Flags, from_file, given
+from striate.wording import counted, duration, percent
 
 from .app import (
     DATA_HELP,
@@ -100,9 +101,10 @@ def train(
         print_json({"run": str(run.folder), **result})
         return
     low, high = result["interval"]
+    count = counted(result["n"], result.get("kind", "pictures"))
     print(
-        f"{result['split']} accuracy {result['accuracy']:.4f} "
-        f"(95 % interval {low:.4f} to {high:.4f}, {result['n']} {result.get('kind', 'pictures')})  "
-        f"{terminal.duration(result['train_seconds'])}  {run.folder}"
+        f"{result['split']} accuracy {percent(result['accuracy'])} "
+        f"(95 % interval {percent(low)} to {percent(high)}, {count})  "
+        f"{duration(result['train_seconds'])}  {run.folder}"
     )
     terminal.print_leak(result["leak"])

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from striate.errors import DataError
 from striate.images import PictureError
+from striate.wording import counted
 
 SUFFIXES = (".zip", ".tar")
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar", ".gz")
@@ -50,7 +51,7 @@ class Archive:
             self._add(name, reason, reader)
 
     def __repr__(self) -> str:
-        return f"Archive({str(self.path)!r}, {len(self._readers)} files)"
+        return f"Archive({str(self.path)!r}, {counted(len(self._readers), 'files')})"
 
     def read(self, inner: str) -> bytes:
         """Give the bytes of a member; whatever fails is a PictureError."""

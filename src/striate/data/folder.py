@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from striate.errors import DataError
-from striate.wording import shown
+from striate.wording import counted, shown
 
 from .archives import Archive, Inside
 from .kinds import is_example, is_of, recognised
@@ -66,7 +66,10 @@ def subfolders(folder: Place) -> list[str]:
 def _flat(root: Place, tops: list[str], kind: str) -> Data:
     classes, warnings = _classes(root, tops, kind)
     split = _read(root, root, classes, kind)
-    layout = f"{shown(root)}: {len(split)} {kind} in {len(classes)} class folders, no splits"
+    layout = (
+        f"{shown(root)}: {counted(len(split), kind)} in {counted(len(classes), 'class folders')}, "
+        "no splits"
+    )
     return made(root, classes, {"train": split}, layout, warnings + _loose(root, kind))
 
 
@@ -82,7 +85,9 @@ def _with_splits(root: Place, tops: list[str], splits: dict[str, str], kind: str
         _refuse_unknown(root / top, classes, kind)
     parts = {name: _read(root, root / top, classes, kind) for top, name in splits.items()}
     sizes = ", ".join(f"{name} {len(split)}" for name, split in parts.items())
-    layout = f"{shown(root)}: split folders of {len(classes)} class folders ({sizes} {kind})"
+    layout = (
+        f"{shown(root)}: split folders of {counted(len(classes), 'class folders')} ({sizes} {kind})"
+    )
     for base, (_, empty) in zip(known, found, strict=True):
         warnings += empty + _loose(root / base, kind)
     return made(root, classes, parts, layout, warnings + _loose(root, kind))
@@ -154,7 +159,7 @@ def _has_classes(folder: Place, kind: str, *, least: int = 1) -> bool:
 
 def _loose(folder: Place, kind: str) -> list[str]:
     count = sum(is_of(kind, folder / name) for name in _listing(folder)[1])
-    return [f"{count} {kind} lie in {shown(folder)} itself: left out"] if count else []
+    return [f"{counted(count, kind)} in {shown(folder)} itself: left out"] if count else []
 
 
 def made(

@@ -17,7 +17,7 @@ import numpy as np
 from striate import tables
 from striate.errors import DataError
 from striate.images import is_picture
-from striate.wording import shown
+from striate.wording import counted, shown
 
 from .folder import made, subfolders
 from .kinds import recognised
@@ -43,7 +43,7 @@ def table(path: Path) -> Data:
     rows, columns = _rows(path, path.parent, None)
     splits = ", ".join(sorted({row.split for row in rows}, key=NAMES.index))
     note = f"columns {columns[0]} and {columns[1]}"
-    layout = f"{shown(path)}: a table of {len(rows)} {_kind(rows)} ({note}; {splits})"
+    layout = f"{shown(path)}: a table of {counted(len(rows), _kind(rows))} ({note}; {splits})"
     found = _data(path.parent, rows, layout, [])
     place = Origin("table", shown(path.absolute()))
     return dataclasses.replace(found, origin=place, name=shown(path.stem))
@@ -65,9 +65,11 @@ def metadata(root: Path) -> Data:
         listed = {row.path for row in more}
         loose = [one for one in path.parent.iterdir() if is_picture(one) and one not in listed]
         if loose:
-            warnings.append(f"{len(loose)} pictures in {shown(path.parent)} are not in {path.name}")
+            warnings.append(
+                f"{counted(len(loose), 'pictures')} in {shown(path.parent)}, not in {path.name}"
+            )
     names = ", ".join(shown(path.relative_to(root)) for path, _ in tables)
-    layout = f"{shown(root)}: a folder with {names} ({len(rows)} {_kind(rows)})"
+    layout = f"{shown(root)}: a folder with {names} ({counted(len(rows), _kind(rows))})"
     return _data(root, rows, layout, warnings)
 
 

@@ -16,6 +16,7 @@ from striate.errors import DataError, UsageError, choose
 from striate.images import PictureError
 from striate.sounds import Sound
 from striate.usercode import Reference
+from striate.wording import counted
 
 from .kinds import recognised
 from .splits import NAMES, Data, Origin, Split, split_name
@@ -43,7 +44,7 @@ def _data(given: Any, name: str, origin: Origin) -> Data:
     classes, splits = _named(parts, splits)
     sizes = ", ".join(f"{part} {len(split)}" for part, split in splits.items())
     kind = next(iter(splits.values())).kind if splits else "pictures"
-    layout = f"{name}: own data set, {len(classes)} classes ({sizes} {kind})"
+    layout = f"{name}: own data set, {counted(len(classes), 'classes')} ({sizes} {kind})"
     return Data(Path(name).stem, origin, classes, splits, layout)
 
 
@@ -167,11 +168,15 @@ def _named(
         own = lists.get(part, first)
         highest = int(split.labels.max()) if len(split) else -1
         if highest >= len(own):
-            raise DataError(f"the data set names {len(own)} classes but has the label {highest}")
+            raise DataError(
+                f"the data set names {counted(len(own), 'classes')} but has the label {highest}"
+            )
         places = np.array([place[name] for name in own])
         named[part] = dataclasses.replace(split, labels=places[split.labels].astype(np.int64))
     if len(classes) < 2:
-        raise DataError(f"the data set has {len(classes)} classes: nothing can be told apart")
+        raise DataError(
+            f"the data set has {counted(len(classes), 'classes')}: nothing can be told apart"
+        )
     return classes, named
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from striate.errors import DataError
 from striate.images import PictureError, is_picture
-from striate.wording import shown
+from striate.wording import counted, shown
 
 from .archives import Archive, Inside
 from .folder import made, subfolders
@@ -92,8 +92,8 @@ def shards(path: Path) -> Data:
     splits = {name: _split(samples, classes) for name, samples in parts.items()}
     sizes = ", ".join(f"{name} {len(split)}" for name, split in splits.items())
     layout = (
-        f"{shown(path)}: {len(files)} tar shards with labels, {len(classes)} classes "
-        f"({sizes} pictures)"
+        f"{shown(path)}: {counted(len(files), 'tar shards')} with labels, "
+        f"{counted(len(classes), 'classes')} ({sizes} pictures)"
     )
     found = made(home, classes, splits, layout, warnings)
     place = str(path.absolute())

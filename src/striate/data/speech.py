@@ -16,7 +16,7 @@ import numpy as np
 
 from striate.errors import DataError, UsageError, choose
 from striate.sounds import is_sound
-from striate.wording import shown
+from striate.wording import counted, shown
 
 from .folder import subfolders
 from .named import data_root
@@ -125,8 +125,9 @@ def _data(found: list[Recording], name: str, origin: Origin, where: Path, held_o
     }
     what = f"all that {held_out} says" if held_out else f"recordings 0 to {TESTED - 1} of each"
     layout = (
-        f"{shown(where)}: {len(found):,} recordings of digits by {len(speakers)} speakers "
-        f"({', '.join(speakers)}); the test is {what} ({len(parts['test'])} sounds)"
+        f"{shown(where)}: {counted(len(found), 'recordings')} of digits by "
+        f"{counted(len(speakers), 'speakers')} ({', '.join(speakers)}); "
+        f"the test is {what} ({counted(len(parts['test']), 'sounds')})"
     )
     classes = tuple(str(digit) for digit in range(10))
     splits = {part: _split(recordings) for part, recordings in parts.items() if recordings}

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import DataError, choose
+from striate.wording import counted
 
 NAMES = ("train", "validation", "test")
 SYNONYMS = {
@@ -192,8 +193,8 @@ def by_name(data: Data, split: Split, classes: Sequence[str]) -> Split:
     if unknown:
         shown = ", ".join(repr(name) for name in unknown[:5])
         raise DataError(
-            f"{data.name} has {len(unknown)} classes that this network does not know ({shown}); "
-            f"it knows {', '.join(classes)}"
+            f"{data.name} has {counted(len(unknown), 'classes')} that this network does not know "
+            f"({shown}); it knows {', '.join(classes)}"
         )
     place = {name: number for number, name in enumerate(classes)}
     places = np.array([place.get(name, -1) for name in data.classes])
@@ -214,7 +215,7 @@ def assigned(
     missing = [p for names in table.values() for p in names if p not in where]
     if missing:
         raise DataError(
-            f"{len(missing)} of this run's pictures are gone from {data.origin.text}, "
+            f"{len(missing):,} of this run's pictures are gone from {data.origin.text}, "
             f"the first is {missing[0]}"
         )
     return {

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.wording import counted
+
 from . import style
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> bytes:
     level = longest < cell - 8
     left, top, side = style.MARGIN + 40 + longest, style.HEADING + 30, k * cell
     figure = style.canvas(left + side + 180, top + side + (style.LINE if level else longest) + 100)
-    style.write_heading(figure, f"Confusion of {counts.sum()} pictures", top=0)
+    style.write_heading(figure, f"Confusion of {counted(int(counts.sum()), 'pictures')}", top=0)
     axes = style.panel(figure, left, top, side, side)
     _draw_shares(axes, counts)
     _draw_scale(figure, left + side + 30, top, min(side, 320))

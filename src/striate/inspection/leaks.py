@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from striate.data.batches import Pictures
+from striate.wording import counted, percent
 
 from . import duplicates
 
@@ -38,8 +39,9 @@ def leak_line(leak: Mapping[str, Any]) -> str:
     share = leak["copies"] / leak["pictures"]
     one, other = leak["example"]
     return (
-        f"leak: {leak['copies']} of {leak['pictures']} {leak['split']} pictures ({share:.1%}) have "
-        f"a copy in train, which makes their accuracy too high: {one} is {other}"
+        f"leak: {leak['copies']:,} of {counted(leak['pictures'], leak['split'] + ' pictures')} "
+        f"({percent(share)}) with a copy in train, which makes their accuracy too high: "
+        f"{one} is {other}"
     )
 
 

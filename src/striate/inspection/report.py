@@ -20,6 +20,7 @@ from striate.data.preprocessing import Picture as Source
 from striate.data.preprocessing import as_array
 from striate.data.workers import Failed, ahead
 from striate.errors import DataError, UsageError
+from striate.wording import counted, percent
 
 from . import duplicates
 
@@ -262,32 +263,33 @@ def _warnings(
     sizes = Counter(picture.split for picture in pictures)
     for split, count in copies.across.items():
         said.append(
-            f"leak: {count} of {sizes[split]} {split} pictures ({count / sizes[split]:.1%}) have a "
-            "copy in train: an accuracy on them is too high"
+            f"leak: {count:,} of {counted(sizes[split], split + ' pictures')} "
+            f"({percent(count / sizes[split])}) with a copy in train: "
+            "an accuracy on them is too high"
         )
     if unreadable:
-        said.append(f"{counted(len(unreadable), 'picture')} cannot be read")
+        said.append(f"{counted(len(unreadable), 'pictures')} cannot be read")
     if copies.exact or copies.near:
         said.append(
-            f"{sum(len(group) - 1 for group in copies.exact)} exact copies, "
-            f"{counted(len(copies.near), 'pair')} nearly the same"
+            f"{counted(sum(len(group) - 1 for group in copies.exact), 'exact copies')}, "
+            f"{counted(len(copies.near), 'pairs')} nearly the same"
         )
     if copies.conflicting:
         first = copies.conflicting[0]
         said.append(
-            f"{counted(len(copies.conflicting), 'group')} of copies with different labels, "
+            f"{counted(len(copies.conflicting), 'groups')} of copies with different labels, "
             f"{first[0]} and {first[1]} for one"
         )
     said += _of_classes(classes, list(data.splits))
     constant = [p.name for p, one in zip(pictures, seen, strict=True) if one.constant]
     if constant:
         said.append(
-            f"{counted(len(constant), 'picture')} of one colour only, {constant[0]} for one"
+            f"{counted(len(constant), 'pictures')} of one colour only, {constant[0]} for one"
         )
     odd = [p for p in pictures if _names_another(p, data.classes)]
     if odd:
         said.append(
-            f"{counted(len(odd), 'file name')} with another class in it: {odd[0].name} is in "
+            f"{counted(len(odd), 'file names')} with another class in it: {odd[0].name} is in "
             f"{data.classes[odd[0].label]}"
         )
     return said
@@ -300,28 +302,19 @@ def _of_classes(classes: dict[str, dict[str, int]], splits: Sequence[str]) -> li
         empty = [name for name, count in counts.items() if count == 0]
         single = [name for name, count in counts.items() if count == 1]
         if empty:
-            said.append(f"{_classes(empty)} without pictures in {split}: {_some(empty)}")
+            said.append(
+                f"{counted(len(empty), 'classes')} without pictures in {split}: {_some(empty)}"
+            )
         if single:
-            said.append(f"{_classes(single)} with one picture in {split}: {_some(single)}")
+            said.append(
+                f"{counted(len(single), 'classes')} with one picture in {split}: {_some(single)}"
+            )
         least = min((count for count in counts.values() if count), default=0)
         if least and max(counts.values()) >= IMBALANCE * least:
             small = next(name for name, count in counts.items() if count == least)
             large = max(counts, key=counts.__getitem__)
             said.append(f"{split} is unbalanced: {counts[large]} of {large}, {least} of {small}")
     return said
-
-
-def counted(count: int, what: str) -> str:
-    """Write a count with its noun.
-
-    >>> counted(1, "pair"), counted(2, "pair")
-    ('1 pair', '2 pairs')
-    """
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def _classes(names: Sequence[str]) -> str:
-    return f"{len(names)} class{'' if len(names) == 1 else 'es'}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from striate import evaluation, figures, files, metrics
 from striate.evaluation import Evaluation
 from striate.runs import folder
+from striate.wording import counted, percent
 
 from .session import Halt, Session, best_row
 
@@ -43,17 +44,17 @@ def overview(session: Session, found: Evaluation) -> bytes:
     answers, shares = found.answers()
     captions = [
         f"{found.classes[found.labels[row]]} taken for {found.classes[answers[row]]}\n"
-        f"{shares[row]:.0%} sure\n{found.names[row]}"
+        f"{percent(float(shares[row]), 0)} sure\n{found.names[row]}"
         for row in rows
     ]
     wrong, kind = int((answers != found.labels).sum()), found.pictures.split.kind
     title = (
-        f"{session.folder.name}: {found.split} accuracy {found.accuracy:.2%} "
-        f"({found.metrics.n:,} {kind}"
+        f"{session.folder.name}: {found.split} accuracy {percent(found.accuracy)} "
+        f"({counted(found.metrics.n, kind)}"
         + (f", {found.leak['copies']:,} of them with a copy in training)" if found.leak else ")")
     )
-    count = f"{wrong:,} mistake{'s' * (wrong != 1)}" if wrong else "no mistakes"
-    note = f"{count} in {found.metrics.n:,} {kind} of the {found.split} split"
+    count = counted(wrong, "mistakes") if wrong else "no mistakes"
+    note = f"{count} in {counted(found.metrics.n, kind)} of the {found.split} split"
     return figures.overview(
         session.progress.history,
         [found.image(row) for row in rows],

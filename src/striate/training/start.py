@@ -18,6 +18,7 @@ from striate.errors import DataError, UsageError
 from striate.inspection import Leak, leaks
 from striate.models import Architecture
 from striate.runs import bundle, checkpoints, folder
+from striate.wording import counted
 
 from . import optim
 from .loop import WEIGHTS, Learner, Progress
@@ -251,10 +252,9 @@ def _notes(data: Data, pictures: Mapping[str, Pictures], unreadable: list[Unread
     each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
     notes = [data.layout, f"{sizes} {data.kind}; {each} to train on of each class", *data.warnings]
     if unreadable:
-        first = unreadable[0]
+        first, left_out = unreadable[0], counted(len(unreadable), f"unreadable {data.kind}")
         notes.append(
-            f"{len(unreadable)} unreadable {data.kind} left out (listed in data.json), "
-            f"the first: {first.file}: {first.reason}"
+            f"{left_out} left out (listed in data.json), the first: {first.file}: {first.reason}"
         )
     return notes
 
@@ -275,6 +275,6 @@ def _thread_note(run: Path) -> list[str]:
     if before == now:
         return []
     return [
-        f"this run began with {before} threads, now there are {now}: "
+        f"this run began with {counted(before, 'threads')}, now it has {now}: "
         f"the weights will differ in their last bits (OMP_NUM_THREADS={before} avoids it)"
     ]
