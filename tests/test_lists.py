@@ -87,7 +87,7 @@ def test_metadata_beside_the_pictures_is_found(photos: Path, tmp_path: Path, suf
     found = sources.find(flat)
     assert content(found) == content(sources.find(photos))
     shutil.copy(flat / "0.png", flat / "more.png")
-    assert any("1 pictures in" in warning for warning in sources.find(flat).warnings)
+    assert any("1 picture in" in warning for warning in sources.find(flat).warnings)
 
 
 def test_split_folders_have_metadata_of_their_own(photos: Path, tmp_path: Path) -> None:

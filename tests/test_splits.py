@@ -214,7 +214,7 @@ def test_labels_are_matched_by_name_whatever_classes_there_are_today(
 
 
 def test_a_class_that_a_run_does_not_know_is_named() -> None:
-    with pytest.raises(DataError, match=r"1 classes that this network does not know \('class 1'\)"):
+    with pytest.raises(DataError, match=r"1 class that this network does not know \('class 1'\)"):
         assigned(data_of(train=split_of([2, 2])), {"train": ["train/0", "train/3"]}, ["class 0"])
 
 

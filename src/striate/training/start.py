@@ -275,6 +275,6 @@ def _thread_note(run: Path) -> list[str]:
     if before == now:
         return []
     return [
-        f"this run began with {counted(before, 'threads')}, now it has {now}: "
+        f"threads of this run: {before} when it began, {now} now: "
         f"the weights will differ in their last bits (OMP_NUM_THREADS={before} avoids it)"
     ]
