@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,12 @@ from striate.data.splits import Data, Origin, Split
 from striate.errors import DataError, Stopped, UsageError
 from striate.runs import bundle, checkpoints
 from striate.training import optim
-from striate.training.loop import (
-    DivergedError,
-    Learner,
-    Progress,
-    epoch,
-    steps_an_epoch,
-    update,
-)
+from striate.training.loop import Progress, Step, epoch, steps_an_epoch
 from striate.training.pictures import Augmented
 from striate.training.recipe import Recipe
 from striate.training.session import Epoch, Event, Saved, Session
 from striate.training.start import Means
+from striate.training.step import DivergedError, Learner, checked_update, update
 
 TINY: dict[str, Any] = {"arguments": {"width": 4}, "epochs": 2, "batch_size": 256}
 
@@ -227,7 +222,7 @@ def test_what_is_not_finite_is_caught_before_the_step(poison: float, where: str)
         net.get_parameter("0.weight").register_hook(lambda gradient: gradient + poison)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     with pytest.raises(DivergedError):
-        update(learner(net), values, torch.tensor([0, 1, 0, 1, 0, 1]), rate=0.1)
+        checked_update(learner(net), values, torch.tensor([0, 1, 0, 1, 0, 1]), rate=0.1)
     for name, tensor in net.state_dict().items():
         assert torch.equal(tensor.nan_to_num(7, 8, 9), before[name].nan_to_num(7, 8, 9)), (
             f"{name} was changed"
@@ -255,14 +250,15 @@ def test_a_run_that_diverges_keeps_its_last_finite_state_and_says_what_to_try(
     assert all(torch.isfinite(tensor).all() for tensor in kept.model.state_dict().values())
 
 
-def test_an_update_is_sgd_with_nesterov_momentum_by_its_formula() -> None:
+@pytest.mark.parametrize("take", [update, checked_update])
+def test_an_update_is_sgd_with_nesterov_momentum_by_its_formula(take: Callable[..., Any]) -> None:
     net, oracle = small_net().double(), small_net().double()
     learning = learner(net, momentum=0.9, weight_decay=0.01, label_smoothing=0.1)
     values = torch.rand(5, 6, 1, 8, 8, dtype=torch.float64)
     labels = torch.tensor([0, 1, 0, 1, 0, 1])
     velocity = {name: torch.zeros_like(p) for name, p in oracle.named_parameters()}
     for step in range(5):
-        update(learning, values[step], labels, rate=0.1)
+        take(learning, values[step], labels, rate=0.1)
         oracle.train()
         loss = nn.CrossEntropyLoss(label_smoothing=0.1)(oracle(values[step]).float(), labels)
         oracle.zero_grad()
@@ -277,11 +273,12 @@ def test_an_update_is_sgd_with_nesterov_momentum_by_its_formula() -> None:
         torch.testing.assert_close(found, expected, msg=name)
 
 
-def test_clipping_scales_the_gradient_to_the_largest_norm() -> None:
+@pytest.mark.parametrize("take", [update, checked_update])
+def test_clipping_scales_the_gradient_to_the_largest_norm(take: Callable[..., Any]) -> None:
     net = small_net()
     before = [p.detach().clone() for p in net.parameters()]
     learning = learner(net, momentum=0.0, weight_decay=0.0, clip=1e-3)
-    update(learning, torch.rand(6, 1, 8, 8), torch.tensor([0, 1, 0, 1, 0, 1]), rate=1.0)
+    take(learning, torch.rand(6, 1, 8, 8), torch.tensor([0, 1, 0, 1, 0, 1]), rate=1.0)
     moved = torch.cat([(p - b).flatten() for p, b in zip(net.parameters(), before, strict=True)])
     assert moved.norm().item() == pytest.approx(1e-3, rel=1e-3)
 
@@ -294,11 +291,108 @@ def test_an_epoch_shows_each_picture_once(count: int, batch: int) -> None:
     learning = learner(net, batch_size=batch)
     pictures = Pictures(split, learning.preprocessing, held=torch.from_numpy(pixels)[:, None])
     progress = Progress()
-    for step in epoch(learning, pictures, progress):
+    for (step,) in epoch(learning, pictures, progress):
         progress.count(step)
     lonely = count % batch == 1 and count > batch > 1
     assert progress.pictures == count - lonely
     assert progress.step == steps_an_epoch(count, learning.recipe)
+
+
+def striped(count: int) -> Split:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (count, 8, 8)).astype(np.uint8)
+    return Split(pixels, np.arange(count) % 2, [str(i) for i in range(count)])
+
+
+def taught(window: int, count: int = 26, **choices: Any) -> tuple[Learner, list[Step]]:
+    """Train a small network for an epoch in windows of so many steps."""
+    split = striped(count)
+    net = nn.Sequential(small_net(), nn.Dropout(0.2))
+    learning = learner(net, **{"batch_size": 4, "flip": True, "rotate": 9.0, **choices})
+    held = torch.from_numpy(split.pictures)[:, None]
+    pictures = Pictures(split, learning.preprocessing, held=held)
+    windows = list(epoch(learning, pictures, Progress(), window=window))
+    full, rest = divmod(steps_an_epoch(count, learning.recipe), window)
+    assert [len(steps) for steps in windows] == [window] * full + [rest] * (rest > 0)
+    return learning, [step for steps in windows for step in steps]
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize("clip", [None, 0.5])
+@pytest.mark.parametrize("window", [2, 3, 50])
+def test_steps_whose_numbers_are_read_later_are_the_same_steps(
+    window: int, clip: float | None, optimiser: str
+) -> None:
+    apart, one_by_one = taught(1, clip=clip, optimiser=optimiser)
+    together, read_later = taught(window, clip=clip, optimiser=optimiser)
+    assert read_later == one_by_one
+    for one, other in zip(
+        apart.model.state_dict().values(), together.model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize("bad", [1, 4, 5, 6, 9])  # the picture of which step is not finite
+def test_a_window_with_a_step_that_is_not_finite_is_undone(bad: int, optimiser: str) -> None:
+    split = striped(40)
+    learning = learner(small_net(), batch_size=4, optimiser=optimiser)
+    calls = itertools.count(1)
+    values = learning.preprocessing.values
+
+    class Poisoned(Preprocessing):
+        def values(self, batch: torch.Tensor) -> torch.Tensor:
+            return values(batch) * (float("nan") if next(calls) == bad else 1)
+
+    learning = learning._replace(preprocessing=Poisoned((8, 8), channels=1, normalise="none"))
+    held = torch.from_numpy(split.pictures)[:, None]
+    pictures = Pictures(split, Preprocessing((8, 8), channels=1), held=held)
+    progress, states = Progress(), [snapshot(learning)]
+
+    def count() -> None:
+        for steps in epoch(learning, pictures, progress, window=4):
+            for step in steps:
+                progress.count(step)
+            states.append(snapshot(learning))
+
+    with pytest.raises(DivergedError, match="the loss is nan") as caught:
+        count()
+    assert progress.step == 4 * ((bad - 1) // 4)
+    assert caught.value.ahead == bad - 1 - progress.step
+    after = snapshot(learning)
+    assert after.keys() == states[-1].keys()
+    assert all(torch.equal(after[name], tensor) for name, tensor in states[-1].items())
+
+
+def snapshot(learning: Learner) -> dict[str, torch.Tensor]:
+    state = {**learning.model.state_dict(), **optim.save_state(learning.optimiser, learning.model)}
+    return {name: tensor.clone() for name, tensor in state.items()}
+
+
+def test_a_run_in_windows_is_stopped_and_continued_to_the_same_bits(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("striate.training.loop.window_on", lambda _: 4)
+    with pytest.raises(Stopped, match="stopped after step 6, saved"):  # of 6 steps an epoch
+        api.train("digits", out=tmp_path / "run", show=StopAfter(5), **TINY)
+    monkeypatch.undo()
+    run = api.train(resume=tmp_path / "run")
+    assert weights(run.folder) == weights(whole)
+    for cut, straight in zip(run.history, api.load(whole).history, strict=True):
+        assert {**cut, "seconds": 0} == {**straight, "seconds": 0}
+
+
+def test_shares_of_the_rate_are_those_of_the_groups() -> None:
+    net, oracle = small_net(), small_net()
+    learning = learner(net, momentum=0.0, weight_decay=0.0)
+    for group, share in zip(learning.optimiser.param_groups, (0.5, 0.0), strict=True):
+        group["share"] = share
+    values, labels = torch.rand(6, 1, 8, 8), torch.tensor([0, 1, 0, 1, 0, 1])
+    update(learning, values, labels, rate=0.2)
+    nn.CrossEntropyLoss(label_smoothing=0.05)(oracle.train()(values), labels).backward()
+    for found, before in zip(net.parameters(), oracle.parameters(), strict=True):
+        assert before.grad is not None
+        torch.testing.assert_close(found, before - 0.1 * before.grad * (before.ndim > 1))
 
 
 def test_the_best_epoch_is_in_the_bundle(tmp_path: Path) -> None:
@@ -335,7 +429,7 @@ def test_memory_that_runs_out_names_the_batch_size_to_try(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return 1.0, 1
 
-    monkeypatch.setattr("striate.training.loop.update", starved)
+    monkeypatch.setattr("striate.training.loop.checked_update", starved)
     with pytest.raises(DataError, match=r"out of memory at step 4: try --batch-size 128"):
         api.train("digits", out=tmp_path / "run", **TINY)
 

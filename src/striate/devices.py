@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,13 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
+def free_bytes(device: torch.device) -> int:
+    """Return how many bytes of an accelerator's memory are free."""
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return int(torch.cuda.mem_get_info(device)[0])
+
+
 def place(model: nn.Module, device: torch.device) -> nn.Module:
     """Move a network, with channels last: 15 to 40 % faster for convolutions on CPUs and GPUs."""
     model.to(device)
@@ -48,6 +55,14 @@ def place(model: nn.Module, device: torch.device) -> nn.Module:
         if parameter.ndim in _ORDERS:
             parameter.data = parameter.data.to(memory_format=_ORDERS[parameter.ndim])
     return model
+
+
+def numbers(values: Sequence[float], device: torch.device, kind: torch.dtype) -> Tensor:
+    """Return numbers as a tensor (N,) on a device, each filled in there.
+
+    A tensor made of a list would be copied, and the host would wait for the device.
+    """
+    return torch.stack([torch.full((), value, dtype=kind, device=device) for value in values])
 
 
 def ordered(values: Tensor) -> Tensor:

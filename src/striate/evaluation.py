@@ -190,15 +190,24 @@ def logits(
     found = []
     for batch in pictures.all(BATCH):
         poll()
-        found.append(answer(model, preprocessing, batch.pixels, device=device))
-    return torch.cat(found)
+        found.append(_answer(model, preprocessing, batch.pixels, device=device))
+    return torch.cat(found).cpu()  # read once: an accelerator is not waited for in each batch
 
 
-@torch.inference_mode()
 def answer(
     model: nn.Module, preprocessing: Preparation, pixels: Tensor, *, device: torch.device
 ) -> Tensor:
-    """Give the logits (N, K) of a batch of pixels; the model is in evaluation mode."""
-    values = preprocessing.values(pixels.to(device))
+    """Compute the logits (N, K) of a batch of pixels, float32 on the CPU.
+
+    The model is in evaluation mode.
+    """
+    return _answer(model, preprocessing, pixels, device=device).cpu()
+
+
+@torch.inference_mode()
+def _answer(
+    model: nn.Module, preprocessing: Preparation, pixels: Tensor, *, device: torch.device
+) -> Tensor:
+    values = preprocessing.values(pixels.to(device, non_blocking=True))
     found: Tensor = model(devices.ordered(values))
-    return found.float().cpu()
+    return found.float()

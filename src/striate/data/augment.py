@@ -7,11 +7,11 @@ every operation on pixels is elementwise with one rounding, or a sum of whole nu
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from striate.devices import seed_of
@@ -72,23 +72,48 @@ def augment(images: Tensor, indices: Tensor, how: Augmentation, *, seed: int, ep
 
 
 def uniform(seed: int, epoch: int, indices: Tensor, count: int) -> Tensor:
-    """Draw `count` numbers in [0, 1) for each index (N,): float64 (N, count) on the CPU.
+    """Draw `count` numbers in [0, 1) for each index (N,): float64 (N, count), on their device.
 
     A counter-based generator: splitmix64 (Steele et al. 2014,
-    https://doi.org/10.1145/2714064.2660195) of the index, then of which draw it is.
+    https://doi.org/10.1145/2714064.2660195) of the index, then of which draw it is. MPS has no
+    float64: there the numbers are on the CPU.
     """
-    golden = np.uint64(0x9E3779B97F4A7C15)
-    counters = indices.cpu().numpy().astype(np.uint64)[:, None] + np.uint64(1)
-    steps = np.arange(1, count + 1, dtype=np.uint64)
-    streams = _mixed(np.uint64(seed_of(seed, epoch)) ^ _mixed(counters * golden))
-    bits = _mixed(streams + steps * golden)  # (N, count)
-    return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+    if indices.device.type in ("cpu", "mps"):
+        # NumPy's calls cost a third of torch's for so few numbers.
+        numbers = indices.cpu().numpy().astype(np.int64)
+        hashed = _hashed(numbers, np.arange(1, count + 1), seed_of(seed, epoch))
+        bits = torch.from_numpy(hashed)
+    else:
+        places = torch.arange(1, count + 1, device=indices.device)
+        bits = _hashed(indices.long(), places, seed_of(seed, epoch))
+    return bits.double() * 2.0**-53
 
 
-def _mixed(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
+def _hashed(counters: Any, steps: Any, seed: int) -> Any:
+    """Hash int64 (N,) and (count,) to 53 bits each, (N, count): both arrays or both tensors."""
+    streams = _mixed(_mixed((counters[:, None] + 1) * _GOLDEN) ^ seed)
+    return _shifted(_mixed(streams + steps * _GOLDEN), 11)
+
+
+def _signed(number: int) -> int:
+    """Return the signed whole number with the same 64 bits; int64 products wrap around alike."""
+    return number - 2**64 if number >= 2**63 else number
+
+
+_GOLDEN = _signed(0x9E3779B97F4A7C15)
+_FIRST = _signed(0xBF58476D1CE4E5B9)
+_SECOND = _signed(0x94D049BB133111EB)
+
+
+def _mixed(state: Any) -> Any:
+    state = (state ^ _shifted(state, 30)) * _FIRST
+    state = (state ^ _shifted(state, 27)) * _SECOND
+    return state ^ _shifted(state, 31)
+
+
+def _shifted(state: Any, count: int) -> Any:
+    """Shift 64 bits to the right and fill with zeros, where int64 would repeat the sign."""
+    return (state >> count) & ((1 << (64 - count)) - 1)
 
 
 def _cropped(images: Tensor, draws: dict[str, Tensor], how: Augmentation) -> Tensor:
@@ -102,8 +127,10 @@ def _cropped(images: Tensor, draws: dict[str, Tensor], how: Augmentation) -> Ten
         raise UsageError(
             f"crop_padding {how.crop_padding} is not below the side of {height} x {width} pictures"
         )
-    rows = _reflected(torch.arange(height) + _shift(draws["crop_y"], how), height)  # (N, H)
-    columns = torch.arange(width).expand(count, width)
+    place = draws["crop_y"].device
+    rows = torch.arange(height, device=place) + _shift(draws["crop_y"], how)
+    rows = _reflected(rows, height)  # (N, H)
+    columns = torch.arange(width, device=place).expand(count, width)
     if how.flip:
         columns = torch.where(draws["flip"][:, None] < 0.5, columns.flip(1), columns)
     columns = _reflected(columns + _shift(draws["crop_x"], how), width)  # (N, W)
@@ -141,16 +168,31 @@ def _moved(images: Tensor, draws: dict[str, Tensor], how: Augmentation) -> Tenso
 
 
 def _placed(draws: dict[str, Tensor], how: Augmentation) -> Tensor:
-    """Give each picture's cosine and sine over its zoom, and its shifts as shares: (4, N)."""
-    names = ("rotate", "zoom", "translate_x", "translate_y")
-    signed = 2 * torch.stack([draws[name] for name in names], 1) - 1  # (N, 4) in [-1, 1)
-    rows = []
-    for turn, grow, right, down in signed.tolist():
-        # Not torch.cos: its vector and its remainder code may differ in the last bit.
-        angle, factor = math.radians(turn * how.rotate), 1 + grow * how.zoom
-        shifts = (right * how.translate, down * how.translate)
-        rows.append((math.cos(angle) / factor, math.sin(angle) / factor, *shifts))
-    return torch.tensor(rows, dtype=torch.float32).view(-1, 4).T
+    """Compute each picture's cosine and sine over its zoom, and its shifts as shares: (4, N)."""
+    turn, grow, right, down = (
+        2 * draws[name] - 1 for name in ("rotate", "zoom", "translate_x", "translate_y")
+    )
+    cos, sin = _turned(turn * math.radians(how.rotate))
+    factor = 1 + grow * how.zoom
+    placed = [cos / factor, sin / factor, right * how.translate, down * how.translate]
+    return torch.stack(placed).float()
+
+
+def _turned(angles: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute cosine and sine of angles in [-pi, pi], float64, alike on every device.
+
+    Not torch.cos: its vector and its remainder code may differ in the last bit. The series of the
+    half angle, at most pi / 2, is exact to 1e-15.
+    """
+    half = angles / 2
+    square = half * half
+    cos, sin = torch.zeros_like(half), torch.zeros_like(half)
+    for power in range(22, -1, -2):
+        sign = (-1) ** (power // 2)
+        cos = cos * square + sign / math.factorial(power)
+        sin = sin * square + sign / math.factorial(power + 1)
+    sin = sin * half
+    return 1 - 2 * sin * sin, 2 * sin * cos
 
 
 def _coloured(images: Tensor, draws: dict[str, Tensor], how: Augmentation) -> Tensor:

@@ -21,6 +21,8 @@ from .workers import Failed, ahead
 
 # A quarter of most machines' memory.
 HELD_BYTES = 4 << 30
+# Of an accelerator's free memory, for the pixels of one split.
+DEVICE_SHARE = 1 / 4
 
 Poll = Callable[[], None]
 
@@ -33,7 +35,7 @@ class Unreadable(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Some pictures of a split."""
+    """Some pictures of a split; all three on the device that holds the split's pixels."""
 
     rows: Tensor  # (N,), their places in the split
     pixels: Tensor  # (N, C, H, W), uint8; of sounds (N, T), int16, of clips (N, C, T, H, W)
@@ -57,6 +59,18 @@ class Pictures:
         self._preprocessing = preprocessing
         self._workers = workers
 
+    def on(self, device: torch.device) -> "Pictures":
+        """Return the same pictures with their pixels on a device, where a share of it holds them.
+
+        Batches are then cut out there, and nothing is copied for each step.
+        """
+        if self.held is None or device.type == "cpu":
+            return self
+        if self.held.nbytes > DEVICE_SHARE * devices.free_bytes(device):
+            return self
+        held = self.held.to(device)
+        return Pictures(self.split, self._preprocessing, held=held, workers=self._workers)
+
     def __len__(self) -> int:
         return len(self.split)
 
@@ -68,15 +82,16 @@ class Pictures:
     def image(self, row: int) -> NDArray[np.uint8]:
         """Draw what the network saw: uint8 (H, W) or (H, W, 3)."""
         batch = next(self.batches(torch.tensor([row]), 1))
-        return self._preprocessing.image(batch.pixels[0])
+        return self._preprocessing.image(batch.pixels[0].cpu())
 
     def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
         """Give these pictures, in this order, `size` at a time."""
-        chunks = rows.split(size)
         if self.held is not None:
-            for chunk in chunks:
-                yield Batch(chunk, self.held[chunk], self.labels[chunk])
+            labels = self.labels.to(self.held.device)
+            for chunk in rows.to(self.held.device).split(size):
+                yield Batch(chunk, self.held[chunk], labels[chunk])
             return
+        chunks = rows.split(size)
         for chunk, pixels in zip(chunks, self._decoded(chunks), strict=True):
             yield Batch(chunk, torch.stack(pixels), self.labels[chunk])
 

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from striate import images
+from striate import devices, images
 from striate.errors import DataError, UsageError, choose
 
 from .whitening import Zca as Zca
@@ -197,8 +197,8 @@ class Preprocessing:
         known = self.normalise == "dataset"
         mean, std = (self.mean, self.std) if known else ((0.0,), (1.0,))
         # Divided by a tensor: CUDA multiplies by the rounded reciprocal of a plain number.
-        shift = batch.new_tensor([255 * m for m in mean], dtype=torch.float32)
-        scale = batch.new_tensor([255 * (s or 1.0) for s in std], dtype=torch.float32)
+        shift = devices.numbers([255 * m for m in mean], batch.device, torch.float32)
+        scale = devices.numbers([255 * (s or 1.0) for s in std], batch.device, torch.float32)
         return (batch.float() - shift.view(-1, 1, 1)) / scale.view(-1, 1, 1)
 
 

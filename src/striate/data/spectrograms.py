@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from striate import sounds
+from striate import devices, sounds
 from striate.errors import DataError, UsageError, choose
 from striate.images import Stored
 from striate.sounds import Sound
@@ -112,7 +112,10 @@ class Spectrograms:
             return _standardised(levels).float()[:, None]
         if self.normalise == "none":
             return levels.float()[:, None]
-        mean, std = (levels.new_tensor(m).view(-1, 1) for m in (self.mean, self.std))
+        mean, std = (
+            devices.numbers(m, levels.device, levels.dtype).view(-1, 1)
+            for m in (self.mean, self.std)
+        )
         return ((levels - mean) / torch.where(std == 0, 1.0, std)).float()[:, None]
 
     def decibels(self, batch: Tensor) -> Tensor:
@@ -123,7 +126,9 @@ class Spectrograms:
         total = torch.zeros_like(power[:, :, :1]).expand(-1, -1, self.mels)
         # A sum in a fixed order: a product of matrices would choose its own for each batch size.
         for weights, places in filters(self):
-            total = total + power[:, :, places.to(batch.device)] * weights.to(batch.device)
+            total = total + power[:, :, places.to(batch.device, non_blocking=True)] * weights.to(
+                batch.device, non_blocking=True
+            )
         levels = _log2(total + _FLOOR) * (10 * math.log10(2))
         loudest = levels.amax((1, 2), keepdim=True) if len(levels) else levels
         return torch.maximum(levels, loudest - self.depth).transpose(1, 2)
@@ -241,7 +246,7 @@ def _table(given: Spectrograms) -> Tensor:
 
 def _products(frames: Tensor, given: Spectrograms) -> Tensor:
     """Give real and imaginary parts (N, F, 2 * bins) of frames (N, F, window), exactly."""
-    return frames.double() @ _table(given).to(frames.device)
+    return frames.double() @ _table(given).to(frames.device, non_blocking=True)
 
 
 def _unit(window: int) -> float:

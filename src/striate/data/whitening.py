@@ -50,8 +50,12 @@ class Zca:
         # A pixel has 8 bits, a mantissa 31, and D < 2**12: each sum fits the 53 bits of a float64,
         # so the product is exact in any order, on any number of threads.
         sums = batch.flatten(1).double() @ self._matrix(batch.device)
-        white = sums * (2.0**self.exponent) / batch.new_tensor([255.0], dtype=torch.float64)
-        return (white - self.offset.to(batch.device)).float().view(batch.shape)
+        white = (
+            sums
+            * (2.0**self.exponent)
+            / torch.full((), 255.0, dtype=torch.float64, device=batch.device)
+        )
+        return (white - self.offset.to(batch.device, non_blocking=True)).float().view(batch.shape)
 
     @classmethod
     def fit(cls, batches: Iterable[Tensor], eps: float = 1e-2) -> Self:

@@ -1,25 +1,26 @@
-"""One step, and the loop over steps: a generator, so that the caller saves, draws or stops."""
+"""The steps of an epoch: a generator, so that the caller saves, draws or stops between them."""
 
-import contextlib
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from striate import devices
 from striate.data.batches import Batch, Pictures, order
-from striate.data.kinds import Preparation
-from striate.errors import DataError
 
 from . import optim
 from .recipe import Recipe
+from .step import DivergedError, Kept, Learner, checked_update, is_finite, update
 
 # What a seed is for: mixed in, so that order, weights and dropout draw different numbers.
 WEIGHTS, ORDER, STEPS, PIXELS = range(4)
+# An accelerator is waited for once in so many steps, or once in so many seconds.
+WINDOW = 50
+SECONDS = 2.0
 
 
 class Step(NamedTuple):
@@ -31,10 +32,6 @@ class Step(NamedTuple):
     correct: int
     pictures: int
     rate: float
-
-
-class DivergedError(DataError):
-    """A loss or gradient was not finite: the step was not taken."""
 
 
 @dataclass
@@ -63,23 +60,6 @@ class Progress:
         self.loss_sum, self.correct, self.pictures = 0.0, 0, 0
 
 
-class Augment(Protocol):
-    """Changes a batch of pixels of the data set's rows, as a function of seed, epoch and row."""
-
-    def __call__(self, pixels: Tensor, rows: Tensor, /, *, seed: int, epoch: int) -> Tensor: ...
-
-
-class Learner(NamedTuple):
-    """A network and all that teaching it takes."""
-
-    model: nn.Module
-    optimiser: torch.optim.Optimizer
-    preprocessing: Preparation
-    augment: Augment
-    recipe: Recipe
-    device: torch.device
-
-
 def steps_an_epoch(count: int, recipe: Recipe) -> int:
     """Count the steps of an epoch. A last batch of one picture is left to the next epoch's order.
 
@@ -90,75 +70,104 @@ def steps_an_epoch(count: int, recipe: Recipe) -> int:
     return steps + (rest > 0 and not lonely)
 
 
-def epoch(learner: Learner, pictures: Pictures, progress: Progress) -> Iterator[Step]:
-    """Give the steps of the present epoch that are still to do, one at each `next`."""
-    recipe = learner.recipe
-    per_epoch = steps_an_epoch(len(pictures), recipe)
-    number = progress.epochs
-    done = progress.step - number * per_epoch
-    rows = order(len(pictures), seed=devices.seed_of(recipe.seed, ORDER), epoch=number)
-    rows = rows[done * recipe.batch_size : per_epoch * recipe.batch_size]
-    for batch in pictures.batches(rows, recipe.batch_size):
-        rate = optim.rate(recipe, progress.step, per_epoch)
-        loss, correct = _step(learner, batch, number=progress.step, epoch=number, rate=rate)
-        yield Step(progress.step + 1, number, loss, correct, len(batch.rows), rate)
+def epoch(
+    learner: Learner, pictures: Pictures, progress: Progress, *, window: int | None = None
+) -> Iterator[list[Step]]:
+    """Take the steps of the present epoch that are still to do, and yield them as they are known.
 
-
-def _step(
-    learner: Learner, batch: Batch, *, number: int, epoch: int, rate: float
-) -> tuple[float, int]:
-    recipe = learner.recipe
-    pixels, labels = batch.pixels.to(learner.device), batch.labels.to(learner.device)
-    seed = devices.seed_of(recipe.seed, PIXELS)
-    pixels = learner.augment(pixels, batch.rows.to(learner.device), seed=seed, epoch=epoch)
-    # Seeded a step, not a run: a resumed run draws the same dropout without a saved state.
-    torch.manual_seed(devices.seed_of(recipe.seed, STEPS, number))
-    return update(learner, learner.preprocessing.values(pixels), labels, rate=rate)
-
-
-def update(learner: Learner, values: Tensor, labels: Tensor, *, rate: float) -> tuple[float, int]:
-    """Take one step on values (N, ...) and labels (N,): loss before it in nats, and hits.
-
-    Raises DivergedError and takes no step where the loss or the gradient is not finite; running
-    statistics are then as they were before.
+    On a CPU each step is looked at before it is taken. An accelerator is not waited for in each:
+    up to `window` steps are taken before their numbers are read. At each yield the network stands
+    after the last step yielded. Raises DivergedError where something is not finite: the network
+    then stands where it did at the yield before.
     """
-    model, optimiser, recipe = learner.model, learner.optimiser, learner.recipe
-    model.train()
-    before = [buffer.clone() for buffer in model.buffers()]
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    with _precision(recipe, learner.device):
-        logits = model(devices.ordered(values))
-    loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    norm = _clip(model, recipe.clip)
-    if not math.isfinite(loss.item()) or not math.isfinite(norm):
-        _put_back(model, before)
-        raise DivergedError(_what_failed(loss.item(), norm))
-    optimiser.step()
-    return loss.item(), int((logits.detach().argmax(1) == labels).sum())
+    window = window or window_on(learner.device)
+    tasks = _tasks(learner, pictures, progress)
+    yield from _one_by_one(learner, tasks) if window == 1 else _in_windows(learner, tasks, window)
 
 
-def _clip(model: nn.Module, largest: float | None) -> float:
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
-    if largest is not None:
-        torch.nn.utils.clip_grads_with_norm_(model.parameters(), largest, norm)
-    return float(norm)
+def window_on(device: torch.device) -> int:
+    """Return how many steps are taken on a device before it is waited for."""
+    return 1 if device.type == "cpu" else WINDOW
 
 
-def _put_back(model: nn.Module, before: list[Tensor]) -> None:
-    with torch.no_grad():
-        for buffer, kept in zip(model.buffers(), before, strict=True):
-            buffer.copy_(kept)
+class _Task(NamedTuple):
+    """A step to take."""
+
+    number: int  # steps done once it is taken
+    epoch: int
+    rate: float
+    batch: Batch
 
 
-def _what_failed(loss: float, norm: float) -> str:
-    return f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient's norm is {norm}"
+class _Taken(NamedTuple):
+    """A step whose numbers are still on the device."""
+
+    number: int
+    epoch: int
+    loss: Tensor
+    correct: Tensor
+    pictures: int
+    rate: float
 
 
-def _precision(recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    if device.type == "cpu" or recipe.precision == "float32":
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+def _tasks(learner: Learner, pictures: Pictures, progress: Progress) -> Iterator[_Task]:
+    recipe, number, done = learner.recipe, progress.epochs, progress.step
+    per_epoch = steps_an_epoch(len(pictures), recipe)
+    rows = order(len(pictures), seed=devices.seed_of(recipe.seed, ORDER), epoch=number)
+    first = (done - number * per_epoch) * recipe.batch_size
+    rows = rows[first : per_epoch * recipe.batch_size]
+    for step, batch in enumerate(pictures.batches(rows, recipe.batch_size), done):
+        yield _Task(step + 1, number, optim.rate(recipe, step, per_epoch), batch)
+
+
+def _one_by_one(learner: Learner, tasks: Iterator[_Task]) -> Iterator[list[Step]]:
+    for task in tasks:
+        values, labels = _prepared(learner, task)
+        loss, correct = checked_update(learner, values, labels, rate=task.rate)
+        yield [Step(task.number, task.epoch, loss, correct, len(labels), task.rate)]
+
+
+def _in_windows(learner: Learner, tasks: Iterator[_Task], window: int) -> Iterator[list[Step]]:
+    kept, began = Kept.of(learner), time.monotonic()
+    taken: list[_Taken] = []
+    for task in tasks:
+        values, labels = _prepared(learner, task)
+        loss, correct = update(learner, values, labels, rate=task.rate)
+        taken.append(_Taken(task.number, task.epoch, loss, correct, len(labels), task.rate))
+        if len(taken) >= window or time.monotonic() - began > SECONDS:
+            yield _read(learner, taken, kept)
+            kept, taken, began = Kept.of(learner), [], time.monotonic()
+    if taken:
+        yield _read(learner, taken, kept)
+
+
+def _read(learner: Learner, taken: Sequence[_Taken], kept: Kept) -> list[Step]:
+    """Read the numbers of steps from the device, all at once; where one is not finite, go back."""
+    losses = torch.stack([step.loss.double() for step in taken])
+    hits = torch.stack([step.correct.double() for step in taken])
+    finite = is_finite(learner.model).double().expand(1)
+    *numbers, good = torch.cat([losses, hits, finite]).tolist()
+    steps = [
+        Step(step.number, step.epoch, loss, int(correct), step.pictures, step.rate)
+        for step, loss, correct in zip(
+            taken, numbers[: len(taken)], numbers[len(taken) :], strict=True
+        )
+    ]
+    bad = next((place for place, step in enumerate(steps) if not math.isfinite(step.loss)), None)
+    if bad is None and good:
+        return steps
+    kept.put_back(learner)
+    if bad is None:
+        raise DivergedError("a weight is not finite", ahead=len(steps) - 1)
+    raise DivergedError(f"the loss is {steps[bad].loss}", ahead=bad)
+
+
+def _prepared(learner: Learner, task: _Task) -> tuple[Tensor, Tensor]:
+    """Augment and normalise a batch: values (N, ...) and labels (N,) on the learner's device."""
+    recipe, device = learner.recipe, learner.device
+    rows, pixels, labels = (part.to(device, non_blocking=True) for part in task.batch)
+    seed = devices.seed_of(recipe.seed, PIXELS)
+    pixels = learner.augment(pixels, rows, seed=seed, epoch=task.epoch)
+    # Seeded a step, not a run: a resumed run draws the same dropout without a saved state.
+    torch.manual_seed(devices.seed_of(recipe.seed, STEPS, task.number - 1))
+    return learner.preprocessing.values(pixels), labels

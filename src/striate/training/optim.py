@@ -15,12 +15,15 @@ ONE_CYCLE_END = 1 / 250_000
 
 
 def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Give SGD with Nesterov momentum or AdamW; norms and biases are not decayed."""
+    """Return SGD with Nesterov momentum or AdamW; norms and biases are not decayed.
+
+    Each group of parameters learns at its `share` of the rate.
+    """
     weights = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
     groups = [
-        {"params": weights, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": weights, "weight_decay": recipe.weight_decay, "share": 1.0},
+        {"params": others, "weight_decay": 0.0, "share": 1.0},
     ]
     if recipe.optimiser == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.rate)

@@ -10,8 +10,8 @@ from striate.data.kinds import Preparation
 from striate.models import MODELS, Architecture
 
 from . import clips, pictures, sounds
-from .loop import Augment
 from .recipe import Recipe, resolve
+from .step import Augment
 
 _SPLIT_CHOICES = ("validation_share", "test_share", "split_seed")
 

@@ -21,7 +21,8 @@ from striate.models.tensorfiles import from_safetensors
 from striate.runs import bundle, checkpoints, folder
 
 from . import optim
-from .loop import DivergedError, Learner, Progress, Step, epoch, steps_an_epoch
+from .loop import Progress, Step, epoch, steps_an_epoch
+from .step import DivergedError, Learner
 
 
 class Epoch(NamedTuple):
@@ -159,11 +160,12 @@ def _epochs(session: Session, halt: Halt) -> Iterator[Event]:
 def _steps(session: Session, halt: Halt) -> Iterator[Event]:
     progress, saved = session.progress, time.monotonic()
     began = time.monotonic()
-    for step in epoch(session.learner, session.pictures["train"], progress):
-        progress.count(step)
+    for steps in epoch(session.learner, session.pictures["train"], progress):
+        for step in steps:
+            progress.count(step)
         now = time.monotonic()
         progress.seconds += now - began
-        yield step
+        yield from steps
         began = time.monotonic()  # what the caller does between two steps is not counted
         halt.poll()
         if began - saved > session.save_every:
@@ -223,8 +225,10 @@ def _advice(session: Session, error: DivergedError) -> DivergedError:
         save(session)
     recipe = session.learner.recipe
     clip = "" if recipe.clip else ", or --clip 1"
+    step = session.progress.step + 1
+    lost = f"steps from {step} on were undone" if error.ahead else "the step was not taken"
     return DivergedError(
-        f"{error} at step {session.progress.step + 1}: the step was not taken and the last finite "
+        f"{error} at step {step + error.ahead}: {lost} and the last finite "
         f"state is kept in {session.folder}; try again with --rate {recipe.rate / 4:.2g}{clip}"
     )
 

@@ -21,10 +21,11 @@ from striate.runs import bundle, checkpoints, folder
 from striate.wording import counted
 
 from . import optim
-from .loop import WEIGHTS, Learner, Progress
+from .loop import WEIGHTS, Progress
 from .plan import KINDS, make_splits, plan
 from .recipe import PROLONGABLE, Recipe, as_table
 from .session import Halt, Session, restore, save
+from .step import Learner
 from .weights import load_weights
 
 
@@ -75,7 +76,13 @@ def begin(  # noqa: PLR0913
         model.load_state_dict(initial.state_dict())
     learner = _assemble(recipe, model, preprocessing, devices.pick(means.device))
     session = Session(
-        run, architecture, data.classes, learner, pictures, Progress(), means.save_every
+        run,
+        architecture,
+        data.classes,
+        learner,
+        _on(learner.device, pictures),
+        Progress(),
+        means.save_every,
     )
     folder.write_start(
         run,
@@ -120,7 +127,7 @@ def resume(run: Path, *, epochs: int | None, data: Any, means: Means, halt: Halt
         restored.architecture,
         restored.classes,
         learner,
-        pictures,
+        _on(learner.device, pictures),
         progress,
         means.save_every,
     )
@@ -153,6 +160,10 @@ def _read(
         )
         unreadable += missing
     return pictures, unreadable
+
+
+def _on(device: torch.device, pictures: Mapping[str, Pictures]) -> dict[str, Pictures]:
+    return {name: part.on(device) for name, part in pictures.items()}
 
 
 def _network(

@@ -1,0 +1,141 @@
+"""One step of a training: forward, backward, optimiser; with and without waiting for the device."""
+
+import contextlib
+import math
+from typing import Any, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from striate import devices
+from striate.data.kinds import Preparation
+from striate.errors import DataError
+
+from .recipe import Recipe
+
+
+class DivergedError(DataError):
+    """A loss, a gradient or a weight is not finite; `ahead` steps after the state that is kept."""
+
+    def __init__(self, message: str, *, ahead: int = 0) -> None:
+        super().__init__(message)
+        self.ahead = ahead
+
+
+class Augment(Protocol):
+    """Changes a batch of pixels of the data set's rows, as a function of seed, epoch and row."""
+
+    def __call__(self, pixels: Tensor, rows: Tensor, /, *, seed: int, epoch: int) -> Tensor: ...
+
+
+class Learner(NamedTuple):
+    """A network and all that teaching it takes."""
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer  # each group has its `share` of the rate
+    preprocessing: Preparation
+    augment: Augment
+    recipe: Recipe
+    device: torch.device
+
+
+def update(
+    learner: Learner, values: Tensor, labels: Tensor, *, rate: float
+) -> tuple[Tensor, Tensor]:
+    """Take one step on values (N, ...) and labels (N,): the loss before it in nats, and the hits.
+
+    Both are numbers on the device, and nothing waits for them. A step is taken whatever they are:
+    what is not finite spreads to the weights, where `is_finite` finds it later.
+    """
+    loss, correct = _gradients(learner, values, labels, rate)
+    if learner.recipe.clip is not None:
+        nn.utils.clip_grad_norm_(learner.model.parameters(), learner.recipe.clip)
+    learner.optimiser.step()
+    return loss, correct
+
+
+def checked_update(
+    learner: Learner, values: Tensor, labels: Tensor, *, rate: float
+) -> tuple[float, int]:
+    """Take one step as `update` does, after a look at its numbers.
+
+    Raises DivergedError and takes no step where the loss or the gradient is not finite; running
+    statistics are then as they were before.
+    """
+    model, clip = learner.model, learner.recipe.clip
+    before = [buffer.clone() for buffer in model.buffers()]
+    loss, correct = _gradients(learner, values, labels, rate)
+    norm = nn.utils.get_total_norm(p.grad for p in model.parameters() if p.grad is not None)
+    if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
+        _put_back(list(model.buffers()), before)
+        what = "loss is" if not math.isfinite(loss.item()) else "gradient's norm is"
+        number = loss if not math.isfinite(loss.item()) else norm
+        raise DivergedError(f"the {what} {number.item()}")
+    if clip is not None:
+        nn.utils.clip_grads_with_norm_(model.parameters(), clip, norm)
+    learner.optimiser.step()
+    return loss.item(), int(correct)
+
+
+class Kept(NamedTuple):
+    """A finite state to go back to, on the device: weights, buffers and optimiser."""
+
+    tensors: list[Tensor]  # the live ones
+    values: list[Tensor]  # copies
+    fresh: bool  # the optimiser had no state yet
+
+    @classmethod
+    def of(cls, learner: Learner) -> "Kept":
+        """Copy the present state."""
+        tensors = [*learner.model.parameters(), *learner.model.buffers()]
+        tensors += [
+            value
+            for state in learner.optimiser.state.values()
+            for value in state.values()
+            if isinstance(value, Tensor)
+        ]
+        with torch.no_grad():
+            return cls(tensors, [t.clone() for t in tensors], not learner.optimiser.state)
+
+    def put_back(self, learner: Learner) -> None:
+        """Make the state what it was."""
+        _put_back(self.tensors, self.values)
+        if self.fresh:
+            learner.optimiser.state.clear()
+
+
+@torch.no_grad()
+def is_finite(model: nn.Module) -> Tensor:
+    """Tell whether every weight and buffer is finite: a bool () on the device, without a wait."""
+    floating = [t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point()]
+    return torch.stack([t.isfinite().all() for t in floating]).all()
+
+
+def _gradients(
+    learner: Learner, values: Tensor, labels: Tensor, rate: float
+) -> tuple[Tensor, Tensor]:
+    """Set the rates and compute the gradients; return the loss () and the hits ()."""
+    model, optimiser, recipe = learner.model, learner.optimiser, learner.recipe
+    if not model.training:
+        model.train()
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["share"]
+    with _precision(recipe, learner.device):
+        logits = model(devices.ordered(values))
+    loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+
+
+@torch.no_grad()
+def _put_back(tensors: list[Tensor], values: list[Tensor]) -> None:
+    for tensor, kept in zip(tensors, values, strict=True):
+        tensor.copy_(kept)
+
+
+def _precision(recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    if device.type == "cpu" or recipe.precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
