@@ -7,8 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
-from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import (
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
 from torchvision.datasets import ImageFolder
 
 from striate.data import find, reopen
@@ -124,8 +133,10 @@ def test_a_label_that_is_no_class_is_refused_with_its_place(label: object, messa
 def test_the_classes_are_named_by_the_dataset() -> None:
     data = Drawn()
     data.classes = ["ant", "bee", "cat", "dog"]  # type: ignore[attr-defined]
-    assert find(data).classes == ("ant", "bee", "cat", "dog")
-    assert find({"train": Drawn(), "test": data}).classes == ("ant", "bee", "cat", "dog")
+    for whole in (data, {"train": Drawn(), "test": data}):
+        found = find(whole)
+        assert found.classes == ("ant", "bee", "cat")
+        assert found.warnings == ("1 of 4 classes left out, without pictures: dog",)
     data.classes = ["ant", "bee"]  # type: ignore[attr-defined]
     with pytest.raises(DataError, match="names 2 classes but has the label 2"):
         find(data)
@@ -138,7 +149,7 @@ def test_two_datasets_number_their_classes_apart_and_agree_by_name() -> None:
     train, test = Drawn(), Drawn()
     train.classes, test.classes = ["ant", "bee", "cat"], ["cat", "bee", "ant", "dog"]  # type: ignore[attr-defined]
     found = find({"train": train, "test": test})
-    assert found.classes == ("ant", "bee", "cat", "dog")
+    assert found.classes == ("ant", "bee", "cat")
     for part, dataset in (("train", train), ("test", test)):
         names = [found.classes[label] for label in found.splits[part].labels]
         assert names == [dataset.classes[label] for _, label in dataset]  # type: ignore[attr-defined]
@@ -149,6 +160,102 @@ def test_classes_without_an_order_are_refused() -> None:
     data.classes = {"ant", "bee", "cat"}  # type: ignore[attr-defined]
     with pytest.raises(DataError, match="a set, which has no order"):
         find({"train": data})
+
+
+@given(st.lists(st.integers(0, 9), min_size=2).filter(lambda labels: len(set(labels)) > 1))
+def test_each_label_that_occurs_is_a_class_and_no_other(labels: list[int]) -> None:
+    found = find(with_labels(*labels))
+    assert found.classes == tuple(map(str, sorted(set(labels))))
+    assert [int(found.classes[place]) for place in found.splits["train"].labels] == labels
+    counts_from_0 = set(labels) == set(range(len(set(labels))))
+    assert len(found.warnings) == (not counts_from_0)
+    assert all("labels are" in warning for warning in found.warnings)
+
+
+def test_labels_may_be_names() -> None:
+    found = find({"train": with_labels("dog", "cat ", "dog"), "test": with_labels("cat")})
+    assert found.classes == ("cat", "dog")
+    assert [split.labels.tolist() for split in found.splits.values()] == [[1, 0, 1], [0]]
+    assert find(with_labels("Cat", "cat")).warnings == ("classes look alike: 'Cat', 'cat'",)
+    data = with_labels("ant", "bee")
+    data.classes = ["bee", "ant"]  # type: ignore[attr-defined]
+    assert find(data).classes == ("bee", "ant")
+
+
+def test_parts_and_rows_of_datasets_keep_their_names(photos: Path) -> None:
+    whole = ImageFolder(photos)
+    some, others = random_split(whole, [8, 7], torch.Generator().manual_seed(0))
+    nested = Subset(Subset(whole, range(4, 15)), range(11))
+    parts: list[Any] = [some, others, nested, ConcatDataset([some, Subset(others, [0, 1])])]
+    for dataset in parts:
+        found = find(dataset)
+        assert set(found.classes) <= {"cross", "ring", "stripes"}
+        names = [found.classes[label] for label in found.splits["train"].labels]
+        assert names == [whole.classes[dataset[row][1]] for row in range(len(dataset))]
+    # Classes that no picture of the part has are none of it.
+    assert find(nested).classes == ("ring", "stripes")
+    assert "1 of 3 classes left out, without pictures: cross" in find(nested).warnings
+    other = Drawn()
+    other.classes = ["a", "b", "c"]  # type: ignore[attr-defined]
+    with pytest.raises(DataError, match="one label would stand for two classes"):
+        find(ConcatDataset([whole, other]))
+
+
+def test_the_labels_of_a_part_are_not_read_from_its_pictures() -> None:
+    data = Drawn(500)
+    data.targets = data.labels  # type: ignore[attr-defined]
+    joined: Any = ConcatDataset([Subset(data, range(100, 300)), data])
+    assert find(joined).splits["train"].labels.tolist() == [*data.labels[100:300], *data.labels]
+    assert data.fetched <= 2
+
+
+def test_classes_may_be_numbered_by_a_dict_and_a_count_is_no_list() -> None:
+    for classes in ({"ant": 2, "bee": 0, "cat": 1}, {0: "bee", 2: "ant", 1: "cat"}):
+        data = Drawn()
+        data.classes = classes  # type: ignore[attr-defined]
+        assert find(data).classes == ("bee", "cat", "ant")
+    data.classes = 3  # type: ignore[attr-defined]
+    assert find(data).classes == ("0", "1", "2")
+
+
+def test_arrays_of_pictures_and_labels_are_taken() -> None:
+    pictures, labels = np.zeros((4, 5, 5), np.uint8), np.array([0, 1, 1, 0])
+    tensors = torch.tensor(pictures)[:, None], torch.tensor(labels)
+    for arrays in ((pictures, labels), tensors):
+        assert find(arrays).splits["train"].labels.tolist() == [0, 1, 1, 0]
+    with pytest.raises(DataError, match="4 pictures and 3 labels"):
+        find((pictures, labels[:3]))
+
+
+@pytest.mark.parametrize("number", [int, np.int64, str])
+@pytest.mark.parametrize("text", [str, Path])
+def test_pairs_of_a_path_and_a_label_are_a_table(photos: Path, number: Any, text: Any) -> None:
+    rows = [
+        (text(path), number(1 + label))
+        for label, kind in enumerate(("cross", "ring"))
+        for path in sorted((photos / kind).iterdir())
+    ]
+    found = find({"train": rows, "val": rows[:0]} if text is str else rows)
+    assert found.classes == ("1", "2")
+    assert found.splits["train"].labels.tolist() == [0] * 4 + [1] * 5
+    assert list(found.splits["train"].names) == [str(path) for path, _ in rows]
+    assert found.splits["train"].pictures == [Path(path) for path, _ in rows]
+    assert len(read(found.splits["train"], GREY, workers=2)[0]) == 9  # in guarded processes
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("a.png", 0), ("b.png", 1.5)], "train, pair 1: the label is a text or a whole number"),
+        ([("a.png", 0), ("b.png",)], r"train, pair 1 is \('b.png',\), not a path and a label"),
+        ([("a.png", 0), ("a.png", 1)], "pair 1: a.png is 1 in train here, and 0 in train in pair"),
+        ([("a.png", 0), ("b.png", 1)], "none of 2 listed files is there .*pair 0: a.png"),
+    ],
+)
+def test_pairs_that_cannot_be_used_are_named(rows: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        find(rows)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("data", [[], Drawn(0), Drawn(5, classes=1), {}])
@@ -210,8 +317,9 @@ def test_targets_that_the_pairs_contradict_are_not_believed(photos: Path) -> Non
     data = Drawn()
     data.targets = [(label + 1) % 3 for label in data.labels]  # type: ignore[attr-defined]
     assert find(data).splits["train"].labels.tolist() == data.labels
-    turned = ImageFolder(photos, target_transform=lambda label: 0 if label == 1 else label)
-    assert find(turned).splits["train"].labels.tolist() == [0] * 9 + [2] * 6
+    turned = find(ImageFolder(photos, target_transform=lambda label: 0 if label == 1 else label))
+    assert turned.splits["train"].labels.tolist() == [0] * 9 + [1] * 6
+    assert turned.classes == ("cross", "stripes")
 
 
 def test_torchs_own_datasets_are_taken(photos: Path) -> None:

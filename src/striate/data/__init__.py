@@ -11,9 +11,10 @@ from striate.errors import DataError, UsageError, choose
 from striate.usercode import Reference
 from striate.wording import original, shown
 
-from . import lists, moving, named, own, shards, speech
+from . import lists, moving, named, own, records, shards, speech
 from .archives import COMPRESSED, Archive
 from .archives import SUFFIXES as ARCHIVES
+from .columns import USUAL, Columns
 from .folder import archive, folder, list_examples
 from .splits import (
     Data,
@@ -29,6 +30,7 @@ from .splits import (
 
 __all__ = [
     "SOURCES",
+    "Columns",
     "Data",
     "Origin",
     "Split",
@@ -52,30 +54,51 @@ SOURCES: dict[str, Callable[..., Data]] = {
 }
 
 
-def find(data: Any) -> Data:
-    """Open DATA: a name in SOURCES, a folder, an archive, shards, `file.py:function`, a Dataset."""
-    if isinstance(data, Data):
-        return data
-    if isinstance(data, Path):
-        return _at(data)
-    if isinstance(data, str):
-        return _by_text(data)
-    if isinstance(data, type) or (callable(data) and not hasattr(data, "__getitem__")):
-        return own.from_reference(usercode.reference(data))
-    return own.from_object(data)
+def find(data: Any, columns: Columns = USUAL) -> Data:
+    """Open DATA: a name in SOURCES, a folder, an archive, shards, `file.py:function`, a Dataset.
+
+    `columns` are those of a table; UsageError where the data are none.
+    """
+    found = _found(data, columns)
+    if columns.given() and not set(columns.given()) <= set(found.origin.arguments):
+        raise UsageError(
+            f"--path-column and --label-column are of tables, and {found.name} is none: leave them "
+            "out"
+        )
+    return found
 
 
 def reopen(origin: Origin) -> Data:
-    """Open again what a run was trained on."""
+    """Open again what a run was trained on; DataError says how to go on where it is gone."""
     if origin.kind == "object":
         raise UsageError("this run was trained on a Dataset object: pass the data again")
     if origin.kind == "file":
         assert origin.source is not None
         return own.from_reference(Reference(origin.source, origin.text, dict(origin.arguments)))
-    return _by_text(origin.text) if origin.kind == "named" else _at(Path(original(origin.text)))
+    if origin.kind == "named":
+        return _by_text(origin.text, USUAL)
+    path = Path(original(origin.text))
+    if not path.exists() and not shards.is_pattern(path):
+        raise DataError(
+            f"the data of this run are gone from {origin.text}: if they have moved, "
+            "`striate train NEW --resume RUN` notes their new place"
+        )
+    return _at(path, Columns(**origin.arguments))
 
 
-def _by_text(text: str) -> Data:
+def _found(data: Any, columns: Columns) -> Data:
+    if isinstance(data, Data):
+        return data
+    if isinstance(data, Path):
+        return _at(data, columns)
+    if isinstance(data, str):
+        return _by_text(data, columns)
+    if isinstance(data, type) or (callable(data) and not hasattr(data, "__getitem__")):
+        return own.from_reference(usercode.reference(data))
+    return own.from_object(data)
+
+
+def _by_text(text: str, columns: Columns) -> Data:
     name, _, options = text.partition(":")
     if name in SOURCES:
         return SOURCES[name](**_options(name, options))
@@ -83,7 +106,7 @@ def _by_text(text: str) -> Data:
         return own.from_reference(usercode.read(text))
     path = Path(text).expanduser()
     if path.exists() or shards.is_pattern(path):
-        return _at(path)
+        return _at(path, columns)
     if len(path.parts) > 1:
         raise DataError(f"there is no file or folder {shown(path)}")
     choose(
@@ -107,29 +130,29 @@ def _options(name: str, text: str) -> dict[str, Any]:
     return found
 
 
-def _at(path: Path) -> Data:
+def _at(path: Path, columns: Columns) -> Data:
     """Open what lies at a path, by its kind and its name."""
     if shards.is_pattern(path):
         return shards.shards(path)
     if not path.exists():
         raise DataError(f"there is no file or folder {shown(path)}")
     if path.is_dir():
-        return _in_folder(path)
-    if path.suffix.lower() in lists.SUFFIXES:
-        return lists.table(path)
+        return _in_folder(path, columns)
+    if path.suffix.lower() in records.SUFFIXES:
+        return lists.table(path, columns)
     if path.name.lower().endswith((*ARCHIVES, *COMPRESSED)):
         opened = Archive(path)
         is_tar = path.suffix.lower() == ".tar"
         return shards.shards(path) if is_tar and shards.is_shard(opened) else archive(opened)
     raise DataError(
         f"{shown(path)} is no data: DATA is a name, a folder, a .zip or .tar file, a table "
-        f"({', '.join(lists.SUFFIXES)}) or file.py:function"
+        f"({', '.join(records.SUFFIXES)}) or file.py:function"
     )
 
 
-def _in_folder(path: Path) -> Data:
+def _in_folder(path: Path, columns: Columns) -> Data:
     if lists.has_metadata(path):
-        return lists.metadata(path)
+        return lists.metadata(path, columns)
     if shards.is_folder_of_shards(path):
         return shards.shards(path)
     return speech.flat(path) if speech.is_flat(path) else folder(path)

@@ -1,4 +1,4 @@
-"""Tables of paths and labels: .csv, .tsv, .jsonl and .parquet, alone or beside the pictures.
+"""Tables of paths and labels, alone or beside the pictures, and pairs of them from Python.
 
 `metadata.csv` (or .jsonl, .parquet) in a folder of pictures is the "imagefolder" layout of
 https://huggingface.co/docs/datasets/image_load; a split folder may have one of its own.
@@ -7,46 +7,65 @@ https://huggingface.co/docs/datasets/image_load; a split folder may have one of 
 import csv
 import dataclasses
 import io
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import operator
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from striate import tables
 from striate.errors import DataError
-from striate.images import is_picture
 from striate.wording import counted, shown
 
-from .folder import made, subfolders
-from .kinds import recognised
+from . import columns, records
+from .classes import canonical
+from .columns import LABELS, USUAL, Chosen, Columns
+from .folder import folder, list_examples, made, subfolders
+from .kinds import is_of, recognised
+from .records import SUFFIXES, Table
 from .splits import NAMES, Data, Origin, Split, class_order, split_name
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 METADATA = tuple(f"metadata{suffix}" for suffix in SUFFIXES)
-PATHS = ("file_name", "path", "file", "filename", "image", "filepath")
-LABELS = ("label", "class", "target", "category")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
-class Row(NamedTuple):
-    """A line of a table."""
+class Entry(NamedTuple):
+    """A picture's file, its label and its split."""
 
     path: Path
     label: str
     split: str  # one of NAMES
+    text: str  # the path as it is written
+    home: Path  # from which it starts
     where: str  # for messages: the table's file and line
 
 
-def table(path: Path) -> Data:
+class Listed(NamedTuple):
+    """What a table lists."""
+
+    entries: list[Entry]
+    columns: Chosen
+    warnings: list[str]
+
+
+def table(path: Path, wanted: Columns = USUAL) -> Data:
     """Open a table; paths in it start from its folder. DataError says which line is wrong."""
-    rows, columns = _rows(path, path.parent, None)
-    splits = ", ".join(sorted({row.split for row in rows}, key=NAMES.index))
-    note = f"columns {columns[0]} and {columns[1]}"
-    layout = f"{shown(path)}: a table of {counted(len(rows), _kind(rows))} ({note}; {splits})"
-    found = _data(path.parent, rows, layout, [])
-    place = Origin("table", shown(path.absolute()))
-    return dataclasses.replace(found, origin=place, name=shown(path.stem))
+    listed = _listed(columns.read(path, wanted), wanted)
+    found, kind = listed.columns, _kind(listed.entries)
+    beside = _not_listed(listed.entries, _beside(listed.entries, kind))
+    layout = _spoken(
+        f"{shown(path)}: a table of {counted(len(listed.entries), kind)} (columns "
+        f"{shown(found.path)} and {shown(found.label)}; {_sizes(listed.entries)}",
+        columns.not_used(found.unused),
+        f"{counted(len(beside), kind)} beside them in no row" if beside else "",
+    )
+    opened = _data(path.parent, listed.entries, layout, listed.warnings)
+    place = Origin("table", shown(path.absolute()), arguments=wanted.given())
+    return dataclasses.replace(opened, origin=place, name=shown(path.stem))
 
 
 def has_metadata(root: Path) -> bool:
@@ -54,23 +73,60 @@ def has_metadata(root: Path) -> bool:
     return bool(_tables(root))
 
 
-def metadata(root: Path) -> Data:
-    """Open a folder by the metadata tables in it and in its split folders."""
-    rows: list[Row] = []
-    warnings: list[str] = []
-    tables = _tables(root)
-    for path, split in tables:
-        more, _ = _rows(path, path.parent, split)
-        rows += more
-        listed = {row.path for row in more}
-        loose = [one for one in path.parent.iterdir() if is_picture(one) and one not in listed]
-        if loose:
-            warnings.append(
-                f"{counted(len(loose), 'pictures')} in {shown(path.parent)}, not in {path.name}"
-            )
-    names = ", ".join(shown(path.relative_to(root)) for path, _ in tables)
-    layout = f"{shown(root)}: a folder with {names} ({counted(len(rows), _kind(rows))})"
-    return _data(root, rows, layout, warnings)
+def metadata(root: Path, wanted: Columns = USUAL) -> Data:
+    """Open a folder by the metadata tables in it and in its split folders.
+
+    Tables without labels, of captions say, leave it to the class folders.
+    """
+    tables = [(columns.read(path, wanted), split) for path, split in _tables(root)]
+    names = ", ".join(shown(table.path.relative_to(root)) for table, _ in tables)
+    if not any(columns.has_label(table, wanted) for table, _ in tables):
+        return _by_folders(root, tables[0][0], names)
+    listed = [_listed(table, wanted, split) for table, split in tables]
+    entries = [entry for one in listed for entry in one.entries]
+    warnings = [warning for one in listed for warning in one.warnings]
+    kind = _kind(entries)
+    loose = _not_listed(entries, list_examples(root, kind))
+    if loose:
+        warnings.append(
+            f"{counted(len(loose), kind)} in {shown(root)}, not in {names}: "
+            f"{shown(loose[0])} for one"
+        )
+    unused = dict.fromkeys(column for one in listed for column in one.columns.unused)
+    layout = _spoken(
+        f"{shown(root)}: a folder with {names} ({_sizes(entries)} {kind}",
+        columns.not_used(tuple(unused)),
+    )
+    opened = _data(root, entries, layout, warnings)
+    return dataclasses.replace(opened, origin=opened.origin._replace(arguments=wanted.given()))
+
+
+def is_pairs(given: Any) -> bool:
+    """Tell a list whose first item is a file's path and a label."""
+    first = given[0] if isinstance(given, (list, tuple)) and given else None
+    return (
+        isinstance(first, (list, tuple)) and len(first) == 2 and isinstance(first[0], (str, Path))
+    )
+
+
+def pairs(parts: Mapping[str, Sequence[Any]], name: str, origin: Origin) -> Data:
+    """Open pairs (path, label) of each split; paths start from the folder that one works in."""
+    entries: dict[Path, Entry] = {}
+    for part, given in parts.items():
+        for row, pair in enumerate(given):
+            where = f"{part}, pair {row}"
+            if not is_pairs([pair]):
+                raise DataError(f"{where} is {records.brief(pair)}, not a path and a label")
+            path = Path(pair[0]).expanduser()
+            label = _python_label(pair[1], where)
+            _add(entries, Entry(path, label, part, str(path), Path(), where))
+    listed = list(entries.values())
+    kind = _kind(listed)
+    layout = (
+        f"{name}: {counted(len(listed), 'pairs')} of a path and a label ({_sizes(listed)} {kind})"
+    )
+    opened = _data(Path(), listed, layout, [])
+    return dataclasses.replace(opened, origin=origin, name=name)
 
 
 def as_csv(rows: Iterable[tuple[Path, str, str]], home: Path) -> bytes:
@@ -97,126 +153,171 @@ def _tables(root: Path) -> list[tuple[Path, str | None]]:
     return found
 
 
-def _rows(path: Path, home: Path, split: str | None) -> tuple[list[Row], tuple[str, str]]:
-    records = list(_records(path))
-    if not records:
-        raise DataError(f"{shown(path)} has no rows")
-    columns = {str(key).strip().lower(): str(key) for key in records[0][1]}
-    picture = _column(columns, PATHS, path, "the picture's path")
-    label = _column(columns, LABELS, path, "the label")
-    rows: dict[Path, Row] = {}
-    for line, record in records:
-        where = f"{shown(path)}, line {line}"
-        row = Row(
-            home / _text(record.get(picture), picture, where),
-            _text(record.get(label), label, where),
-            split or _split(record.get(columns.get("split", "split")), where),
-            where,
-        )
-        before = rows.setdefault(row.path, row)
-        if (before.label, before.split) != (row.label, row.split):
-            raise DataError(
-                f"{where}: {shown(row.path)} is {row.label} in {row.split} here, and "
-                f"{before.label} in {before.split} in {before.where.rpartition(', ')[2]}"
-            )
-    return list(rows.values()), (picture, label)
-
-
-def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Give each row with its number; the first row of a .csv is its header, line 1."""
-    suffix = path.suffix.lower()
+def _by_folders(root: Path, first: Table, names: str) -> Data:
+    error = columns.no_column(first, LABELS, "the label", "--label-column")
     try:
-        if suffix == ".parquet":
-            yield from enumerate(tables.read_parquet(path).to_pylist(), 1)
-        elif suffix in (".jsonl", ".ndjson"):
-            yield from _json_lines(path)
-        else:
-            yield from _separated(path, "\t" if suffix == ".tsv" else ",")
-    except OSError as error:
-        raise DataError(f"cannot read {shown(path)}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{shown(path)} is not UTF-8: {error}") from error
-    except (ValueError, csv.Error) as error:  # pyarrow's errors are ValueErrors
-        raise DataError(f"{shown(path)} is damaged: {' '.join(str(error).split())}") from error
+        found = folder(root)
+    except DataError:  # what is missing is the label, not a folder
+        raise error from None
+    note = f"{names} has no column for the label: the class folders say it"
+    return dataclasses.replace(found, warnings=(*found.warnings, note))
 
 
-def _separated(path: Path, separator: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as handle:
-        reader = csv.reader(handle, delimiter=separator)
-        header = next(reader, [])
-        for cells in reader:
-            if len(cells) not in (0, len(header)):
-                raise DataError(
-                    f"{shown(path)}, line {reader.line_num}: {len(cells)} cells, the header has "
-                    f"{len(header)}"
-                )
-            if cells:
-                yield reader.line_num, dict(zip(header, cells, strict=True))
-
-
-def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as handle:
-        for number, line in enumerate(handle, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{shown(path)}, line {number} is no JSON: {error}") from error
-            if not isinstance(record, dict):
-                raise DataError(f"{shown(path)}, line {number} is no object with names and values")
-            yield number, record
-
-
-def _column(columns: Mapping[str, str], known: Sequence[str], path: Path, what: str) -> str:
-    found = next((columns[name] for name in known if name in columns), None)
-    if found is None:
-        raise DataError(
-            f"{shown(path)} has no column for {what}: name one {' or '.join(known)} "
-            f"(it has {', '.join(columns.values())})"
+def _listed(table: Table, wanted: Columns, split: str | None = None) -> Listed:
+    found = columns.chosen(table, wanted)
+    home = table.path.parent
+    entries: dict[Path, Entry] = {}
+    urls, no_split = [], 0
+    for line, row in table.rows:
+        where = f"{shown(table.path)}, line {line}"
+        text = _text(row.get(found.path), found.path, where)
+        label = canonical(_text(row.get(found.label), found.label, where))
+        part = split or columns.split_of(row, found, where)
+        no_split += part is None
+        if _URL.match(text) and not text.lower().startswith("file://"):
+            urls.append(f"line {line}: {shown(text)}")
+            continue
+        _add(entries, Entry(_place(home, text), label, part or "train", text, home, where))
+    listed = list(entries.values())
+    warnings = [*found.warnings, *_of_urls(urls, table, len(listed))]
+    if no_split:
+        warnings.append(
+            f"{counted(no_split, 'rows')} of {shown(table.path)} without a split: to train on"
         )
-    return found
+    return Listed(listed, found, warnings)
 
 
-def _text(value: Any, column: str, where: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
-        raise DataError(f"{where}: {column} is {value!r}, not a text or a whole number")
-    return str(value)
+def _add(entries: dict[Path, Entry], entry: Entry) -> None:
+    before = entries.setdefault(entry.path, entry)
+    if (before.label, before.split) != (entry.label, entry.split):
+        raise DataError(
+            f"{entry.where}: {shown(entry.path)} is {entry.label} in {entry.split} here, and "
+            f"{before.label} in {before.split} in {before.where.rpartition(', ')[2]}"
+        )
 
 
-def _split(value: Any, where: str) -> str:
-    if value is None or value == "":
-        return "train"
-    name = split_name(str(value))
-    if name is None:
-        raise DataError(f"{where}: {value!r} is no split: write {', '.join(NAMES)}")
-    return name
+def _text(cell: Any, column: str, where: str) -> str:
+    text = records.text(cell)
+    if text is None:
+        raise DataError(f"{where}: {column} is {records.brief(cell)}, not a text or a number")
+    return text
 
 
-def _data(root: Path, rows: Sequence[Row], layout: str, warnings: list[str]) -> Data:
-    labels = {row.label for row in rows}
-    classes = class_order(labels)
+def _python_label(label: Any, where: str) -> str:
+    """Return a label from Python as a class's name; a float is none."""
+    if isinstance(label, str) and label.strip():
+        return canonical(label)
+    try:
+        return str(operator.index(label))
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{where}: the label is a text or a whole number, not {records.brief(label)}"
+        ) from error
+
+
+def _place(home: Path, text: str) -> Path:
+    r"""Return the file that a cell names: backslashes are folders where no such file is there."""
+    if text.lower().startswith("file://"):
+        return Path(unquote(urlsplit(text).path))
+    place = home / text
+    if "\\" in text and not _is_file(place):
+        return home / text.replace("\\", "/")
+    return place
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long, a folder that may not be read, a zero byte
+        return False
+
+
+def _of_urls(urls: Sequence[str], table: Table, others: int) -> list[str]:
+    if not urls:
+        return []
+    rows = counted(len(urls), "rows")
+    what = f"{shown(table.path)} has URLs in {rows} ({urls[0]}): URLs are not fetched"
+    if not others:
+        raise DataError(f"{what}, download the pictures and write their paths")
+    return [f"{what}, they are left out"]
+
+
+def _missing(entries: Sequence[Entry]) -> list[str]:
+    """Count the files that are not there; DataError where that is each of them."""
+    gone = [entry for entry in entries if not _is_file(entry.path)]
+    if not gone:
+        return []
+    first = f"{gone[0].where}: {shown(gone[0].text)}"
+    if len(gone) < len(entries):
+        return [f"{len(gone)} of {counted(len(entries), 'listed files')} not there ({first})"]
+    raise DataError(
+        f"none of {counted(len(entries), 'listed files')} is there ({first}): "
+        f"{_advice(gone[0].text, gone[0].home)}"
+    )
+
+
+def _advice(text: str, home: Path) -> str:
+    """Say why a file may not be where a table looks for it."""
+    start = f"paths start from {shown(home.absolute())}"
+    plain = text.replace("\\", "/")
+    if _DRIVE.match(text) or plain.startswith("/"):
+        return (
+            "it is a whole path, of another computer perhaps: write paths from the table's folder"
+        )
+    if _is_file(Path(plain)):
+        return f"{start}, and it is there from {Path.cwd()}: move the table"
+    within = next((top for top in subfolders(home) if _is_file(home / top / plain)), None)
+    if within is not None:
+        return f"{start}, and it is in {shown(within)} there: write {shown(within)}/ before it"
+    if not Path(plain).suffix:
+        return f"{start}, and names need their ending, such as .jpg"
+    return start
+
+
+def _beside(entries: Sequence[Entry], kind: str) -> Iterable[Path]:
+    """Yield the files of a kind in the folders in which listed ones are."""
+    for place in sorted({entry.path.parent for entry in entries}):
+        if place.is_dir():
+            yield from (one for one in sorted(place.iterdir()) if is_of(kind, one))
+
+
+def _not_listed(entries: Sequence[Entry], there: Iterable[Path]) -> list[Path]:
+    listed = {os.path.normpath(entry.path) for entry in entries}
+    return [path for path in there if os.path.normpath(path) not in listed]
+
+
+def _spoken(begun: str, *more: str) -> str:
+    return "; ".join([begun, *filter(None, more)]) + ")"
+
+
+def _sizes(entries: Sequence[Entry]) -> str:
+    counts = {name: sum(entry.split == name for entry in entries) for name in NAMES}
+    return ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+
+
+def _data(root: Path, entries: Sequence[Entry], layout: str, warnings: list[str]) -> Data:
+    classes = class_order(entry.label for entry in entries)
     if len(classes) < 2:
         raise DataError(f"{layout}: one class only, {shown(classes[0])}: nothing to tell apart")
     places = {label: place for place, label in enumerate(classes)}
-    splits, kind = {}, _kind(rows)
+    splits, kind = {}, _kind(entries)
     for name in NAMES:
-        of = [row for row in rows if row.split == name]
+        of = [entry for entry in entries if entry.split == name]
         if of:
-            numbers = np.array([places[row.label] for row in of], dtype=np.int64)
-            names = [_name(row, root) for row in of]
-            splits[name] = Split([row.path for row in of], numbers, names, kind)
+            numbers = np.array([places[entry.label] for entry in of], dtype=np.int64)
+            names = [_name(entry, root) for entry in of]
+            splits[name] = Split([entry.path for entry in of], numbers, names, kind)
     if "train" in splits:
-        unknown = set(labels) - {row.label for row in rows if row.split == "train"}
+        unknown = set(classes) - {entry.label for entry in entries if entry.split == "train"}
         if unknown:
             raise DataError(f"class {shown(min(unknown))!r} has no {kind} to train on: {layout}")
-    return made(root, classes, splits, layout, warnings)
+    return made(root, classes, splits, layout, [*warnings, *_missing(entries)])
 
 
-def _kind(rows: Sequence[Row]) -> str:
-    return recognised(row.path for row in rows)
+def _kind(entries: Sequence[Entry]) -> str:
+    return recognised(entry.path for entry in entries)
 
 
-def _name(row: Row, root: Path) -> str:
-    inside = row.path.is_relative_to(root)
-    return shown(row.path.relative_to(root).as_posix() if inside else row.path)
+def _name(entry: Entry, root: Path) -> str:
+    inside = entry.path.is_relative_to(root)
+    return shown(entry.path.relative_to(root).as_posix() if inside else entry.path)

@@ -1,15 +1,15 @@
 """A user's own torch Dataset, or a `file.py:function` that gives one."""
 
 import contextlib
-import dataclasses
 import itertools
 import operator
 import threading
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from torch.utils.data import ConcatDataset, Subset
 
 from striate import usercode
 from striate.errors import DataError, UsageError, choose
@@ -18,8 +18,10 @@ from striate.sounds import Sound
 from striate.usercode import Reference
 from striate.wording import counted
 
+from . import lists
+from .classes import canonical, look_alikes
 from .kinds import recognised
-from .splits import NAMES, Data, Origin, Split, split_name
+from .splits import NAMES, Data, Origin, Split, class_order, split_name
 
 # A label above this is a mistake (a year, a number of a person), not a class.
 MOST_CLASSES = 100_000
@@ -38,14 +40,26 @@ def from_object(given: Any) -> Data:
     return _data(given, name, Origin("object", name))
 
 
+class Part(NamedTuple):
+    """A split's pictures with their labels as the Dataset has them."""
+
+    pictures: "_Pictures"
+    labels: list[int | str]
+    names: tuple[str, ...] | None  # of the classes that whole numbers stand for
+
+
 def _data(given: Any, name: str, origin: Origin) -> Data:
     parts = _parts(given) if isinstance(given, Mapping) else {"train": given}
-    splits = {part: _split(dataset, part) for part, dataset in parts.items()}
-    classes, splits = _named(parts, splits)
+    if any(map(lists.is_pairs, parts.values())):
+        return lists.pairs(parts, name, origin)
+    parts = {part: _zipped(dataset) for part, dataset in parts.items()}
+    labelled = {part: _labelled(dataset, part) for part, dataset in parts.items()}
+    classes, warnings = _classes(labelled)
+    splits = {part: _split(one, part, classes) for part, one in labelled.items()}
     sizes = ", ".join(f"{part} {len(split)}" for part, split in splits.items())
     kind = next(iter(splits.values())).kind if splits else "pictures"
     layout = f"{name}: own data set, {counted(len(classes), 'classes')} ({sizes} {kind})"
-    return Data(Path(name).stem, origin, classes, splits, layout)
+    return Data(Path(name).stem, origin, classes, splits, layout, tuple(warnings))
 
 
 def _parts(given: Mapping[Any, Any]) -> dict[str, Any]:
@@ -56,6 +70,22 @@ def _parts(given: Mapping[Any, Any]) -> dict[str, Any]:
             raise UsageError(f"the data have two splits for {name}: {', '.join(map(str, given))}")
         parts[name] = dataset
     return parts
+
+
+def _zipped(given: Any) -> Any:
+    """Give pictures (N, ...) and labels (N,), a tuple of two arrays, as pairs."""
+    if not isinstance(given, tuple) or len(given) != 2:
+        return given
+    pictures: tuple[int, ...]
+    labels: tuple[int, ...]
+    pictures, labels = (tuple(getattr(one, "shape", ())) for one in given)
+    if len(pictures) < 3 or len(labels) != 1:
+        return given
+    if pictures[0] != labels[0]:
+        raise DataError(
+            f"the data have {counted(pictures[0], 'pictures')} and {counted(labels[0], 'labels')}"
+        )
+    return list(zip(*given, strict=True))
 
 
 class _Pictures(Sequence[Any]):
@@ -91,12 +121,13 @@ class _Pictures(Sequence[Any]):
         if not isinstance(found, (tuple, list)) or len(found) < 2:
             kind = type(found).__name__
             raise DataError(f"{name} is a {kind}: a Dataset gives pairs (picture, label)")
+        picture = Path(found[0]) if isinstance(found[0], str) else found[0]
         if place == 0:
-            self._first = found[0], found[1]
-        return found[0], found[1]
+            self._first = picture, found[1]
+        return picture, found[1]
 
 
-def _split(dataset: Any, part: str) -> Split:
+def _labelled(dataset: Any, part: str) -> Part:
     if isinstance(dataset, (str, bytes)) or not (
         hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
     ):
@@ -109,8 +140,21 @@ def _split(dataset: Any, part: str) -> Split:
     targets = _targets(pictures, dataset)
     given = targets if targets is not None else (pictures.pair(row)[1] for row in rows)
     labels = [_label(label, part, row) for row, label in zip(rows, given, strict=True)]
-    names = [_name(part, row) for row in rows]
-    return Split(pictures, np.array(labels, dtype=np.int64), names, _kind(pictures))
+    kinds = {type(label) for label in labels}
+    if len(kinds) > 1:
+        row = next(row for row in rows if isinstance(labels[row], str))
+        raise DataError(
+            "labels are whole numbers or names, not both: "
+            f"{_name(part, row)} has {_brief(labels[row])}"
+        )
+    return Part(pictures, labels, _class_names(dataset, part))
+
+
+def _split(part: Part, word: str, classes: tuple[str, ...]) -> Split:
+    places = {name: place for place, name in enumerate(classes)}
+    labels = np.array([places[_class_of(label, part.names)] for label in part.labels], np.int64)
+    names = [_name(word, row) for row in range(len(labels))]
+    return Split(part.pictures, labels, names, _kind(part.pictures))
 
 
 def _kind(pictures: Sequence[Any]) -> str:
@@ -128,10 +172,8 @@ def _kind(pictures: Sequence[Any]) -> str:
 
 def _targets(pictures: _Pictures, dataset: Any) -> Any:
     """Give the labels that torchvision's Datasets list, where they are what the pairs have."""
-    targets: Any = getattr(dataset, "targets", None)
-    if not hasattr(targets, "__len__") or len(targets) != len(dataset) or not len(dataset):
-        return None
-    if getattr(dataset, "target_transform", None) is not None:
+    targets = _listed(dataset)
+    if targets is None or not len(dataset):
         return None
     try:
         ends = [(pictures.pair(row)[1], targets[row]) for row in (0, len(dataset) - 1)]
@@ -141,54 +183,108 @@ def _targets(pictures: _Pictures, dataset: Any) -> Any:
     return targets if same else None
 
 
-def _label(label: Any, part: str, row: int) -> int:
+def _listed(dataset: Any) -> Any:
+    """Give the targets of a Dataset, or of what it is a part or a row of; None if not all list."""
+    if isinstance(dataset, Subset):
+        whole = _listed(dataset.dataset)
+        return None if whole is None else [whole[row] for row in dataset.indices]
+    if isinstance(dataset, ConcatDataset):
+        found = [_listed(one) for one in dataset.datasets]
+        return None if any(one is None for one in found) else list(itertools.chain(*found))
+    targets: Any = getattr(dataset, "targets", None)
+    if not hasattr(targets, "__len__") or len(targets) != len(dataset):
+        return None
+    return None if getattr(dataset, "target_transform", None) is not None else targets
+
+
+def _label(label: Any, part: str, row: int) -> int | str:
+    if isinstance(label, str) and canonical(label):
+        return canonical(label)
     try:
         number = operator.index(label)  # no rounding: 1.5 is no class
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"labels are whole numbers 0, 1, 2, ...: {_name(part, row)} has {_brief(label)}"
+            "labels are whole numbers 0, 1, 2, ... or names: "
+            f"{_name(part, row)} has {_brief(label)}"
         ) from error
     if not 0 <= number < MOST_CLASSES:
         raise DataError(f"labels are 0, 1, 2, ...: {_name(part, row)} has {number}")
     return number
 
 
-def _named(
-    parts: Mapping[str, Any], splits: Mapping[str, Split]
-) -> tuple[tuple[str, ...], dict[str, Split]]:
-    """Give the classes, and the splits with labels by them: two Datasets may number them apart."""
-    lists = {part: found for part, data in parts.items() if (found := _listed(data, part))}
-    count = 1 + max((int(s.labels.max()) for s in splits.values() if len(s)), default=-1)
-    first = next(iter(lists.values()), tuple(map(str, range(count))))
-    # Where one names more than another, all of them are classes.
-    classes = tuple(dict.fromkeys([*first, *itertools.chain.from_iterable(lists.values())]))
-    place = {name: number for number, name in enumerate(classes)}
-    named = {}
-    for part, split in splits.items():
-        own = lists.get(part, first)
-        highest = int(split.labels.max()) if len(split) else -1
-        if highest >= len(own):
+def _class_names(dataset: Any, part: str) -> tuple[str, ...] | None:
+    """Give the names that a Dataset, or what it is a part or a row of, has for its classes."""
+    if isinstance(dataset, Subset):
+        return _class_names(dataset.dataset, part)
+    if isinstance(dataset, ConcatDataset):
+        found = {_class_names(one, part) for one in dataset.datasets}
+        if len(found) > 1:
             raise DataError(
-                f"the data set names {counted(len(own), 'classes')} but has the label {highest}"
+                "the data sets that are joined have other names for their classes "
+                f"({'; '.join(', '.join(names[:5]) if names else 'none' for names in found)}): one "
+                "label would stand for two classes"
             )
-        places = np.array([place[name] for name in own])
-        named[part] = dataclasses.replace(split, labels=places[split.labels].astype(np.int64))
+        return next(iter(found), None)
+    named = getattr(dataset, "classes", None)
+    if isinstance(named, Set):
+        raise DataError(f"the classes of {part} are a set, which has no order: give a list")
+    if isinstance(named, Mapping):  # of names to numbers, or the other way round
+        by_number = all(isinstance(key, int) for key in named)
+        named = (
+            [named[key] for key in sorted(named)]
+            if by_number
+            else sorted(named, key=lambda name: int(named[name]))
+        )
+    if isinstance(named, (str, bytes)) or not isinstance(named, Iterable):
+        return None
+    names = tuple(canonical(str(name)) for name in named)
+    if len(set(names)) < len(names):
+        raise DataError("the data set has two classes of one name")
+    return names
+
+
+def _class_of(label: int | str, names: tuple[str, ...] | None) -> str:
+    """Give the name of a label's class; a name that is not listed stays what it is."""
+    if isinstance(label, str) or names is None:
+        return str(label)
+    if label >= len(names):
+        raise DataError(
+            f"the data set names {counted(len(names), 'classes')} but has the label {label}"
+        )
+    return names[label]
+
+
+def _classes(parts: dict[str, Part]) -> tuple[tuple[str, ...], list[str]]:
+    """Give the classes that have pictures, in the order of their names or numbers, and warnings.
+
+    Splits without names of their own have those of the others.
+    """
+    first = next((part.names for part in parts.values() if part.names), None)
+    for word, part in parts.items():
+        parts[word] = part._replace(names=part.names or first)
+    used = {_class_of(label, part.names) for part in parts.values() for label in set(part.labels)}
+    named = dict.fromkeys(itertools.chain(*(part.names or () for part in parts.values())))
+    classes = (*(name for name in named if name in used), *class_order(used - set(named)))
     if len(classes) < 2:
         raise DataError(
             f"the data set has {counted(len(classes), 'classes')}: nothing can be told apart"
         )
-    return classes, named
-
-
-def _listed(dataset: Any, part: str) -> tuple[str, ...]:
-    """Give the classes that a Dataset names, in the order of its labels."""
-    found = getattr(dataset, "classes", ())
-    if isinstance(found, Set):
-        raise DataError(f"the classes of {part} are a set, which has no order: give a list")
-    classes = tuple(str(name) for name in found)
-    if len(set(classes)) < len(classes):
-        raise DataError("the data set has two classes of one name")
-    return classes
+    warnings = [
+        f"classes look alike: {', '.join(map(repr, same))}" for same in look_alikes(classes)
+    ]
+    empty = [name for name in named if name not in used]
+    if empty:
+        listed = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
+        warnings.append(
+            f"{len(empty)} of {counted(len(named), 'classes')} left out, without pictures: {listed}"
+        )
+    if not named and all(map(str.isdecimal, classes)) and int(classes[-1]) >= len(classes):
+        listed = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
+        warnings.append(
+            f"labels are {listed}, not 0 to {len(classes) - 1}: each that occurs is a class, named "
+            "by it"
+        )
+    return classes, warnings
 
 
 def _name(part: str, row: int) -> str:

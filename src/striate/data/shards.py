@@ -1,39 +1,28 @@
 """WebDataset's tar shards (https://github.com/webdataset/webdataset), read in place.
 
-A sample is the members whose names agree up to the first dot of their last part: a picture, and its
-label in `.cls` or `.json`, or in the folder it lies in. The members' places are listed once; then
-every picture is one read at a known offset, so shuffling is over all of them and as exact to resume
-as it is for files.
+The members' places are listed once; then every picture is one read at a known offset, so shuffling
+is over all of them and as exact to resume as it is for files.
 """
 
 import dataclasses
 import glob
-import itertools
-import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from pathlib import Path
 
 import numpy as np
 
 from striate.errors import DataError
-from striate.images import PictureError, is_picture
 from striate.wording import counted, shown
 
-from .archives import Archive, Inside
+from . import samples
+from .archives import Archive
 from .folder import made, subfolders
+from .samples import Grouped, Sample
 from .splits import Data, Origin, Split, class_order, split_name
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
-_LABEL_KEYS = ("label", "class", "cls", "category", "target")
-
-
-class Sample(NamedTuple):
-    """A picture in a shard, and its label as it is written there."""
-
-    picture: Inside
-    label: str | None
 
 
 def is_pattern(path: Path) -> bool:
@@ -50,8 +39,7 @@ def is_folder_of_shards(folder: Path) -> bool:
 
 def is_shard(opened: Archive) -> bool:
     """Tell a shard from a tar file of class folders: it has labels, or no folders."""
-    within = itertools.chain.from_iterable(opened.files.values())
-    return opened.folders == {"": set()} or any(name.endswith(".cls") for name in within)
+    return opened.folders == {"": set()} or samples.has_labels(opened)
 
 
 def expand(path: Path) -> list[Path]:
@@ -75,31 +63,30 @@ def shards(path: Path) -> Data:
     files = expand(path)
     home = path if path.is_dir() else path.parent
     parts: dict[str, list[Sample]] = {}
-    warnings: list[str] = []
+    refused: dict[str, list[str]] = {}
+    found: list[Grouped] = []
     for file in files:
         opened = Archive(file)
-        warnings += [f"{shown(name)}: {reason}: left out" for name, reason in opened.refused]
-        parts.setdefault(_split_of(file), []).extend(_samples(opened))
-    if not any(parts.values()):
+        for name, reason in opened.refused:
+            refused.setdefault(reason, []).append(shown(name))
+        found.append(samples.grouped(opened))
+        parts.setdefault(_split_of(file), []).extend(found[-1].samples)
+    listed = [sample for part in parts.values() for sample in part]
+    if not listed:
         raise DataError(f"{shown(path)} has no pictures in it")
-    unlabelled = [s for samples in parts.values() for s in samples if s.label is None]
-    if unlabelled:
-        raise DataError(
-            f"{shown(str(unlabelled[0].picture))} has no label ({len(unlabelled)} such): a picture "
-            "in a shard has one in NAME.cls or NAME.json, or lies in a folder of its class"
-        )
-    classes = class_order(str(s.label) for samples in parts.values() for s in samples)
-    splits = {name: _split(samples, classes) for name, samples in parts.items()}
+    labels, where = samples.labels(listed)
+    classes = class_order(labels)
+    splits = _splits(parts, labels, classes)
     sizes = ", ".join(f"{name} {len(split)}" for name, split in splits.items())
     layout = (
-        f"{shown(path)}: {counted(len(files), 'tar shards')} with labels, "
+        f"{shown(path)}: {counted(len(files), 'tar shards')}, labels by {where}, "
         f"{counted(len(classes), 'classes')} ({sizes} pictures)"
     )
-    found = made(home, classes, splits, layout, warnings)
+    whole = made(home, classes, splits, layout, [*_refusals(refused), *_left_out(found)])
     place = str(path.absolute())
     name = _BRACES.sub("", path.name).strip("*-_.").removesuffix(".tar").strip("*-_.")
     origin = Origin("shards", shown(place))
-    return dataclasses.replace(found, origin=origin, name=shown(name) or found.name)
+    return dataclasses.replace(whole, origin=origin, name=shown(name) or whole.name)
 
 
 def _tars(folder: Path) -> Iterator[Path]:
@@ -126,53 +113,39 @@ def _split_of(file: Path) -> str:
     return next((name for word in words if (name := split_name(word))), "train")
 
 
-def _samples(opened: Archive) -> list[Sample]:
-    groups: dict[str, dict[str, Inside]] = {}
-    for folder, names in opened.files.items():
-        place = Inside(opened, folder)
-        for name in names:
-            key, _, ending = name.partition(".")
-            groups.setdefault(f"{folder}/{key}", {})[ending.lower()] = place / name
-    return [
-        Sample(picture, _label(group, picture))
-        for group in groups.values()
-        for picture in (one for one in group.values() if is_picture(one))
-    ]
-
-
-def _label(group: Mapping[str, Inside], picture: Inside) -> str | None:
-    """Give the name in the .json before the number in the .cls, and both before the folder."""
-    if "json" in group:
-        found = _from_json(group["json"])
-        if found is not None:
-            return found
-    if "cls" in group:
-        return _text(group["cls"]).strip()
-    parent = PurePosixPath(picture.inner).parent.name
-    return parent or None
-
-
-def _from_json(member: Inside) -> str | None:
-    try:
-        found: Any = json.loads(_text(member))
-    except ValueError as error:
-        raise DataError(f"{member} is no JSON: {error}") from error
-    if not isinstance(found, dict):
-        return None
-    return next((str(found[key]) for key in _LABEL_KEYS if key in found), None)
-
-
-def _text(member: Inside) -> str:
-    try:
-        return member.read().decode()
-    except (PictureError, UnicodeDecodeError) as error:
-        raise DataError(f"{member} cannot be read as text: {error}") from error
-
-
-def _split(samples: Sequence[Sample], classes: tuple[str, ...]) -> Split:
+def _splits(
+    parts: Mapping[str, Sequence[Sample]], labels: Sequence[str], classes: tuple[str, ...]
+) -> dict[str, Split]:
     places = {name: place for place, name in enumerate(classes)}
-    labels = np.array([places[str(sample.label)] for sample in samples], dtype=np.int64)
-    names = [
-        shown(f"{sample.picture.archive.path.name}/{sample.picture.inner}") for sample in samples
+    left = iter(labels)
+    splits = {}
+    for part, of in parts.items():
+        numbers = np.array([places[next(left)] for _ in of], dtype=np.int64)
+        pictures = [sample.picture for sample in of]
+        names = [shown(f"{one.archive.path.name}/{one.inner}") for one in pictures]
+        splits[part] = Split(pictures, numbers, names)
+    return splits
+
+
+def _refusals(refused: Mapping[str, Sequence[str]]) -> list[str]:
+    return [
+        f"{names[0]}: {reason}: left out"
+        if len(names) == 1
+        else f"{counted(len(names), 'members')}: {reason}: left out ({names[0]} for one)"
+        for reason, names in refused.items()
     ]
-    return Split([sample.picture for sample in samples], labels, names)
+
+
+def _left_out(found: Sequence[Grouped]) -> list[str]:
+    said = []
+    further = sum((one.further for one in found), Counter[str]())
+    if further:
+        endings = ", ".join(f"{count} {ending}" for ending, count in further.items())
+        said.append(f"a sample has one picture: further ones are left out ({endings})")
+    strays = [member for one in found for member in one.strays]
+    if strays:
+        said.append(
+            f"beside no picture and left out: {len(strays)} of .json and .txt "
+            f"({shown(str(strays[0]))} for one)"
+        )
+    return said
