@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import striate
 from striate import models
 from striate.description import OPTIMISERS, Description
-from striate.description.building import built
+from striate.tracing.building import built
 from striate.training import optim
 from striate.training.recipe import Recipe
 

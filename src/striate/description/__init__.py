@@ -10,9 +10,9 @@ from torch import nn
 from striate import models
 from striate.errors import UsageError, choose
 from striate.runs import folder
+from striate.tracing.building import built, copied
 
 from . import passes, rows
-from .building import built, copied
 from .passes import OPTIMISERS, Step
 from .rows import Description, Memory, Row
 

@@ -10,9 +10,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
 from striate.errors import UsageError, choose
-
-from .ledger import identity, number_of_bytes, tensors
-from .trace import Key, Layer, Trace, tracing
+from striate.tracing.ledger import identity, number_of_bytes, tensors
+from striate.tracing.trace import Key, Layer, Trace, tracing
 
 # The optimisers of `striate train`, and how many numbers they keep for each weight.
 OPTIMISERS = {"sgd": 1, "adamw": 2}

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from .costs import Sliding
-from .ledger import number_of_bytes
+from striate.tracing.costs import Sliding
+from striate.tracing.ledger import number_of_bytes
+from striate.tracing.places import Seen
+from striate.tracing.trace import Key, Layer
+
 from .passes import OPTIMISERS, Answer, Step
-from .places import Seen
-from .trace import Key, Layer
 
 Sizes = tuple[int, ...]
 PRECISIONS = {"float32": 4, "bfloat16": 2}  # bytes of a number

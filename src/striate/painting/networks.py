@@ -1,15 +1,17 @@
 """The network to paint with, by name: VGG, or any other through the activations of its modules."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from striate import devices, models
+from striate import devices, features, models
 from striate.data.preprocessing import Preprocessing
 from striate.errors import DataError, UsageError, choose
+from striate.features import Activation
 from striate.models import tensorfiles
 from striate.runs import bundle, folder
 
@@ -28,18 +30,6 @@ COARSEST, CONTENT_AT = 16, 8
 Numbers = tuple[float, ...]
 
 
-class _StopError(Exception):
-    """Ends a run of a network where its deepest named activation is known."""
-
-
-class Tap(NamedTuple):
-    """A module that gives a map (N, C, H, W), by its name, in the order of running."""
-
-    name: str
-    channels: int
-    height: int  # for a picture of PROBE pixels
-
-
 class Tapped(nn.Module):
     """Any network for RGB pictures, frozen; it sees a picture whole."""
 
@@ -54,13 +44,13 @@ class Tapped(nn.Module):
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
         self.register_buffer("std", torch.tensor(std)[:, None, None])
         self.precision = torch.float32
-        self.taps = self._taps()
-        self.style, self.content = _usual(self.taps)
+        self.maps = self._maps()
+        self.style, self.content = _usual(self.maps)
         self._step = self._measured()
 
     def choose(self, style: Sequence[str], content: str) -> Self:
         """Take style and content from these modules; none or "": as before."""
-        known = [tap.name for tap in self.taps]
+        known = [one.name for one in self.maps]
         for name in [*style, *([content] if content else [])]:
             choose("activation that is a map (N, C, H, W)", name, known)
         self.style, self.content = tuple(style) or self.style, content or self.content
@@ -94,7 +84,7 @@ class Tapped(nn.Module):
     def widths(self) -> dict[str, int]:
         """The channels of each named activation."""
         wanted = {*self.style, self.content}
-        return {tap.name: tap.channels for tap in self.taps if tap.name in wanted}
+        return {one.name: one.shape[0] for one in self.maps if one.name in wanted}
 
     @property
     def device(self) -> torch.device:
@@ -121,52 +111,31 @@ class Tapped(nn.Module):
 
     def _run(self, images: Tensor, keep: Callable[[str, Tensor], None]) -> None:
         wanted = {*self.style, self.content}
-        last = [tap.name for tap in self.taps if tap.name in wanted][-1]
+        last = [one.name for one in self.maps if one.name in wanted][-1]
 
         def tap(name: str, found: Tensor) -> None:
-            keep(name, found)
+            if name in wanted:
+                keep(name, found)
             if name == last:
-                raise _StopError
+                raise features.Reached
 
-        modules = dict(self.model.named_modules())
-        hooks = [
-            modules[name].register_forward_hook(lambda _m, _i, x, name=name: tap(name, x))
-            for name in wanted
-        ]
+        paths = {features.path_of(name) for name in wanted}
+        cast = torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16
+        )
+        with contextlib.suppress(features.Reached), features.watching(self.model, tap, paths), cast:
+            self.model((images - self.get_buffer("mean")) / self.get_buffer("std"))
+
+    def _maps(self) -> list[Activation]:
         try:
-            with torch.autocast(
-                self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16
-            ):
-                self.model((images - self.get_buffer("mean")) / self.get_buffer("std"))
-        except _StopError:
-            pass
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-    def _taps(self) -> list[Tap]:
-        found: list[Tap] = []
-
-        def tap(name: str, x: object) -> None:
-            if isinstance(x, Tensor) and x.ndim == 4 and x.is_floating_point() and x.shape[2] > 1:
-                found.append(Tap(name, x.shape[1], x.shape[2]))
-
-        hooks = [
-            module.register_forward_hook(lambda _m, _i, x, name=name: tap(name, x))
-            for name, module in self.model.named_modules()
-            if name
-        ]
-        try:
-            with torch.no_grad():
-                self.model(self.get_buffer("mean").new_zeros(1, 3, PROBE, PROBE))
+            found = features.listed(
+                self.model, self.get_buffer("mean").new_zeros(1, 3, PROBE, PROBE)
+            )
         except (RuntimeError, AssertionError, ValueError) as error:
             raise UsageError(
                 f"painting needs a network for RGB pictures of any size, this one says: {error}"
             ) from error
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return list({one.name: one for one in found}.values())
+        return [one for one in found if len(one.shape) == 3 and one.shape[1] > 1]
 
     def held(self, *, additive: bool) -> int:  # noqa: ARG002
         """Give the bytes of memory that a step takes for a pixel, whatever the loss."""
@@ -295,16 +264,17 @@ def _prepare(model: nn.Module) -> None:
             module.inplace = False  # type: ignore[assignment]
 
 
-def _usual(taps: Sequence[Tap]) -> tuple[tuple[str, ...], str]:
-    """Give style's layers and content's where none are named."""
+def _usual(maps: Sequence[Activation]) -> tuple[tuple[str, ...], str]:
+    """Return style's layers and content's where none are named."""
     last: dict[int, str] = {}
-    for tap in taps:
+    for one in maps:
         # Of the modules that give maps of one size, the outermost that ends last.
-        known = last.get(tap.height)
-        if tap.height * COARSEST >= PROBE and (
-            known is None or tap.name.count(".") <= known.count(".")
+        height = one.shape[1]
+        known = last.get(height)
+        if height * COARSEST >= PROBE and (
+            known is None or one.name.count(".") <= known.count(".")
         ):
-            last[tap.height] = tap.name
+            last[height] = one.name
     if not last:
         return (), ""
     return tuple(last.values()), last[min(h for h in last if h * CONTENT_AT >= PROBE)]

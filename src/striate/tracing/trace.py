@@ -60,12 +60,22 @@ class Call:
     operations: Counter[str] = field(default_factory=Counter)
 
 
+def call_name(path: str, number: int) -> str:
+    """Name the output of a module's call, counted from 1: a module that runs twice has two.
+
+    >>> call_name("relu", 1), call_name("relu", 2)
+    ('relu', 'relu:2')
+    """
+    return path if number == 1 else f"{path}:{number}"
+
+
 class Trace(TorchDispatchMode):
     """The layers of a pass, in their order, and the memory that was alive."""
 
     def __init__(self, net: nn.Module, pictures: Tensor) -> None:
         super().__init__()
         self.layers: list[Layer] = []
+        self.outputs: dict[str, Seen] = {}  # of modules, by `call_name`
         self.ledger = Ledger()
         self.calls: list[Call] = [Call("", 0, type(net).__name__, None)]
         self.maker: dict[int, Key] = {}  # of memory, while it is alive
@@ -175,9 +185,13 @@ class Trace(TorchDispatchMode):
 
     def leave(self, out: Any) -> None:
         """Note that the module that ran has ended."""
-        layer = self.calls.pop().layer
-        if layer is not None:
-            self._finish(layer, tensors(out))
+        call = self.calls.pop()
+        found = tensors(out)
+        seen = self.look(found[0]) if found else None
+        if call.path and seen is not None:
+            self.outputs[call_name(call.path, call.number)] = seen
+        if call.layer is not None:
+            self._finish(call.layer, found)
 
     def _finish(self, layer: Layer, outs: list[Tensor]) -> None:
         if not outs:
