@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.data.batches import Pictures, order, read
-from striate.data.folder import folder
+from striate.data.layouts import folder
 from striate.data.preprocessing import Preprocessing
 from striate.data.splits import Split
 from striate.errors import DataError

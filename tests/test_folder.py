@@ -16,7 +16,8 @@ from torchvision.datasets import ImageFolder
 from striate import usercode
 from striate.data import SOURCES, find, reopen
 from striate.data.batches import read
-from striate.data.folder import folder, list_examples
+from striate.data.folder import list_examples
+from striate.data.layouts import folder
 from striate.data.preprocessing import Preprocessing
 from striate.data.splits import NAMES, SYNONYMS, complete
 from striate.errors import DataError, UsageError
@@ -89,7 +90,7 @@ def test_hidden_folders_and_litter_are_no_classes(tmp_path: Path) -> None:
     put(tmp_path, "cat/1.png", "dog/1.png", *litter)
     put(tmp_path, "cat/.ipynb_checkpoints/1.png", "cat/__MACOSX/2.png", "cat/.hidden.png")
     assert listed(tmp_path)["train"] == [("cat", "cat/1.png"), ("dog", "dog/1.png")]
-    assert folder(tmp_path).warnings == ()
+    assert folder(tmp_path).warnings == ("left out: lost+found (a folder of a system or a NAS)",)
 
 
 def test_an_empty_class_is_left_out_with_a_warning(tmp_path: Path) -> None:
@@ -120,10 +121,7 @@ def test_a_class_that_the_test_lacks_keeps_its_label(tmp_path: Path) -> None:
     [
         ([], "has no subfolders: put the pictures of each class into one"),
         (["1.png", "2.png"], "has no subfolders"),
-        (["cat/1.png"], r"has one class only \(cat\): nothing can be told apart"),
-        (["cat/1.png", "dog/"], r"has one class only \(cat\)"),
         (["cat/", "dog/"], r"has no pictures in its subfolders \(cat, dog\)"),
-        (["train/cat/1.png"], r"has one class only \(cat\)"),
         (["train/cat/1.png", "train/dog/1.png", "cow/1.png"], "beside them, cow: move it away"),
         (
             ["train/cat/1.png", "train/dog/1.png", "Training/cat/1.png"],
@@ -141,10 +139,19 @@ def test_a_layout_that_cannot_be_used_is_one_clear_line(
     assert str(caught.value).startswith((str(tmp_path), "cannot read"))
 
 
+@pytest.mark.parametrize("paths", [["cat/1.png"], ["cat/1.png", "dog/"], ["train/cat/1.png"]])
+def test_one_class_can_be_looked_at_and_not_trained_on(tmp_path: Path, paths: list[str]) -> None:
+    found = folder(put(tmp_path, *paths))
+    assert found.classes == ("cat",)
+    with pytest.raises(DataError, match=r"has one class only \(cat\): nothing can be told apart"):
+        complete(found, validation_share=0.1, test_share=0.1, seed=0)
+
+
 def test_classes_may_be_called_train_and_test(tmp_path: Path) -> None:
     found = folder(put(tmp_path, "train/1.png", "test/2.png", "plane/3.png"))
     assert found.classes == ("plane", "test", "train")
     assert list(found.splits) == ["train"]
+    assert found.warnings == ("named like splits, but taken for classes: test, train",)
 
 
 def test_only_train_is_a_layout_of_splits(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from striate.data import pixelfile
 from striate.data.archives import Archive, Inside
 from striate.data.batches import Pictures, Unreadable, read
-from striate.data.folder import folder
+from striate.data.layouts import folder
 from striate.data.preprocessing import Preprocessing
 from striate.data.splits import Split
 from striate.errors import DataError

@@ -20,6 +20,7 @@ from striate.data.splits import (
     cut,
     relabelled,
     split_name,
+    taken,
 )
 from striate.errors import DataError, UsageError
 
@@ -169,9 +170,37 @@ def test_data_without_training_pictures_are_refused(splits: dict[str, Split]) ->
         complete(data_of(**splits), validation_share=0.1, test_share=0.1, seed=0)
 
 
-def test_too_few_pictures_for_a_cut_name_the_flags() -> None:
-    with pytest.raises(DataError, match="--validation-share 0"):
-        complete(data_of(train=split_of([2, 2])), validation_share=0.1, test_share=0.5, seed=0)
+def test_too_few_pictures_for_a_test_name_the_flags() -> None:
+    with pytest.raises(DataError, match="--test-share 0"):
+        complete(data_of(train=split_of([1, 1])), validation_share=0.1, test_share=0.5, seed=0)
+
+
+@given(COUNTS, SHARES, SHARES, SEEDS)
+def test_a_share_that_is_not_what_was_asked_for_is_said(
+    counts: list[int], validation: float, test: float, seed: int
+) -> None:
+    shares = {"validation_share": validation, "test_share": test}
+    data = data_of(train=split_of(counts))
+    if max(counts) < 2:
+        return
+    made = complete(data, **shares, seed=seed)
+    said = taken(data, made, **shares)
+    whole = sum(counts)
+    assert any("test" in line for line in said) == (abs(len(made["test"]) / whole - test) >= 0.02)
+    left = whole - len(made["test"])
+    if "validation" not in made:
+        assert max(np.bincount(made["train"].labels)) == 1
+        assert "no validation split: no class has two pictures left; the last epoch is kept" in said
+    else:
+        far = abs(len(made["validation"]) / left - validation) >= 0.02
+        assert any("validation" in line for line in said) == far
+        if far:
+            assert f"({len(made['validation'])} of {left})" in said[-1]
+
+
+def test_shares_of_splits_that_the_data_bring_are_not_spoken_of() -> None:
+    parts = {name: split_of([3, 3], name) for name in NAMES}
+    assert taken(data_of(**parts), parts, validation_share=0.9, test_share=0.9) == []
 
 
 @given(COUNTS.filter(lambda counts: max(counts) > 3), SEEDS)

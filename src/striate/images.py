@@ -25,6 +25,21 @@ SUFFIXES = frozenset(
         *("tif", "tiff", "ppm", "pgm", "pbm", "pnm"),
     )
 )
+# Endings of files that people would call pictures too; those above are read.
+KNOWN = SUFFIXES | frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("heic", "heif", "heics", "hif", "avif", "avifs", "jp2", "j2k", "j2c", "jpc", "jpf"),
+        *("jpx", "jxl", "jxr", "hdp", "wdp", "bpg", "flif", "qoi", "tga", "icns", "ico", "cur"),
+        *("sgi", "rgb", "rgba", "bw", "pcx", "dcx", "psd", "psb", "xcf", "kra", "dds", "pict"),
+        *("pct", "xbm", "xpm", "wbmp", "pam", "pfm", "exr", "hdr", "fit", "fits", "dcm", "svg"),
+        *("svgz", "eps", "ai", "cdr", "emf", "wmf", "djvu", "ras", "sun", "im", "msp", "iff"),
+        # Raw files of cameras.
+        *("3fr", "ari", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "gpr", "iiq", "kdc"),
+        *("mef", "mos", "mrw", "nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "rwl", "sr2"),
+        *("srf", "srw", "x3f"),
+    )
+)
 MAX_PIXELS = 50_000_000
 
 # What undoes each value of EXIF's Orientation tag (EXIF 2.32, section 4.6.4).

@@ -15,7 +15,8 @@ from . import lists, moving, named, own, records, shards, speech
 from .archives import COMPRESSED, Archive
 from .archives import SUFFIXES as ARCHIVES
 from .columns import USUAL, Columns
-from .folder import archive, folder, list_examples
+from .folder import list_examples
+from .layouts import archive, folder
 from .splits import (
     Data,
     Origin,
@@ -26,6 +27,7 @@ from .splits import (
     relabelled,
     relabelled_line,
     require_taught,
+    taken,
 )
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "relabelled_line",
     "reopen",
     "require_taught",
+    "taken",
 ]
 
 # What follows a name, as in spoken-digits:held-out=theo, are its keyword arguments.

@@ -4,9 +4,12 @@ A member that could do harm (a name that leads out of the archive, a link, a dev
 a picture has) is refused by itself; the others are used.
 """
 
+import contextlib
 import functools
 import io
 import os
+import re
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -19,9 +22,19 @@ from striate.images import PictureError
 from striate.wording import counted
 
 SUFFIXES = (".zip", ".tar")
+# First bytes of what has no places to read from.
+_PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!\x1a\x07": "rar",
+}
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar", ".gz")
 # A picture of 50 megapixels has less, even with 16 bits for each of three colours.
 MAX_MEMBER_BYTES = 512 << 20
+_UTF8 = 0x800  # a zip member's flag: its name is UTF-8
 
 
 class Refused(NamedTuple):
@@ -41,14 +54,28 @@ class Archive:
         self.files: dict[str, list[str]] = {"": []}
         self.refused: list[Refused] = []
         self._readers: dict[str, Callable[[], bytes]] = {}
-        if path.name.lower().endswith(COMPRESSED):
+        self.notes: list[str] = []  # what was guessed about names
+        if packed := _packed(path):
             raise DataError(
-                f"{path} is compressed as a whole and cannot be read in place: unpack it, or make "
-                "a plain .tar or a .zip of it"
+                f"{path} is compressed as a whole ({packed}) and cannot be read in place: unpack "
+                "it, or make a plain .tar or a .zip of it"
             )
-        members = _zip_members if zipfile.is_zipfile(path) else _tar_members
-        for name, reason, reader in members(path):
-            self._add(name, reason, reader)
+        members = _zip_members if _is_zip(path) else _tar_members
+        turned = guessed = 0
+        for member in members(path):
+            name = member.name.replace("\\", "/")
+            if not name.endswith("/"):  # a folder, as some write it
+                turned += name != member.name
+                guessed += member.guessed
+                self._add(name.removeprefix("./"), member.reason, member.reader)
+        if turned:
+            self.notes.append(
+                f"{counted(turned, 'names')} with backslashes: read as folders and files"
+            )
+        if guessed:
+            self.notes.append(
+                f"{counted(guessed, 'names')} in a coding that is not said: read as code page 437"
+            )
 
     def __repr__(self) -> str:
         return f"Archive({str(self.path)!r}, {counted(len(self._readers), 'files')})"
@@ -127,14 +154,42 @@ class Inside:
 def _reason(name: str) -> str:
     """Say why a name is refused; nothing where it is fine."""
     parts = name.split("/")
-    if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or ":" in parts[0]:
-        return "its name leads out of the archive"
-    if "" in parts or "." in parts:
+    for is_so, how in (
+        (name.startswith("/"), "it is absolute"),
+        (re.match("[A-Za-z]:", name), "it begins with a drive"),
+        (".." in parts, "it has .. in it"),
+    ):
+        if is_so:
+            return f"its name leads out of the archive: {how}"
+    if "\0" in name or "" in parts or "." in parts:
         return "its name is not in plain form"
     return ""
 
 
-Member = tuple[str, str, Callable[[], bytes]]  # name, why it is refused or "", reader
+class Member(NamedTuple):
+    """A file in an archive, as it stands there."""
+
+    name: str
+    reason: str  # why it is refused, or ""
+    reader: Callable[[], bytes]
+    guessed: bool = False  # whether the name may be another
+
+
+def _packed(path: Path) -> str:
+    """Say by what a file is compressed as a whole; nothing where it is not."""
+    with contextlib.suppress(OSError), path.open("rb") as handle:
+        start = handle.read(8)
+        known = next((name for mark, name in _PACKED.items() if start.startswith(mark)), "")
+        if known:
+            return known
+    return path.suffix if path.name.lower().endswith(COMPRESSED) else ""
+
+
+def _is_zip(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with path.open("rb") as handle:  # a zip file's end may lie in the last file of a tar
+        return handle.read(265)[257:262] != b"ustar"
 
 
 def _zip_members(path: Path) -> Iterator[Member]:
@@ -149,7 +204,31 @@ def _zip_members(path: Path) -> Iterator[Member]:
         reason = "" if kind in (0, 8) else "a link or a device, not a file"
         if info.file_size > MAX_MEMBER_BYTES:
             reason = f"{info.file_size} bytes, more than {MAX_MEMBER_BYTES} are refused"
-        yield info.filename.removeprefix("./"), reason, functools.partial(_unzip, archive, info)
+        name, guessed = _zip_name(info)
+        yield Member(name, reason, functools.partial(_unzip, archive, info), guessed)
+
+
+def _zip_name(info: zipfile.ZipInfo) -> tuple[str, bool]:
+    """Give a member's name, and whether it is only guessed.
+
+    Names are UTF-8 where a flag says so. macOS sets none and writes UTF-8 all the same, which other
+    codings hardly ever are by chance; some programs add the name in UTF-8 beside the old one (field
+    0x7075 of https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, section 4.6.9).
+    """
+    if info.flag_bits & _UTF8 or info.filename.isascii():
+        return info.filename, False
+    old = info.orig_filename.encode("cp437")
+    extra = info.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack_from("<HH", extra)
+        field, extra = extra[4 : 4 + size], extra[4 + size :]
+        if kind == 0x7075 and field[1:5] == struct.pack("<I", zlib.crc32(old)):
+            with contextlib.suppress(UnicodeDecodeError):
+                return field[5:].decode(), False
+    try:
+        return old.decode(), False
+    except UnicodeDecodeError:
+        return info.filename, True
 
 
 def _unzip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -166,12 +245,12 @@ def _tar_members(path: Path) -> Iterator[Member]:
             for info in archive:
                 if not info.isdir():
                     reader = functools.partial(opened.part, info.offset_data, info.size)
-                    yield info.name.removeprefix("./"), _tar_reason(info, opened.size), reader
+                    yield Member(info.name, _tar_reason(info, opened.size), reader)
                 vars(archive)["members"] = []  # else it keeps them all
             # tarfile takes any end for the end; of a whole archive it is a block of zeros.
             if opened.part(archive.offset, tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 reason = "no end mark: pictures may be missing"
-                yield "", reason, functools.partial(opened.part, 0, 0)
+                yield Member("", reason, functools.partial(opened.part, 0, 0))
     except (OSError, tarfile.TarError, ValueError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is no archive, or a damaged one: {error}") from error
 

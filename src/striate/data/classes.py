@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def canonical(name: str) -> str:
@@ -12,6 +12,23 @@ def canonical(name: str) -> str:
     'café'
     """
     return unicodedata.normalize("NFC", name).strip()
+
+
+def canonical_path(name: str) -> str:
+    """Return the name of a file with each of its folders in canonical form."""
+    return "/".join(map(canonical, name.split("/")))
+
+
+def places(names: Iterable[str], classes: Sequence[str]) -> list[int]:
+    """Return where each name stands among classes, -1 where it does not: in canonical form.
+
+    >>> places(["b ", "c", "a"], ["a", "b"])
+    [1, -1, 0]
+    """
+    # The very name first: classes of an older run may differ in nothing but blanks.
+    known = {canonical(name): place for place, name in enumerate(classes)}
+    known |= {name: place for place, name in enumerate(classes)}
+    return [known.get(name, known.get(canonical(name), -1)) for name in names]
 
 
 def look_alikes(names: Iterable[str]) -> list[list[str]]:

@@ -1,146 +1,136 @@
-"""Folders of examples, and archives read as folders: root/class/* and root/split/class/*."""
+"""Folders, and archives read as folders: what lies in them, and what is passed over."""
 
-import dataclasses
+import contextlib
 import functools
-import itertools
 import os
-import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple, TypeVar, cast
 
-import numpy as np
-
+from striate import images
 from striate.errors import DataError
-from striate.wording import counted, shown
+from striate.wording import counted, one, shown
 
 from .archives import Archive, Inside
-from .kinds import is_example, is_of, recognised
-from .splits import Data, Origin, Split, split_name
+from .classes import canonical, look_alikes
+from .kinds import is_of, may_be_example
+from .splits import Data, Origin, Split
 
 Place = Path | Inside
 P = TypeVar("P", bound=Place)
 
-# What systems and notebooks leave in folders; torchvision would take the first for a class.
-LITTER = ("__MACOSX", "$RECYCLE.BIN", "lost+found")
-
-
-def folder(root: Place) -> Data:
-    """Recognise the layout of a folder and list its files; classes sort as torchvision's do.
-
-    Most of them say whether they are pictures, sounds or clips. A single folder between the root
-    and the class folders is passed through.
-    """
-    kind = recognised(list_examples(root))
-    while len(tops := subfolders(root)) == 1 and not split_name(tops[0]):
-        if not _has_classes(root / tops[0], kind, least=2):
-            break
-        root = root / tops[0]
-    if not tops:
-        raise DataError(f"{shown(root)} has no subfolders: put the {kind} of each class into one")
-    splits = {
-        top: name for top in tops if (name := split_name(top)) and _has_classes(root / top, kind)
+# Left by systems in every folder, or within what they pack, and of no interest to anybody.
+LITTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
+# Folders of systems and of software, in lower case. A NAS marks its own by a leading @ or #.
+SYSTEM = frozenset(
+    {
+        *("$recycle.bin", "$extend", "recycler", "recycled", "system volume information"),
+        *("lost+found", "lost.dir", "found.000", "network trash folder", "temporary items"),
+        *("__pycache__", "node_modules", "site-packages"),
     }
-    if "train" in splits.values() or (splits and all(split_name(top) for top in tops)):
-        return _with_splits(root, tops, splits, kind)
-    return _flat(root, tops, kind)
+)
+_MARKS = ("@", "#")
+# The files by which a run of striate is known.
+RUN = ("recipe.toml", "data.json")
+
+# Why a folder is passed over: for one, and for several.
+_REASONS = {
+    "run": ("a run of striate", "runs of striate"),
+    "system": ("a folder of a system or a NAS", "folders of a system or a NAS"),
+    "link": ("a link to a folder that it lies in", "links to folders that they lie in"),
+}
+
+
+class Listing(NamedTuple):
+    """What lies in a folder, sorted by name, without what is hidden."""
+
+    folders: list[str]
+    files: list[str]
+    passed: list[tuple[str, str]]  # folders that are never looked into: name, one of _REASONS
+
+
+class Leftovers(NamedTuple):
+    """What lies below a folder and is no example."""
+
+    endings: Counter[str]  # of files
+    passed: dict[str, list[str]]  # reason -> folders
+
+    def lines(self, kind: str) -> list[str]:
+        """Say it, for people."""
+        return [*_of_endings(self.endings, kind), *_of_passed(self.passed)]
 
 
 def list_examples(folder: P, kind: str | None = None) -> Iterator[P]:
-    """Give the files of a kind, or of any, below a folder, sorted, without hidden ones.
+    """Give the files of a kind, or that may be of one, below a folder, sorted, without hidden ones.
 
     Each real folder once: links to folders are followed, but not to one that was listed or that
     holds the start.
     """
     above = () if isinstance(folder, Inside) else folder.resolve().parents
-    is_wanted = is_example if kind is None else functools.partial(is_of, kind)
-    found = _below(folder, {_identity(place) for place in above}, is_wanted)
+    is_wanted = may_be_example if kind is None else functools.partial(is_of, kind)
+    seen = {identity(place) for place in above}
+    places = _below(folder, seen)
+    found = (at / name for at, listing in places for name in listing.files if is_wanted(at / name))
     yield from cast("Iterator[P]", found)
 
 
+def has_examples(folder: Place, kind: str) -> bool:
+    """Tell whether there is any file of a kind below a folder."""
+    return next(list_examples(folder, kind), None) is not None
+
+
 def subfolders(folder: Place) -> list[str]:
-    """Name the folders in a folder, sorted, without hidden ones and what systems leave there."""
-    return _listing(folder)[0]
+    """Name the folders in a folder, sorted, without those that are passed over."""
+    return listing(folder).folders
 
 
-def _flat(root: Place, tops: list[str], kind: str) -> Data:
-    classes, warnings = _classes(root, tops, kind)
-    split = _read(root, root, classes, kind)
-    layout = (
-        f"{shown(root)}: {counted(len(split), kind)} in {counted(len(classes), 'class folders')}, "
-        "no splits"
-    )
-    return made(root, classes, {"train": split}, layout, warnings + _loose(root, kind))
+def loose(folder: Place, kind: str) -> int:
+    """Count the files of a kind that lie in a folder itself."""
+    return sum(is_of(kind, folder / name) for name in listing(folder).files)
 
 
-def _with_splits(root: Place, tops: list[str], splits: dict[str, str], kind: str) -> Data:
-    warnings = _left_out(root, [top for top in tops if top not in splits], splits, kind)
-    if len(set(splits.values())) < len(splits):
-        raise DataError(f"{shown(root)} has two folders for one split: {', '.join(splits)}")
-    # Without a training split (pictures to evaluate on, say) all the class folders are classes.
-    known = [top for top, name in splits.items() if name == "train"] or list(splits)
-    found = [_classes(root / top, subfolders(root / top), kind) for top in known]
-    classes = tuple(sorted({name for names, _ in found for name in names}))
-    for top in splits:
-        _refuse_unknown(root / top, classes, kind)
-    parts = {name: _read(root, root / top, classes, kind) for top, name in splits.items()}
-    sizes = ", ".join(f"{name} {len(split)}" for name, split in parts.items())
-    layout = (
-        f"{shown(root)}: split folders of {counted(len(classes), 'class folders')} ({sizes} {kind})"
-    )
-    for base, (_, empty) in zip(known, found, strict=True):
-        warnings += empty + _loose(root / base, kind)
-    return made(root, classes, parts, layout, warnings + _loose(root, kind))
+def leftovers(folder: Place, kind: str) -> Leftovers:
+    """Count what lies below a folder and is not of a kind."""
+    found = Leftovers(Counter(), {})
+    for at, listed in _below(folder, set()):
+        unlike = (name for name in listed.files if not is_of(kind, at / name))
+        found.endings.update(map(ending, unlike))
+        for name, reason in listed.passed:
+            found.passed.setdefault(reason, []).append(shown(relative(at / name, folder)))
+    return found
 
 
-def _left_out(
-    root: Place, strays: Sequence[str], splits: Mapping[str, str], kind: str
-) -> list[str]:
-    """Warn of folders beside the splits that hold no class; refuse one that may be a class."""
-    warnings = []
-    for stray in strays:
-        has_examples = _has_examples(root / stray, kind)
-        if has_examples and not split_name(stray):
-            raise DataError(
-                f"{shown(root)} has splits ({', '.join(splits)}) and, beside them, "
-                f"{shown(stray)}: move it away, or rename the splits if they are classes"
-            )
-        what = "no class folders" if has_examples else f"no {kind}"
-        warnings.append(f"{shown(root / stray)} has {what}: left out")
-    return warnings
+def ending(name: str) -> str:
+    """Give the ending by which a file is told, in lower case; "" where there is none.
+
+    >>> ending("A.HEIC"), ending("b.jpg?w=640"), ending("c"), ending("d. e f")
+    ('.heic', '.jpg?...', '', '')
+    """
+    plain, asked, _ = name.partition("?")
+    suffix = PurePosixPath(plain).suffix.lower()
+    return f"{shown(suffix)}{asked and '?...'}" if " " not in suffix and len(suffix) <= 16 else ""
 
 
-def _classes(base: Place, names: list[str], kind: str) -> tuple[tuple[str, ...], list[str]]:
-    """Give the class folders that hold something, and a warning for each that does not."""
-    classes = tuple(name for name in names if _has_examples(base / name, kind))
-    if not classes:
-        listed = ", ".join(shown(name) for name in names[:5])
-        raise DataError(f"{shown(base)} has no {kind} in its subfolders ({listed})")
-    return classes, [
-        f"class folder {shown(base / name)} has no {kind}: left out"
-        for name in names
-        if name not in classes
-    ]
+def is_run(folder: Place) -> bool:
+    """Tell whether a folder is a run of striate: what it holds are not the user's pictures."""
+    return all(_holds(folder, name) for name in RUN)
 
 
-def _refuse_unknown(base: Place, classes: tuple[str, ...], kind: str) -> None:
-    for name in subfolders(base):
-        if name not in classes and _has_examples(base / name, kind):
-            raise DataError(
-                f"class {shown(name)!r} is in {shown(base)} but has no {kind} to train on"
-            )
+def refusals(opened: Archive) -> list[str]:
+    """Say which members of an archive are refused, by reason, and what was guessed of the names."""
+    reasons: dict[str, list[str]] = {}
+    for file, reason in opened.refused:
+        reasons.setdefault(reason, []).append(shown(file))
+    lines = [f"{shown(opened.path)}: {note}" for note in opened.notes]
+    for reason, files in reasons.items():
+        many = f"{files[0]} and {len(files) - 1} more" if len(files) > 1 else files[0]
+        lines.append(f"left out: {many} ({reason})")
+    return lines
 
 
-def _read(root: Place, base: Place, classes: tuple[str, ...], kind: str) -> Split:
-    listing = [list(list_examples(base / name, kind)) for name in classes if (base / name).is_dir()]
-    present = [place for place, name in enumerate(classes) if (base / name).is_dir()]
-    paths = [path for files in listing for path in files]
-    labels = np.repeat(present, [len(files) for files in listing])
-    names = [shown(_relative(path, root)) for path in paths]
-    return Split(paths, labels.astype(np.int64), names, kind)
-
-
-def _relative(path: Place, root: Place) -> str:
+def relative(path: Place, root: Place) -> str:
+    """Give the path from a folder to what lies in it."""
     if isinstance(path, Inside):
         assert isinstance(root, Inside)
         return path.relative_to(root).as_posix()
@@ -148,18 +138,30 @@ def _relative(path: Place, root: Place) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _has_examples(folder: Place, kind: str) -> bool:
-    return next(list_examples(folder, kind), None) is not None
+def identity(folder: Place) -> tuple[Any, ...]:
+    """Give what two names of one folder have in common."""
+    if isinstance(folder, Inside):
+        return (folder.inner,)
+    try:
+        status = folder.stat()
+    except OSError as error:
+        raise DataError(f"cannot read {shown(folder)}: {error.strerror or error}") from error
+    return status.st_dev, status.st_ino
 
 
-def _has_classes(folder: Place, kind: str, *, least: int = 1) -> bool:
-    named = (name for name in subfolders(folder) if _has_examples(folder / name, kind))
-    return len(list(itertools.islice(named, least))) == least
-
-
-def _loose(folder: Place, kind: str) -> list[str]:
-    count = sum(is_of(kind, folder / name) for name in _listing(folder)[1])
-    return [f"{counted(count, kind)} in {shown(folder)} itself: left out"] if count else []
+def listing(folder: Place) -> Listing:
+    """List a folder."""
+    found = Listing([], [], [])
+    for name, is_folder, is_link in _entries(folder):
+        if name.startswith(".") or name.casefold() in LITTER:
+            continue
+        if not is_folder:
+            found.files.append(name)
+        elif reason := _reason(folder / name, is_link=is_link):
+            found.passed.append((name, reason))
+        else:
+            found.folders.append(name)
+    return Listing(sorted(found.folders), sorted(found.files), sorted(found.passed))
 
 
 def made(
@@ -169,60 +171,51 @@ def made(
     layout: str,
     warnings: list[str],
 ) -> Data:
-    """Give the data of a folder; DataError where its classes cannot be told apart."""
+    """Give the data of a folder; a warning where classes look alike, DataError if they are one."""
+    refuse_twins(root, classes)
     names = tuple(shown(name) for name in classes)
-    if len(names) < 2:
-        raise DataError(f"{shown(root)} has one class only ({names[0]}): nothing can be told apart")
-    composed = [unicodedata.normalize("NFC", name) for name in names]
-    twins = [name for name in names if composed.count(unicodedata.normalize("NFC", name)) > 1]
-    if twins:
-        raise DataError(
-            f"{shown(root)} has class folders whose names differ only in how accents are coded "
-            f"({', '.join(map(ascii, twins))}): rename one, or join them"
-        )
     place = root.archive.path if isinstance(root, Inside) else root
     path = place.absolute()
     name = shown(path.name if path.name != ".." else path.resolve().name) or "root"
     kind = "archive" if isinstance(root, Inside) else "folder"
-    return Data(name, Origin(kind, shown(path)), names, splits, layout, tuple(warnings))
+    alike = [f"classes look alike: {', '.join(map(repr, same))}" for same in look_alikes(names)]
+    return Data(name, Origin(kind, shown(path)), names, splits, layout, (*warnings, *alike))
 
 
-def archive(opened: Archive) -> Data:
-    """Open a zip or tar file that holds class folders, by themselves or below one folder."""
-    found = folder(Inside(opened))
-    refused = [f"{shown(file)}: {reason}: left out" for file, reason in opened.refused]
-    return dataclasses.replace(found, warnings=(*found.warnings, *refused))
+def refuse_twins(root: Place, names: Sequence[str]) -> None:
+    """Raise DataError where two names of classes are the same in canonical form."""
+    count = Counter(map(canonical, names))
+    twins = [name for name in names if count[canonical(name)] > 1]
+    if twins:
+        raise DataError(
+            f"{shown(root)} has class folders whose names differ only in blanks or in how accents "
+            f"are coded ({', '.join(map(ascii, twins))}): rename one, or join them"
+        )
 
 
-def _below(folder: Place, seen: set[Any], is_wanted: Callable[[Place], bool]) -> Iterator[Place]:
-    if (identity := _identity(folder)) in seen:
+def _below(folder: Place, seen: set[Any]) -> Iterator[tuple[Place, Listing]]:
+    """Walk through the folders below one, and itself, each real one once."""
+    if (own := identity(folder)) in seen:
         return
-    seen.add(identity)
-    folders, files = _listing(folder)
-    yield from (path for name in files if is_wanted(path := folder / name))
-    for name in folders:
-        yield from _below(folder / name, seen, is_wanted)
+    seen.add(own)
+    found = listing(folder)
+    yield folder, found
+    for name in found.folders:
+        yield from _below(folder / name, seen)
 
 
-def _listing(folder: Place) -> tuple[list[str], list[str]]:
-    """Name the folders and the other entries in a folder, each sorted, without what is hidden."""
+def _entries(folder: Place) -> Iterator[tuple[str, bool, bool]]:
+    """Give each entry's name, and whether it is a folder, and a link."""
     if isinstance(folder, Inside):
         inner, within = folder.listing()
-        return sorted(filter(_counts, inner)), sorted(filter(_counts, within))
-    folders: list[str] = []
-    files: list[str] = []
+        yield from ((name, True, False) for name in inner)
+        yield from ((name, False, False) for name in within)
+        return
     try:
         with os.scandir(folder) as entries:
-            for entry in entries:
-                if _counts(entry.name):
-                    (folders if _is_folder(entry) else files).append(entry.name)
+            yield from ((entry.name, _is_folder(entry), entry.is_symlink()) for entry in entries)
     except OSError as error:
         raise DataError(f"cannot read {shown(folder)}: {error.strerror or error}") from error
-    return sorted(folders), sorted(files)
-
-
-def _counts(name: str) -> bool:
-    return not name.startswith(".") and name not in LITTER
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -232,11 +225,60 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _identity(folder: Place) -> tuple[Any, ...]:
+def _reason(folder: Place, *, is_link: bool) -> str:
+    """Say why a folder is never looked into; nothing where it is."""
+    if folder.name.startswith(_MARKS) or folder.name.casefold() in SYSTEM:
+        return "system"
+    if is_link and isinstance(folder, Path) and _leads_up(folder):
+        return "link"
+    if _holds(folder, "pyvenv.cfg"):  # of a virtual environment of Python
+        return "system"
+    return "run" if is_run(folder) else ""
+
+
+def _holds(folder: Place, name: str) -> bool:
     if isinstance(folder, Inside):
-        return (folder.inner,)
-    try:
-        status = folder.stat()
-    except OSError as error:
-        raise DataError(f"cannot read {shown(folder)}: {error.strerror or error}") from error
-    return status.st_dev, status.st_ino
+        return name in folder.archive.files.get(folder.inner, ())
+    with contextlib.suppress(OSError):  # a folder that may not be read is told of elsewhere
+        return (folder / name).is_file()
+    return False
+
+
+def _leads_up(link: Path) -> bool:
+    return link.parent.resolve().is_relative_to(link.resolve())
+
+
+def _of_endings(endings: Counter[str], kind: str) -> list[str]:
+    pictures = Counter({name: n for name, n in endings.items() if name in images.KNOWN})
+    others, lines = endings, []
+    if pictures and kind == "pictures":
+        others = endings - pictures
+        how = (
+            f"{counted(pictures.total(), kind)} in formats that are not read: save as .jpg or .png"
+        )
+        lines.append(f"left out: {_listed(pictures)} ({how})")
+    if others:
+        by = (
+            f"no {one(kind)} by its ending"
+            if others.total() == 1
+            else f"no {kind} by their endings"
+        )
+        lines.append(f"left out: {_listed(others)} ({counted(others.total(), 'files')}, {by})")
+    return lines
+
+
+def _listed(endings: Counter[str], most: int = 8) -> str:
+    ranked = sorted(endings.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{count} {name or 'without an ending'}" for name, count in ranked[:most]]
+    rest = sum(count for _, count in ranked[most:])
+    return ", ".join([*named, *([f"{rest} others"] if rest else [])])
+
+
+def _of_passed(passed: dict[str, list[str]], most: int = 3) -> list[str]:
+    lines = []
+    for reason, folders in passed.items():
+        one, several = _REASONS[reason]
+        what = f"{len(folders)} {several}" if len(folders) > 1 else one
+        dots = ", ..." if len(folders) > most else ""
+        lines.append(f"left out: {', '.join(folders[:most])}{dots} ({what})")
+    return lines

@@ -3,7 +3,6 @@
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -13,7 +12,6 @@ from torch import Tensor
 
 from striate import images, sounds, videos
 from striate.errors import DataError
-from striate.images import Stored
 
 from .clips import Clips
 from .preprocessing import Preprocessing
@@ -82,10 +80,27 @@ def is_example(path: Any) -> bool:
     return any(is_of(kind, path) for kind in KINDS)
 
 
-def recognised(files: Iterable[Path | Stored]) -> str:
-    """Tell what files are, by most of the first 1,000; GIFs that all move are clips."""
+def may_be_example(path: Any) -> bool:
+    """Tell by its name whether a file is of some kind, readable or not."""
+    return is_example(path) or path.suffix.lower() in images.KNOWN
+
+
+def recognised(files: Iterable[Any]) -> str:
+    """Tell what files are, by most of the first 1,000; GIFs that all move are clips.
+
+    Pictures that cannot be read are pictures all the same, and the film that a phone writes beside
+    a photograph, under its name, tells nothing.
+    """
     seen = list(itertools.islice(files, LOOKED_AT))
-    count = Counter(next((kind for kind in KINDS if is_of(kind, path)), "") for path in seen)
+    kinds = [_kind(path) for path in seen]
+    photographs = {
+        _stem(path) for path, kind in zip(seen, kinds, strict=True) if kind == "pictures"
+    }
+    count = Counter(
+        kind
+        for path, kind in zip(seen, kinds, strict=True)
+        if path.suffix.lower() != ".mov" or _stem(path) not in photographs
+    )
     kind = max(KINDS, key=lambda name: count[name])  # the first where none has more
     if kind == "pictures" and all(_may_move(path) for path in seen):
         chosen = seen[:: -(-len(seen) // _OPENED) or 1]
@@ -102,6 +117,15 @@ def read_preparation(document: dict[str, Any], zca: Zca | None = None) -> Prepar
     if kind not in KINDS:
         raise DataError(f"the preprocessing is of {kind}: a newer striate wrote it")
     return KINDS[kind].from_json(fields)
+
+
+def _kind(path: Any) -> str:
+    known = next((kind for kind in KINDS if is_of(kind, path)), "")
+    return known or ("pictures" if path.suffix.lower() in images.KNOWN else "")
+
+
+def _stem(path: Any) -> str:
+    return str(path).removesuffix(path.suffix)
 
 
 def _may_move(path: Any) -> bool:

@@ -39,7 +39,8 @@ def is_folder_of_shards(folder: Path) -> bool:
 
 def is_shard(opened: Archive) -> bool:
     """Tell a shard from a tar file of class folders: it has labels, or no folders."""
-    return opened.folders == {"": set()} or samples.has_labels(opened)
+    bare = opened.folders == {"": set()} and bool(opened.files[""])
+    return bare or samples.has_labels(opened)
 
 
 def expand(path: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,12 +11,19 @@ from numpy.typing import NDArray
 from striate.errors import DataError, choose
 from striate.wording import counted
 
+from .classes import canonical_path
+from .classes import places as placed
+
 NAMES = ("train", "validation", "test")
 SYNONYMS = {
     "train": ("train", "training"),
     "validation": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
+
+
+# Between the share that was asked for and the one that is taken, before it is said.
+_SHARE_TOLERANCE = 0.02
 
 
 def split_name(word: str) -> str | None:
@@ -104,6 +111,7 @@ class Data:
     splits: Mapping[str, Split]  # of NAMES; a folder of classes has them all in `train`
     layout: str  # one line that says what was recognised, and why
     warnings: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)  # ending -> files that are not used
 
     @property
     def kind(self) -> str:
@@ -120,14 +128,20 @@ def complete(
 ) -> dict[str, Split]:
     """Make the splits that the data lack: stratified by class, the same for the same seed.
 
-    The test is cut only where the data have no splits at all; validation is cut from train.
+    The test is cut only where the data have no splits at all; validation is cut from train, and
+    not where no class has two pictures left: `taken` says so.
     """
     splits = dict(data.splits)
+    if len(data.classes) < 2:
+        only = ", ".join(data.classes)
+        raise DataError(
+            f"{data.origin.text} has one class only ({only}): nothing can be told apart"
+        )
     if "train" not in splits or len(splits["train"]) == 0:
         raise DataError(f"{data.name} has no training pictures (splits: {', '.join(splits)})")
     if set(splits) == {"train"} and test_share:
         splits["train"], splits["test"] = cut(splits["train"], test_share, seed=[seed, 1])
-    if "validation" not in splits and validation_share:
+    if "validation" not in splits and validation_share and _can_be_cut(splits["train"]):
         splits["train"], splits["validation"] = cut(
             splits["train"], validation_share, seed=[seed, 2]
         )
@@ -165,6 +179,36 @@ def _first_reason(data: Data, labels: Sequence[int], reasons: Mapping[str, str])
     return f" ({len(lost)} cannot be read, the first: {lost[0]}: {reasons[lost[0]]})"
 
 
+def taken(
+    data: Data, splits: Mapping[str, Split], *, validation_share: float, test_share: float
+) -> list[str]:
+    """Say where the splits that were made have another share than was asked for."""
+    made = {"test": test_share if set(data.splits) == {"train"} else 0.0}
+    made["validation"] = 0.0 if "validation" in data.splits else validation_share
+    lines = []
+    for name, share in made.items():
+        if share and name not in splits:
+            lines.append(
+                f"no {name} split: no class has two {data.kind} left; the last epoch is kept"
+            )
+        if not share or name not in splits:
+            continue
+        part = len(splits[name])
+        whole = part + len(splits["train"])
+        if name == "test":  # it was cut first
+            whole += len(splits.get("validation", ()))
+        if abs(part / whole - share) >= _SHARE_TOLERANCE:
+            lines.append(
+                f"{name}: {100 * share:.0f} % was asked for, but each class gives whole "
+                f"{data.kind}, at least one: {100 * part / whole:.0f} % ({part} of {whole})"
+            )
+    return lines
+
+
+def _can_be_cut(split: Split) -> bool:
+    return bool((np.bincount(split.labels) > 1).any())
+
+
 def cut(split: Split, share: float, *, seed: Sequence[int]) -> tuple[Split, Split]:
     """Cut a share off each class, at least one picture of each that has two or more."""
     random = np.random.default_rng(seed)
@@ -188,16 +232,15 @@ def by_name(data: Data, split: Split, classes: Sequence[str]) -> Split:
 
     Raises DataError for a class that is not among them.
     """
-    present = {data.classes[label] for label in np.unique(split.labels)}
-    unknown = [name for name in data.classes if name in present.difference(classes)]
+    places = np.array(placed(data.classes, classes))
+    present = np.unique(split.labels).tolist()
+    unknown = [data.classes[label] for label in present if places[label] < 0]
     if unknown:
         shown = ", ".join(repr(name) for name in unknown[:5])
         raise DataError(
             f"{data.name} has {counted(len(unknown), 'classes')} that this network does not know "
             f"({shown}); it knows {', '.join(classes)}"
         )
-    place = {name: number for number, name in enumerate(classes)}
-    places = np.array([place.get(name, -1) for name in data.classes])
     return replace(split, labels=places[split.labels].astype(np.int64))
 
 
@@ -210,18 +253,21 @@ def assigned(
     DataError if a picture of the run is gone, or is of a class that the run does not know.
     """
     where: dict[str, tuple[str, int]] = {}
-    for name, split in data.splits.items():
-        where.update({picture: (name, row) for row, picture in enumerate(split.names)})
-    missing = [p for names in table.values() for p in names if p not in where]
+    for form in (canonical_path, str):  # the very name last: it comes before another form of it
+        for name, split in data.splits.items():
+            where |= {form(picture): (name, row) for row, picture in enumerate(split.names)}
+    formed = {p: p if p in where else canonical_path(p) for names in table.values() for p in names}
+    missing = [p for p, form in formed.items() if form not in where]
     if missing:
         raise DataError(
             f"{len(missing):,} of this run's pictures are gone from {data.origin.text}, "
             f"the first is {missing[0]}"
         )
-    return {
-        name: by_name(data, _gathered(data, [where[p] for p in names]), classes)
-        for name, names in table.items()
-    }
+    found = {}
+    for name, names in table.items():
+        split = by_name(data, _gathered(data, [where[formed[p]] for p in names]), classes)
+        found[name] = replace(split, names=list(names))
+    return found
 
 
 def relabelled(

@@ -74,6 +74,7 @@ class Report:
     unreadable: list[Unreadable]
     duplicates: Copies
     warnings: list[str]
+    left_out: dict[str, int]  # ending -> files below the folder that are not used
 
     def to_json(self) -> dict[str, Any]:
         """Give the document that `striate data --json` prints."""
@@ -107,6 +108,7 @@ def inspect(
         unreadable,
         copies,
         [*data.warnings, *_warnings(data, pictures, seen, classes, copies, unreadable)],
+        dict(data.left_out),
     )
 
 
@@ -260,6 +262,8 @@ def _warnings(
     unreadable: Sequence[Unreadable],
 ) -> list[str]:
     said = []
+    if len(classes) < 2:
+        said.append(f"one class only ({_some(list(classes))}): nothing can be told apart")
     sizes = Counter(picture.split for picture in pictures)
     for split, count in copies.across.items():
         said.append(

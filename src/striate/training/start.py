@@ -62,6 +62,9 @@ def begin(  # noqa: PLR0913
     """
     splits = make_splits(data, given)
     recipe = plan(splits["train"], given, architecture)
+    shares = {"validation_share": recipe.validation_share, "test_share": recipe.test_share}
+    said = sources.taken(data, splits, **shares)
+    data = dataclasses.replace(data, warnings=(*data.warnings, *said))
     recipe = dataclasses.replace(recipe, precision=_precision(recipe, devices.pick(means.device)))
     kind = KINDS[data.kind]
     geometry = kind.geometry(recipe, architecture)
@@ -247,6 +250,7 @@ def _record(
         "fingerprints": {name: fingerprint(part) for name, part in pictures.items()},
         "unreadable": [entry._asdict() for entry in unreadable],
         "warnings": list(data.warnings),
+        "left_out": dict(data.left_out),
         "leaks": [leak.to_json() for leak in leaking],
         "model": architecture.name,
     }
