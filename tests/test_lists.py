@@ -213,7 +213,6 @@ def test_the_same_row_twice_counts_once_and_a_missing_file_is_unreadable(photos:
         ("a.csv", "path,label\nx.png,\n", "line 2: label is '', not a text"),
         ("a.csv", "path,label\n,a\n", "line 2: path is '', not a text"),
         ("a.csv", "path,label\nx.png,a\nx.png,b\n", "line 3: .*x.png is b .* and a .* in line 2"),
-        ("a.csv", "path,label\nx.png,a\ny.png,a\n", "one class only"),
         ("a.csv", "path,label,split\nx.png,a,trian\n", "line 2: 'trian' is no split: write train"),
         (
             "a.csv",

@@ -20,7 +20,7 @@ from torch.utils.data import (
 )
 from torchvision.datasets import ImageFolder
 
-from striate.data import find, reopen
+from striate.data import complete, find, reopen
 from striate.data.batches import read
 from striate.data.preprocessing import Preprocessing
 from striate.data.splits import Data
@@ -259,9 +259,9 @@ def test_pairs_that_cannot_be_used_are_named(rows: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize("data", [[], Drawn(0), Drawn(5, classes=1), {}])
-def test_fewer_than_two_classes_are_refused(data: object) -> None:
+def test_fewer_than_two_classes_are_not_trained_on(data: object) -> None:
     with pytest.raises(DataError, match="nothing can be told apart"):
-        find(data)
+        complete(find(data), validation_share=0.1, test_share=0.1, seed=0)
 
 
 class Endless(IterableDataset[Any]):

@@ -23,8 +23,9 @@ from striate.wording import counted, shown
 from . import columns, records
 from .classes import canonical
 from .columns import LABELS, USUAL, Chosen, Columns
-from .folder import folder, list_examples, made, subfolders
+from .folder import list_examples, made, subfolders
 from .kinds import is_of, recognised
+from .layouts import folder
 from .records import SUFFIXES, Table
 from .splits import NAMES, Data, Origin, Split, class_order, split_name
 
@@ -297,8 +298,6 @@ def _sizes(entries: Sequence[Entry]) -> str:
 
 def _data(root: Path, entries: Sequence[Entry], layout: str, warnings: list[str]) -> Data:
     classes = class_order(entry.label for entry in entries)
-    if len(classes) < 2:
-        raise DataError(f"{layout}: one class only, {shown(classes[0])}: nothing to tell apart")
     places = {label: place for place, label in enumerate(classes)}
     splits, kind = {}, _kind(entries)
     for name in NAMES:

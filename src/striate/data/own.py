@@ -265,10 +265,8 @@ def _classes(parts: dict[str, Part]) -> tuple[tuple[str, ...], list[str]]:
     used = {_class_of(label, part.names) for part in parts.values() for label in set(part.labels)}
     named = dict.fromkeys(itertools.chain(*(part.names or () for part in parts.values())))
     classes = (*(name for name in named if name in used), *class_order(used - set(named)))
-    if len(classes) < 2:
-        raise DataError(
-            f"the data set has {counted(len(classes), 'classes')}: nothing can be told apart"
-        )
+    if not classes:
+        raise DataError("the data set has no classes: nothing can be told apart")
     warnings = [
         f"classes look alike: {', '.join(map(repr, same))}" for same in look_alikes(classes)
     ]
