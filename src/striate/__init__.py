@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
+from striate.version import __version__
+
 if TYPE_CHECKING:
     from striate.api import Run, inspect, load, preview, train
     from striate.description import describe
     from striate.errors import DataError, Stopped, UsageError
     from striate.painting import paint
 
-__version__ = "0.1.0"
 __all__ = [
     "DataError",
     "Run",

@@ -20,12 +20,13 @@ from striate.inspection import Report
 from striate.models import Architecture
 from striate.prediction import Prediction
 from striate.runs import Bundle, folder
+from striate.stopping import Halt
 from striate.training import recipe as recipes
 from striate.training.plan import make_splits
 from striate.training.plan import plan as resolve_plan
 from striate.training.preview import preview as draw_preview
 from striate.training.results import finish
-from striate.training.session import Event, Halt, Session, teach
+from striate.training.session import Event, Session, teach
 from striate.training.start import Means, Ready, begin
 from striate.training.start import resume as resume_run
 from striate.wording import percent

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from cyclopts import App, Group, Parameter
 from cyclopts.config import Env
 
-from striate import __version__
+from striate.version import __version__
 
 RUN_OPTIONS = Group("Run", sort_key=1)
 OUTPUT = Group("Output", sort_key=3)

@@ -48,7 +48,7 @@ def data(
     from striate import data as sources
     from striate.data.lists import as_csv
     from striate.inspection import clean
-    from striate.training.session import Halt
+    from striate.stopping import Halt
 
     halt = Halt()
     with halt.listening(), terminal.working("decoding and comparing all pictures"):
@@ -93,7 +93,7 @@ def shards(
     from striate import data as sources
     from striate import terminal
     from striate.data.sharding import write_shards
-    from striate.training.session import Halt
+    from striate.stopping import Halt
 
     halt = Halt()
     opened = sources.find(data)

@@ -53,7 +53,7 @@ def evaluate(
     Classes of other data are matched by name, never by order.
     """
     from striate import api, evaluation, tables, terminal
-    from striate.training.session import Halt
+    from striate.stopping import Halt
 
     if out:
         tables.check(out)

@@ -183,7 +183,7 @@ def _paint(tasks: Iterator["Task"], device: str) -> list[dict[str, Any]]:
     """Carry out tasks one by one, with a network that is loaded once."""
     from striate import terminal
     from striate.painting import studio
-    from striate.training.session import Halt
+    from striate.stopping import Halt
 
     from .easel import Easel
 

@@ -49,7 +49,7 @@ def predict(
     An unreadable one is a row with its error; the exit code is 1 only if none could be read.
     """
     from striate import api, terminal
-    from striate.training.session import Halt
+    from striate.stopping import Halt
 
     if top < 1:
         raise UsageError(f"--top is 1 or more, not {top}")

@@ -47,11 +47,10 @@ __all__ = [
 
 
 class Model(NamedTuple):
-    """A builder, what it builds, and where its recipe departs from the default."""
+    """A builder, and what it builds."""
 
     build: Callable[..., nn.Module]  # (channels, classes, size, **arguments) -> network
     about: str
-    preset: Mapping[str, Any] = {}
     smallest: int = 1  # side of a picture, in pixels
     shape: tuple[int, ...] = (3, 32, 32)  # what it was published for: (C, H, W), clips (C, T, H, W)
 
@@ -60,9 +59,6 @@ class Model(NamedTuple):
         """Of what it slides over: 2 of pictures and spectrograms, 3 of clips."""
         return len(self.shape) - 1
 
-
-# As published. At the default of 0.1 linear layers without norms come to answer all pictures alike.
-_SLOW: Mapping[str, Any] = {"rate": 0.01}
 
 _MNIST = (1, 28, 28)
 _IMAGENET = (3, 224, 224)
@@ -74,32 +70,17 @@ MODELS: dict[str, Model] = {
     "mlp": Model(
         mlp,
         "fully connected baseline: two hidden layers of 512",
-        {"optimiser": "adamw", "rate": 2e-3, "weight_decay": 0.01, "epochs": 20},
         shape=_MNIST,
     ),
     "mnist-convnet": Model(
         mnist_convnet,
         "the chapter's: two 5x5 convolutions, two linear layers, mended (ReLU between them)",
-        {"optimiser": "adamw", "rate": 1.5e-3, "weight_decay": 0.01},
         4,
         _MNIST,
     ),
     "mnist-convnet-listed": Model(
         mnist_convnet_listed,
         "the chapter's as listed: no ReLU between the linear layers, plain SGD at 1e-4",
-        {
-            "optimiser": "sgd",
-            "rate": 1e-4,
-            "momentum": 0.0,
-            "weight_decay": 0.0,
-            "schedule": "constant",
-            "label_smoothing": 0.0,
-            "crop_padding": 0,
-            "rotate": 0.0,
-            "zoom": 0.0,
-            "batch_size": 64,
-            "epochs": 40,
-        },
         4,
         _MNIST,
     ),
@@ -115,31 +96,15 @@ MODELS: dict[str, Model] = {
         smallest=6,
         shape=(3, 24, 24),
     ),
-    "alexnet": Model(alexnet, "five convolutions, three linear layers", _SLOW, 63, _IMAGENET),
-    "vgg11": Model(
-        partial(vgg, 11), "VGG: 8 convolutions, three linear layers", _SLOW, 32, _IMAGENET
-    ),
-    "vgg13": Model(
-        partial(vgg, 13), "VGG: 10 convolutions, three linear layers", _SLOW, 32, _IMAGENET
-    ),
-    "vgg16": Model(
-        partial(vgg, 16), "VGG: 13 convolutions, three linear layers", _SLOW, 32, _IMAGENET
-    ),
-    "vgg19": Model(
-        partial(vgg, 19), "VGG: 16 convolutions, three linear layers", _SLOW, 32, _IMAGENET
-    ),
-    "vgg11-bn": Model(
-        partial(vgg, 11, norm="batch"), "vgg11 with batch norm", _SLOW, 32, _IMAGENET
-    ),
-    "vgg13-bn": Model(
-        partial(vgg, 13, norm="batch"), "vgg13 with batch norm", _SLOW, 32, _IMAGENET
-    ),
-    "vgg16-bn": Model(
-        partial(vgg, 16, norm="batch"), "vgg16 with batch norm", _SLOW, 32, _IMAGENET
-    ),
-    "vgg19-bn": Model(
-        partial(vgg, 19, norm="batch"), "vgg19 with batch norm", _SLOW, 32, _IMAGENET
-    ),
+    "alexnet": Model(alexnet, "five convolutions, three linear layers", 63, _IMAGENET),
+    "vgg11": Model(partial(vgg, 11), "VGG: 8 convolutions, three linear layers", 32, _IMAGENET),
+    "vgg13": Model(partial(vgg, 13), "VGG: 10 convolutions, three linear layers", 32, _IMAGENET),
+    "vgg16": Model(partial(vgg, 16), "VGG: 13 convolutions, three linear layers", 32, _IMAGENET),
+    "vgg19": Model(partial(vgg, 19), "VGG: 16 convolutions, three linear layers", 32, _IMAGENET),
+    "vgg11-bn": Model(partial(vgg, 11, norm="batch"), "vgg11 with batch norm", 32, _IMAGENET),
+    "vgg13-bn": Model(partial(vgg, 13, norm="batch"), "vgg13 with batch norm", 32, _IMAGENET),
+    "vgg16-bn": Model(partial(vgg, 16, norm="batch"), "vgg16 with batch norm", 32, _IMAGENET),
+    "vgg19-bn": Model(partial(vgg, 19, norm="batch"), "vgg19 with batch norm", 32, _IMAGENET),
     "resnet18": Model(
         partial(resnet, 18), "residual: 8 blocks of two 3x3 convolutions", shape=_IMAGENET
     ),
@@ -166,14 +131,12 @@ MODELS: dict[str, Model] = {
     "audio-convnet": Model(
         audio_convnet,
         "for sounds: 3x3 convolutions over log-mel spectrograms, then over all their bands",
-        {"batch_size": 64},
         smallest=2,
         shape=(1, 40, 49),  # a spoken digit
     ),
     "r3d": Model(
         r3d,
         "for clips: residual blocks of 3x3x3 convolutions, over time as over height and width",
-        {"batch_size": 32, "rate": 0.05},
         shape=(3, 16, 112, 112),
     ),
 }

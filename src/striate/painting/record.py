@@ -14,9 +14,9 @@ import safetensors.torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-import striate
 from striate import files
 from striate.errors import DataError, UsageError
+from striate.version import __version__
 
 from .networks import weights_file
 from .pace import Stage
@@ -66,7 +66,7 @@ class Work:
 def describe(work: Work, frame: Frame, *, finished: bool, embed: bool = False) -> dict[str, Any]:
     """Give the record of a painting as it is now."""
     document: dict[str, Any] = {
-        "version": striate.__version__,
+        "version": __version__,
         **_sources(work),
         "stages": [list(stage) for stage in frame.stages],
         "style": frame.style,

@@ -8,13 +8,13 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-import striate
 from striate import files, models
 from striate.data.kinds import Preparation, read_preparation
 from striate.data.preprocessing import Preprocessing, Zca
 from striate.errors import DataError, UsageError
 from striate.models import Architecture
 from striate.models.tensorfiles import from_safetensors
+from striate.version import __version__
 
 FORMAT = 1
 CARD = "model.json"
@@ -38,7 +38,7 @@ def card(
     """Write down what a network is. Nothing in it depends on the test split, the time or place."""
     return {
         "format": FORMAT,
-        "striate": striate.__version__,
+        "striate": __version__,
         "torch": torch.__version__,
         "architecture": architecture._asdict(),
         "preprocessing": {"kind": preprocessing.kind, **preprocessing.to_json()},

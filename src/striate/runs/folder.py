@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import tomli_w
 import torch
 
-import striate
 from striate import files, tables
 from striate.errors import DataError, UsageError
+from striate.version import __version__
 
 from . import bundle, checkpoints
 from .bundle import Bundle
@@ -235,7 +235,7 @@ def write_bundle(folder: Path) -> None:
 def environment() -> dict[str, Any]:
     """Describe the machine and the versions."""
     return {
-        "striate": striate.__version__,
+        "striate": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": platform.platform(),

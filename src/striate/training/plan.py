@@ -7,9 +7,9 @@ from striate import data as sources
 from striate.data import Data, Split
 from striate.data.batches import Pictures
 from striate.data.kinds import Preparation
-from striate.models import MODELS, Architecture
+from striate.models import Architecture
 
-from . import clips, pictures, sounds
+from . import clips, pictures, recipes, sounds
 from .recipe import Recipe, resolve
 from .step import Augment
 
@@ -47,8 +47,7 @@ def make_splits(data: Data, given: Mapping[str, Any]) -> dict[str, Split]:
 
 def plan(train: Split, given: Mapping[str, Any], architecture: Architecture) -> Recipe:
     """Resolve every choice: what was given, else the model's preset, else what the data suggest."""
-    own = MODELS.get(architecture.name)
     named = {"model": architecture.name, "arguments": architecture.arguments}
     facts = KINDS[train.kind].facts(train, given, architecture)
     settled = {"colour": facts["colour"]} if "colour" in facts else {}
-    return resolve({**given, **settled, **named}, own.preset if own else {}, facts)
+    return resolve({**given, **settled, **named}, recipes.of_network(architecture.name), facts)

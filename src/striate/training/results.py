@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 from striate import evaluation, figures, files, metrics
 from striate.evaluation import Evaluation
 from striate.runs import folder
+from striate.stopping import Halt
 from striate.wording import counted, percent
 
-from .session import Halt, Session, best_row
+from .session import Session, best_row
 
 MISTAKES = 24  # in the picture
 

@@ -1,13 +1,10 @@
 """A training with its run: teaches epoch after epoch, evaluates, saves, and can be stopped."""
 
 import contextlib
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +16,7 @@ from striate.errors import DataError, Stopped
 from striate.models import Architecture
 from striate.models.tensorfiles import from_safetensors
 from striate.runs import bundle, checkpoints, folder
+from striate.stopping import Halt
 
 from . import optim
 from .loop import Progress, Step, epoch, steps_an_epoch
@@ -59,38 +57,6 @@ class Session:
         """Steps of the whole training."""
         recipe = self.learner.recipe
         return recipe.epochs * steps_an_epoch(len(self.pictures["train"]), recipe)
-
-
-class Halt:
-    """Remembers that SIGINT or SIGTERM came; a second one ends the process at once."""
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    def poll(self) -> None:
-        """Raise Stopped if a signal came."""
-        if self.signal is not None:
-            raise Stopped("stopped", self.signal)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self.signal is not None:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        self.signal = number
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator["Halt"]:
-        """Catch the signals here; elsewhere than in the main thread Python has none to catch."""
-        if threading.current_thread() is not threading.main_thread():
-            yield self
-            return
-        caught = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(number, self._note) for number in caught]
-        try:
-            yield self
-        finally:
-            for number, handler in zip(caught, before, strict=True):
-                signal.signal(number, handler)
 
 
 def teach(session: Session, halt: Halt) -> Iterator[Event]:

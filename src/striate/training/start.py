@@ -18,13 +18,14 @@ from striate.errors import DataError, UsageError
 from striate.inspection import Leak, leaks
 from striate.models import Architecture
 from striate.runs import bundle, checkpoints, folder
+from striate.stopping import Halt
 from striate.wording import counted
 
 from . import optim
 from .loop import WEIGHTS, Progress
 from .plan import KINDS, make_splits, plan
 from .recipe import PROLONGABLE, Recipe, as_table
-from .session import Halt, Session, restore, save
+from .session import Session, restore, save
 from .step import Learner
 from .weights import load_weights
 
