@@ -1,6 +1,7 @@
 """What several tests share: hypothesis's profile, drawn pictures in folders, real data sets."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,15 @@ from striate.data.named import LISTED
 
 settings.register_profile("striate", deadline=None, derandomize=True)
 settings.load_profile("striate")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests, and the processes that they start, away from the user's own configuration."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("configuration")))
+        yield
+
 
 CLASSES = ("cross", "ring", "stripes")
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from striate import models, usercode
 from striate.errors import DataError, UsageError
-from striate.usercode import Reference
+from striate.usercode import Consent, Reference
 
 
 def build(classes: int, *, width: int = 3) -> nn.Module:
@@ -46,7 +46,7 @@ def write(tmp_path: Path, text: str | bytes, name: str = "mine.py") -> Path:
 
 
 def refer(text: str, name: str = "build", **arguments: Any) -> Reference:
-    return Reference(text, name, arguments)
+    return usercode.given(Reference(text, name, arguments))
 
 
 @pytest.mark.parametrize(
@@ -305,5 +305,102 @@ def test_a_users_network_is_found_and_built(tmp_path: Path) -> None:
     assert sum(p.numel() for p in net.parameters()) == 30 * 6 + 6 + 6 * 4 + 4
     with pytest.raises(UsageError, match="has no published weights"):
         models.build(plan, 4, pretrained=True)
+    text = plan._replace(name="user.py:text", arguments={})
     with pytest.raises(UsageError, match=r"text gives str, not a torch\.nn\.Module"):
-        models.build(plan._replace(name="user.py:text", arguments={}), 4)
+        models.build(text, 4, consent=Consent(trust_code=True))
+
+
+OWN = """
+import contextlib, functools, os, subprocess
+from os import mkdir
+from subprocess import Popen
+import torch
+from torch import nn
+from torch.nn import Linear
+made = mkdir
+listed = os.listdir
+frozen = functools.partial(mkdir, mode=0o700)
+twice = functools.partial(functools.partial(mkdir), mode=0o700)
+shell = subprocess.run
+call = Popen("true").wait if False else os.path.join
+remembered = functools.lru_cache(mkdir)
+ready = Linear(1, 1)
+join = str.join
+system = os
+def plain(): return nn.Identity()
+short = lambda: nn.Identity()
+half = functools.partial(plain)
+@functools.lru_cache
+def cached(): return plain()
+@torch.no_grad()
+def quiet(): return plain()
+@functools.wraps(subprocess.run)
+def wrapping(): return plain()
+class Net(nn.Identity):
+    def __call__(self, *x): return plain()
+    @classmethod
+    def new(cls): return cls()
+    @staticmethod
+    def built(): return plain()
+    class Inner(nn.Identity): pass
+Net.__qualname__ = "subprocess.Popen"
+new, built, inner, instance = Net.new, Net.built, Net.Inner, Net()
+"""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mkdir", "made", "listed", "frozen", "twice", "shell", "call", "remembered", "ready",
+        "join", "system", "Popen", "Linear", "nn", "functools",
+    ],
+)  # fmt: skip
+def test_what_a_file_imports_is_not_called(name: str, tmp_path: Path) -> None:
+    """Whoever trusts the file has read it, and has not read what it imports."""
+    there = refer(OWN, name, path=str(tmp_path / "made"))
+    with pytest.raises(UsageError, match=r"is not defined in its file|unknown function") as caught:
+        usercode.call(there, {})
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plain", "short", "half", "cached", "quiet", "wrapping", "Net", "new", "built", "inner",
+        "instance",
+    ],
+)  # fmt: skip
+def test_what_a_file_defines_is_called_however_it_is_dressed(name: str) -> None:
+    assert isinstance(usercode.call(refer(OWN, name), {}), nn.Module)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Reference("def build(x=1): pass\n", "build", {}),
+        Reference("def build(x=1): pass", "other", {}),
+        Reference("def build(x=1): pass", "build", {"x": 1}),
+        Reference("def build(x=1): passbuild", "", {}),
+    ],
+)
+def test_source_name_and_arguments_are_agreed_to_together(other: Reference) -> None:
+    given = Reference("def build(x=1): pass", "build", {})
+    assert other.sha256 != given.sha256
+    usercode.given(given)
+    assert usercode.is_agreed(given)
+    assert not usercode.is_agreed(other)
+
+
+def test_the_order_of_arguments_and_how_lists_are_written_change_no_checksum() -> None:
+    one, other = {"a": (1, 2), "b": 0.5}, {"b": 0.5, "a": [1, 2]}
+    assert Reference("s", "n", one).sha256 == Reference("s", "n", other).sha256
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\0b", "\x1b[2J", "é\u202e"])
+def test_a_source_of_odd_characters_is_refused_in_one_visible_line(text: str) -> None:
+    with pytest.raises(DataError, match="carries Python code") as caught:
+        usercode.load(Reference(text, text, {}), Consent(Path(text)))
+    assert str(caught.value).isprintable()
+    with pytest.raises((DataError, UsageError)):
+        usercode.load(Reference(text, text, {}), Consent(trust_code=True))

@@ -12,14 +12,15 @@ from torch import nn
 
 from striate import data as sources
 from striate import devices, evaluation, files, inspection, models, prediction, usercode
-from striate.data import Data, Origin, Split
+from striate.data import Data, Split
 from striate.description import Description, describe
 from striate.errors import DataError, UsageError
 from striate.evaluation import Evaluation
 from striate.inspection import Report
 from striate.models import Architecture
 from striate.prediction import Prediction
-from striate.runs import Bundle, folder
+from striate.runs import Bundle, Code, folder
+from striate.runs.code import carried
 from striate.stopping import Halt
 from striate.training import recipe as recipes
 from striate.training.plan import make_splits
@@ -29,6 +30,7 @@ from striate.training.results import finish
 from striate.training.session import Event, Session, teach
 from striate.training.start import Means, Ready, begin
 from striate.training.start import resume as resume_run
+from striate.usercode import Consent
 from striate.wording import percent
 
 __all__ = ["Run", "inspect", "load", "plan", "preview", "summaries", "train"]
@@ -39,9 +41,14 @@ Show = Callable[[Session, Event], None]
 class Run:
     """A folder with a trained network, how it was made, and how it did."""
 
-    def __init__(self, path: Path | str) -> None:
-        """Open a run; DataError if the folder is none."""
+    def __init__(self, path: Path | str, *, trust_code: bool = False) -> None:
+        """Open a run; DataError if the folder is none.
+
+        Python code that it carries and that this machine has not run before is executed only with
+        `trust_code`: read it first with `code()`.
+        """
         self.folder = folder.require(Path(path).expanduser())
+        self._trust_code = trust_code
 
     def __repr__(self) -> str:
         """Show the folder, and the accuracy where it is known."""
@@ -51,7 +58,7 @@ class Run:
     @cached_property
     def bundle(self) -> Bundle:
         """The best network, on the CPU."""
-        return folder.load_bundle(self.folder)
+        return folder.load_bundle(self.folder, trust_code=self._trust_code)
 
     @property
     def model(self) -> nn.Module:
@@ -161,7 +168,11 @@ class Run:
 
     def describe(self, *, batch: int = 1, optimiser: str | None = None) -> Description:
         """Say what the network costs, layer by layer, at the size that it was trained for."""
-        return describe(self.folder, batch=batch, optimiser=optimiser)
+        return describe(self.folder, batch=batch, optimiser=optimiser, trust_code=self._trust_code)
+
+    def code(self) -> list[Code]:
+        """List the Python code that the run carries, of its network and its data; none is run."""
+        return carried(self.folder)
 
     def leak(self, split: str) -> dict[str, Any] | None:
         """Tell how many pictures of a split have a copy in training; None if none has."""
@@ -181,14 +192,17 @@ class Run:
         name = split or evaluation.preferred(table)
         if name not in table:
             raise UsageError(f"this run has no {name} split, it has {', '.join(table)}")
-        record = folder.read_json(self.folder, folder.DATA)
-        opened = sources.reopen(Origin(**record["origin"]))
+        consent = Consent(self.folder, self._trust_code)
+        opened = sources.reopen(folder.read_origin(self.folder), consent)
         return name, sources.assigned(opened, {name: table[name]}, self.classes)[name]
 
 
-def load(path: Path | str) -> Run:
-    """Open a run folder."""
-    return Run(path)
+def load(path: Path | str, *, trust_code: bool = False) -> Run:
+    """Open a run folder; `trust_code` lets code be executed that this machine has not run before.
+
+    What that is, `load(path).code()` tells.
+    """
+    return Run(path, trust_code=trust_code)
 
 
 def plan(data: Any, *, model: Any = None, **choices: Any) -> str:
@@ -245,6 +259,7 @@ def train(
     means: Means | None = None,
     show: Show | None = None,
     tell: Callable[[str], None] | None = None,
+    trust_code: bool = False,
     **choices: Any,
 ) -> Run:
     """Train a network on `data` and leave a run folder; `choices` are the fields of a Recipe.
@@ -252,7 +267,9 @@ def train(
     `data` is a name, a folder, `file.py:function`, a torch Dataset or a dict of them by split;
     `model` a name, `file.py:function`, an nn.Module, or a class or function that gives one (with
     functools.partial for its arguments). With `resume` a run continues where it stands. `show` is
-    given each Step, Epoch and Saved as it happens, `tell` lines for people.
+    given each Step, Epoch and Saved as it happens, `tell` lines for people. Code that is named or
+    handed over is remembered as agreed to; a run that is resumed may carry other code, which is
+    executed with `trust_code` alone.
 
     Raises UsageError, DataError, and Stopped after SIGINT or SIGTERM, when the state is saved.
     """
@@ -262,8 +279,9 @@ def train(
         if resume is not None:
             path = folder.require(Path(resume).expanduser())
             with _owned(path):
-                ready = _resumed(path, data, {"model": model, **choices}, means, halt)
-                return _carry_out(ready, halt, show, tell)
+                consent = Consent(path, trust_code)
+                ready = _resumed(path, data, {"model": model, **choices}, (means, halt), consent)
+                return _carry_out(ready, halt, show, tell, trust_code=trust_code)
         recipes.check_names(choices, where="striate.train")
         opened = sources.find(_required(data))
         plan, initial = _architecture(model, choices, opened)
@@ -285,21 +303,45 @@ def _required(data: Any) -> Any:
 
 
 def _carry_out(
-    ready: Ready, halt: Halt, show: Show | None, tell: Callable[[str], None] | None
+    ready: Ready,
+    halt: Halt,
+    show: Show | None,
+    tell: Callable[[str], None] | None,
+    *,
+    trust_code: bool = False,
 ) -> Run:
     session = ready.session
+    noted = _remember(session.folder)
     if tell:
-        for note in ready.notes:
+        for note in [*ready.notes, *noted]:
             tell(note)
     with devices.deterministic(session.learner.recipe.deterministic):
         for event in teach(session, halt):
             if show:
                 show(session, event)
-        finish(session, halt)
-    return Run(session.folder)
+        finish(session, halt, trust_code=trust_code)
+    return Run(session.folder, trust_code=trust_code)
 
 
-def _resumed(path: Path, data: Any, choices: Mapping[str, Any], means: Means, halt: Halt) -> Ready:
+def _remember(run: Path) -> list[str]:
+    """Remember as agreed to what the user gave of a run's code, and say so."""
+    try:
+        place = usercode.remember_given(code.reference for code in carried(run))
+    except DataError as error:
+        return [
+            f"this run's code is not remembered as yours ({error}): later commands will ask for "
+            "--trust-code"
+        ]
+    return [f"this run's code is remembered as yours in {place}"] if place else []
+
+
+def _resumed(
+    path: Path,
+    data: Any,
+    choices: Mapping[str, Any],
+    way: tuple[Means, Halt],
+    consent: Consent,
+) -> Ready:
     given = {name: value for name, value in choices.items() if value is not None}
     epochs = given.pop("epochs", None)
     if given:
@@ -307,7 +349,8 @@ def _resumed(path: Path, data: Any, choices: Mapping[str, Any], means: Means, ha
             f"a run is continued as it was begun: leave out {recipes.flag(next(iter(given)))} "
             "(only --epochs may grow, for schedules that do not depend on it)"
         )
-    return resume_run(path, epochs=epochs, data=data, means=means, halt=halt)
+    means, halt = way
+    return resume_run(path, epochs=epochs, data=data, means=means, halt=halt, consent=consent)
 
 
 def _architecture(
@@ -327,9 +370,8 @@ def _architecture(
             f"{reference.name} cannot be built again from its source file ({error}): give a class "
             "or function of a file of your own, or functools.partial of one with its arguments"
         ) from error
-    plan = Architecture(
-        f"user.py:{reference.name}", {**reference.arguments, **arguments}, reference.source
-    )
+    reference = usercode.given(reference._replace(arguments={**reference.arguments, **arguments}))
+    plan = Architecture(f"user.py:{reference.name}", reference.arguments, reference.source)
     return plan, model if isinstance(model, nn.Module) else None
 
 

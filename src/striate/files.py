@@ -19,6 +19,7 @@ from striate.errors import DataError, UsageError
 # A temporary name is recognised by this prefix and removed at the next start.
 TEMPORARY = ".striate-tmp-"
 NEW, OLD = TEMPORARY + "new-", TEMPORARY + "old-"
+PRIVATE = 0o600  # the owner reads and writes, nobody else does either
 
 
 def sha256(content: bytes) -> str:
@@ -32,15 +33,16 @@ def json_bytes(document: Any) -> bytes:
     return (text + "\n").encode()
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file durably: after this returns it is whole on the disk; before, the old one is.
 
-    Raises DataError naming the file, the reason and the free space.
+    A private one can be read and written by its owner alone. Raises DataError naming the file, the
+    reason and the free space.
     """
     temporary = path.with_name(NEW + path.name)
     try:
         _make(path.parent)
-        _write_and_sync(temporary, content)
+        _write_and_sync(temporary, content, mode=PRIVATE if private else None)
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -127,6 +129,13 @@ def read_sealed(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, byte
     return document, blobs
 
 
+def read_document(path: Path) -> dict[str, Any]:
+    """Read the document of a sealed folder, as it is sealed, without the blobs beside it."""
+    document = _read_document(path)
+    del document["files"]
+    return document
+
+
 def read(path: Path) -> bytes:
     """Read a file whole; DataError names it when that fails."""
     with _named("read", path):
@@ -137,6 +146,16 @@ def make_folder(folder: Path) -> None:
     """Make a folder durably, with those it lies in; one that is there is no error."""
     with _named("make the folder", folder):
         _make(folder)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder durably that only its owner may enter; one that is there stays as it is."""
+    with _named("make the folder", folder):
+        if folder.is_dir():
+            return
+        _make(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _sync_folder(folder.parent)
 
 
 def remove(path: Path) -> None:
@@ -184,6 +203,17 @@ def lock(path: Path) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Wait until no other process holds this lock, and hold it: for what takes an instant."""
+    with _named("lock", path):
+        handle = path.open("ab")
+    with handle:
+        with _named("lock", path):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
 def _read_document(path: Path) -> dict[str, Any]:
     content = read(path)
     try:
@@ -199,8 +229,10 @@ def _read_document(path: Path) -> dict[str, Any]:
     return dict(document)
 
 
-def _write_and_sync(path: Path, content: bytes) -> None:
+def _write_and_sync(path: Path, content: bytes, *, mode: int | None = None) -> None:
     with path.open("wb") as handle:
+        if mode is not None:
+            os.fchmod(handle.fileno(), mode)  # before there is anything to be read
         handle.write(content)
         handle.flush()
         os.fsync(handle.fileno())

@@ -1,21 +1,30 @@
-"""Networks and data from a user's own file: `file.py:function`, saved with the run."""
+"""Networks and data from a user's own file: `file.py:function`, saved with the run.
+
+A saved source is executed in one place, `load`, and only where this user agreed to it.
+"""
 
 import functools
 import hashlib
 import importlib.util
 import inspect
 import json
+import shlex
 import sys
 import tokenize
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import FunctionType, MethodType
 from typing import Any, NamedTuple
 
+from striate import trust
 from striate.errors import DataError, UsageError, choose
+from striate.wording import counted, printable
 
 # Set while a saved file is executed, so that a script without a main guard cannot train again.
 _loading: list[str] = []
+# Checksums of what the user named or handed over in this process.
+_given: set[str] = set()
 
 
 class Reference(NamedTuple):
@@ -24,6 +33,26 @@ class Reference(NamedTuple):
     source: str  # the text of the file
     name: str  # of the function or class in it
     arguments: dict[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of all three together: what is agreed to."""
+        whole = json.dumps([self.source, self.name, self.arguments], sort_keys=True)
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    def __str__(self) -> str:
+        """Return the name and the number of lines, as messages have them."""
+        return f"{printable(self.name)[:60]}, {counted(len(self.source.splitlines()), 'lines')}"
+
+
+class Consent(NamedTuple):
+    """What a call says about code that a file brings: which file, and whether to trust it."""
+
+    holder: Path | str = ""  # a run or a bundle
+    trust_code: bool = False
+
+
+NO_CONSENT = Consent()
 
 
 def is_reference(text: str) -> bool:
@@ -38,14 +67,40 @@ def is_reference(text: str) -> bool:
 
 def read(text: str, arguments: Mapping[str, Any] | None = None) -> Reference:
     """Read `file.py:function` into a reference."""
-    file, _, name = text.rpartition(":")
-    path = Path(file).expanduser()
-    if not path.is_file():
-        raise UsageError(f"no file {path} (from {text!r})")
-    try:
-        return Reference(_text_of(path), name, dict(arguments or {}))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {_line(error)}") from error
+    return given(_read(text, arguments))
+
+
+def given(reference: Reference) -> Reference:
+    """Note that the user named or handed over this code: here it may be executed."""
+    _given.add(reference.sha256)
+    return reference
+
+
+def is_agreed(reference: Reference) -> bool:
+    """Tell whether the user gave this code, now or, on this machine, before."""
+    return reference.sha256 in _given or reference.sha256 in trust.agreed().names
+
+
+def remember(references: Iterable[Reference]) -> Path:
+    """Let this code be executed from now on; return the file that says so."""
+    return trust.remember({one.sha256: printable(one.name) for one in references})
+
+
+def remember_given(references: Iterable[Reference]) -> Path | None:
+    """Remember of this code what the user gave; None where there is nothing new."""
+    known = trust.agreed().names
+    new = [one for one in references if one.sha256 in _given and one.sha256 not in known]
+    return remember(new) if new else None
+
+
+def require(text: str, arguments: Mapping[str, Any] | None, consent: Consent) -> None:
+    """Raise DataError where a file of choices names code that the user has not agreed to."""
+    found = _read(text, arguments)
+    if not (consent.trust_code or is_agreed(found)):
+        raise DataError(
+            f"{quoted(consent.holder)} names Python code ({found}) that this machine has not run "
+            f"before: read it, then say --model {quoted(text)} yourself, or pass --trust-code"
+        )
 
 
 def reference(maker: Any) -> Reference:
@@ -68,29 +123,45 @@ def reference(maker: Any) -> Reference:
     module = sys.modules.get(getattr(maker, "__module__", None) or "")
     if not source or not hasattr(module, name):
         raise UsageError(f"{name} cannot be saved with the run: define it at the top of a file")
-    return Reference(source, name, arguments)
+    return given(Reference(source, name, arguments))
 
 
-def load(reference: Reference) -> Callable[..., Any]:
-    """Execute the saved source as a module of its own and give the named function or class."""
-    digest = hashlib.sha256(reference.source.encode()).hexdigest()[:16]
-    module_name = f"striate_user_{digest}"
+def load(reference: Reference, consent: Consent = NO_CONSENT) -> Callable[..., Any]:
+    """Execute the saved source as a module of its own and give the named function or class.
+
+    Raises DataError where the user has not agreed to it: then nothing of it was executed. What the
+    file only imports cannot be named.
+    """
+    _permit(reference, consent)
+    text = json.dumps(reference.source)  # it may hold what UTF-8 does not
+    module_name = f"striate_user_{hashlib.sha256(text.encode()).hexdigest()}"
     if module_name not in sys.modules:
         _execute(reference, module_name)
     found = vars(sys.modules[module_name])
-    names = [name for name, value in found.items() if callable(value) and name[0] != "_"]
-    maker: Callable[..., Any] = found[
+    maker = found.get(reference.name)
+    if callable(maker) and not _is_own(maker, found):
+        raise UsageError(
+            f"{printable(reference.name)} is not defined in its file, it is {_origin(maker)}: "
+            "name a function or class that the file defines"
+        )
+    names = [
+        name
+        for name, value in found.items()
+        if callable(value) and name[0] != "_" and _is_own(value, found)
+    ]
+    chosen: Callable[..., Any] = found[
         choose("function or class of the file", reference.name, names)
     ]
-    return maker
+    return chosen
 
 
-def call(reference: Reference, offered: Mapping[str, Any]) -> Any:
+def call(reference: Reference, offered: Mapping[str, Any], consent: Consent = NO_CONSENT) -> Any:
     """Load a function and call it with its own arguments, and those offered that it takes.
 
-    Raises UsageError for arguments that it does not take, DataError for what fails inside it.
+    Raises UsageError for arguments that it does not take, DataError for what fails inside it, and
+    for code that the user has not agreed to.
     """
-    maker = load(reference)
+    maker = load(reference, consent)
     arguments = {**accepted(maker, offered), **reference.arguments}
     try:
         inspect.signature(maker).bind(**arguments)
@@ -120,6 +191,59 @@ def accepted(maker: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str,
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     names = {parameter.name for parameter in parameters if parameter.kind in kinds}
     return {name: value for name, value in offered.items() if name in names}
+
+
+def quoted(path: Path | str) -> str:
+    """Return a path as a command line takes it, in one visible line."""
+    return printable(shlex.quote(str(path)))
+
+
+def _read(text: str, arguments: Mapping[str, Any] | None) -> Reference:
+    file, _, name = text.rpartition(":")
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise UsageError(f"no file {path} (from {text!r})")
+    chosen = dict(arguments or {})
+    _check_can_be_saved(chosen)
+    try:
+        return Reference(_text_of(path), name, chosen)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"cannot read {path}: {_line(error)}") from error
+
+
+def _permit(reference: Reference, consent: Consent) -> None:
+    if consent.trust_code or is_agreed(reference):
+        return
+    distrust = trust.agreed().distrust
+    run = quoted(consent.holder) if consent.holder else "RUN"
+    raise DataError(
+        f"{run} carries Python code ({reference}) that this machine has not run before: read it "
+        f"with `striate code {run}`, then pass --trust-code (trust_code=True in Python), or accept "
+        f"it for good with `striate code {run} --remember`" + (f" ({distrust})" if distrust else "")
+    )
+
+
+def _is_own(found: Any, file: Mapping[str, Any]) -> bool:
+    """Tell whether a file itself defines what it calls by a name, and has not only imported it."""
+    if isinstance(found, functools.partial):
+        return _is_own(found.func, file)
+    if isinstance(found, MethodType):
+        return _is_own(found.__func__, file)
+    if isinstance(found, FunctionType) and found.__globals__ is file:
+        return True
+    wrapped = vars(found).get("__wrapped__") if hasattr(found, "__dict__") else None
+    if wrapped is not None:  # a library's decorator around the file's own function
+        return _is_own(wrapped, file)
+    kind = found if isinstance(found, type) else type(found)
+    return bool(kind.__module__ == file["__name__"])
+
+
+def _origin(found: Any) -> str:
+    if isinstance(found, functools.partial):
+        return f"functools.partial of {_origin(found.func)}"
+    home = getattr(found, "__module__", None) or type(found).__module__
+    name = getattr(found, "__qualname__", type(found).__name__)
+    return printable(f"{name} of the module {home}")
 
 
 def _execute(reference: Reference, module_name: str) -> None:

@@ -67,6 +67,15 @@ def shown(name: Named | PurePath | str) -> str:
     return _ODD.sub(lambda odd: f"\\x{ord(odd[0]) & 0xFF:02x}", str(name))
 
 
+def printable(text: str) -> str:
+    r"""Write text that cannot steer a terminal or hide its order: what does not show is escaped.
+
+    >>> print(printable("a\x1b[2Jb\u202e"))
+    a\x1b[2Jb\u202e
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def original(text: str) -> str:
     """Read back the name that `shown` wrote."""
     codes = re.compile(r"\\x([0-9a-f]{2})")

@@ -10,7 +10,18 @@ from striate.errors import DataError, Stopped, UsageError
 
 # Imported for the commands that they add. torch is slow to import: commands load it when they are
 # called, --help does without.
-from . import data, describe, evaluate, filters, paint, pooling, predict, runs, train  # noqa: F401
+from . import (  # noqa: F401
+    code,
+    data,
+    describe,
+    evaluate,
+    filters,
+    paint,
+    pooling,
+    predict,
+    runs,
+    train,
+)
 from .app import app
 
 __all__ = ["app", "main", "run"]
@@ -51,9 +62,9 @@ def run() -> None:
     sys.exit(main())
 
 
-def _failed(error: Exception, code: int) -> int:
+def _failed(error: Exception, status: int) -> int:
     _complain(" ".join(str(error).split()))
-    return code
+    return status
 
 
 def _complain(line: str) -> None:

@@ -3,13 +3,30 @@
 import json
 from typing import Annotated, Any
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, ArgumentCollection, Group, Parameter
 from cyclopts.config import Env
 
+from striate.errors import UsageError
 from striate.version import __version__
 
 RUN_OPTIONS = Group("Run", sort_key=1)
 OUTPUT = Group("Output", sort_key=3)
+
+# What is agreed to with each call, in the words of the command itself.
+CONSENTS = ("--trust-code", "--remember")
+
+
+def _environment(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Take flags from the environment: STRIATE_TRAIN_EPOCHS=5 is --epochs 5; a flag wins."""
+    Env("STRIATE_", command=True, show=False)(app, commands, arguments)
+    for argument in arguments:
+        given = [token.keyword for token in argument.tokens if token.source == "env"]
+        if given and argument.name in CONSENTS:
+            raise UsageError(
+                f"{given[0]} is set: {argument.name} is given with a command, never by the "
+                "environment"
+            )
+
 
 app = App(
     name="striate",
@@ -17,8 +34,7 @@ app = App(
     version=__version__,
     version_flags=["--version"],
     help_format="markdown",
-    # STRIATE_TRAIN_EPOCHS=5 is --epochs 5; a flag wins.
-    config=Env("STRIATE_", command=True, show=False),
+    config=_environment,
     suppress_keyboard_interrupt=False,  # main() gives the signal's own exit code
 )
 app.register_install_completion_command()
@@ -47,6 +63,10 @@ Workers = Annotated[
 Strict = Annotated[
     bool,
     switch("Stop at the first unreadable picture."),
+]
+TrustCode = Annotated[
+    bool,
+    switch("Run the Python code that the run carries, this once: read it with `striate code`."),
 ]
 AsJson = Annotated[
     bool,

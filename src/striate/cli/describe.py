@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 from striate import files
 from striate.errors import UsageError
 
-from .app import OUTPUT, AsJson, app, examples, print_json, switch
+from .app import OUTPUT, AsJson, TrustCode, app, examples, print_json, switch
 
 NETWORK = Group("Network", sort_key=1)
 
@@ -58,6 +58,7 @@ def describe(
             help="sgd (with momentum) or adamw, for its memory. [default: the run's, or sgd]",
         ),
     ] = None,
+    trust_code: TrustCode = False,
     draw: Annotated[
         Path | None, Parameter(group=OUTPUT, help="SVG of the volumes, drawn to scale.")
     ] = None,
@@ -84,6 +85,7 @@ def describe(
         classes=classes,
         optimiser=optimiser,
         arguments={name: value(text) for name, text in (arguments or {}).items()} or None,
+        trust_code=trust_code,
     )
     if draw:
         files.write(draw, found.draw().encode())

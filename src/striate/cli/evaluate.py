@@ -14,6 +14,7 @@ from .app import (
     AsJson,
     Device,
     Strict,
+    TrustCode,
     Workers,
     app,
     examples,
@@ -40,6 +41,7 @@ def evaluate(
     device: Device = "auto",
     workers: Workers = None,
     strict: Strict = False,
+    trust_code: TrustCode = False,
     out: Annotated[
         Path | None,
         Parameter(
@@ -59,7 +61,7 @@ def evaluate(
         tables.check(out)
     halt = Halt()
     with halt.listening(), terminal.working("asking the network"):
-        found = api.load(run).evaluate(
+        found = api.load(run, trust_code=trust_code).evaluate(
             data, split=split, device=device, workers=workers, strict=strict, poll=halt.poll
         )
     for entry in found.unreadable:

@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 from striate.errors import DataError, UsageError
 from striate.wording import counted
 
-from .app import OUTPUT, RUN_OPTIONS, AsJson, app, examples, print_json, switch
+from .app import OUTPUT, RUN_OPTIONS, AsJson, TrustCode, app, examples, print_json, switch
 
 if TYPE_CHECKING:
     from striate.painting.backbone import Network
@@ -126,6 +126,7 @@ def paint(
     resume: Annotated[
         Path | None, Parameter(group=RUN_OPTIONS, help="Go on with this painting.")
     ] = None,
+    trust_code: TrustCode = False,
     preview: Annotated[
         bool, switch("Write the picture every two seconds, for a viewer to follow.", group=OUTPUT)
     ] = False,
@@ -166,7 +167,7 @@ def paint(
         )
         work = Work(content, tuple(_styles(styles or [], mask or [])), settings, weights)
         tasks = _queue(work, out, common) if content.is_dir() else iter([Task(work, out, **common)])
-    made = _paint(tasks, device)
+    made = _paint(tasks, device, trust_code=trust_code)
     if as_json:
         print_json(made)
         return
@@ -179,7 +180,7 @@ def paint(
     )
 
 
-def _paint(tasks: Iterator["Task"], device: str) -> list[dict[str, Any]]:
+def _paint(tasks: Iterator["Task"], device: str, *, trust_code: bool) -> list[dict[str, Any]]:
     """Carry out tasks one by one, with a network that is loaded once."""
     from striate import terminal
     from striate.painting import studio
@@ -194,7 +195,7 @@ def _paint(tasks: Iterator["Task"], device: str) -> list[dict[str, Any]]:
         for task in tasks:
             _check_out(task.out)
             task.work.check()
-            network = network or studio.network(task.work, device)
+            network = network or studio.network(task.work, device, trust_code=trust_code)
             need = studio.need(task.work, network, task.budget)
             terminal.say(f"{task.out}: {_told(need)}")
             with Easel(task.out.name, task.budget.seconds) as show:

@@ -14,6 +14,7 @@ from .app import (
     RUN_OPTIONS,
     AsJson,
     Device,
+    TrustCode,
     Workers,
     app,
     examples,
@@ -36,6 +37,7 @@ def predict(
     top: Annotated[int, Parameter(group=RUN_OPTIONS, help="Classes shown a picture.")] = 3,
     device: Device = "auto",
     workers: Workers = None,
+    trust_code: TrustCode = False,
     out: Annotated[
         Path | None,
         Parameter(
@@ -55,7 +57,7 @@ def predict(
         raise UsageError(f"--top is 1 or more, not {top}")
     halt = Halt()
     with halt.listening(), terminal.working("asking the network"):
-        loaded = api.load(run)
+        loaded = api.load(run, trust_code=trust_code)
         kind = loaded.bundle.preprocessing.kind
         rows = loaded.stream(pictures, top=top, device=device, workers=workers, poll=halt.poll)
         if out:

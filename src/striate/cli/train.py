@@ -5,7 +5,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from striate import usercode
 from striate.flags import Flags, from_file, given
+from striate.usercode import Consent
 from striate.wording import counted, duration, percent
 
 from .app import (
@@ -14,6 +16,7 @@ from .app import (
     AsJson,
     Device,
     Strict,
+    TrustCode,
     Workers,
     app,
     examples,
@@ -72,13 +75,18 @@ def train(
             help="Folder that keeps decoded pixels which do not fit into memory, for later runs.",
         ),
     ] = None,
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a network on DATA and leave a run folder."""
     from striate import api, terminal
     from striate.training.start import Means
 
-    choices = {**from_file(config), **given(flags)}
+    written, typed = from_file(config), given(flags)
+    choices = {**written, **typed}
+    if config and "model" not in typed and usercode.is_reference(str(choices.get("model", ""))):
+        # Only what is typed here is the user's word; a file of choices may be anybody's.
+        usercode.require(choices["model"], choices.get("arguments"), Consent(config, trust_code))
     if print_config:
         print(api.plan(data, **choices), end="")
         return
@@ -92,6 +100,7 @@ def train(
             means=Means(device, workers, strict, save_every, cache),
             show=view,
             tell=terminal.say,
+            trust_code=trust_code,
             **choices,
         )
     finally:

@@ -8,7 +8,7 @@ from typing import Any
 
 from striate import usercode
 from striate.errors import DataError, UsageError, choose
-from striate.usercode import Reference
+from striate.usercode import NO_CONSENT, Consent
 from striate.wording import original, shown
 
 from . import lists, moving, named, own, records, shards, speech
@@ -71,22 +71,33 @@ def find(data: Any, columns: Columns = USUAL) -> Data:
     return found
 
 
-def reopen(origin: Origin) -> Data:
-    """Open again what a run was trained on; DataError says how to go on where it is gone."""
+def reopen(origin: Origin, consent: Consent = NO_CONSENT) -> Data:
+    """Open again what a run was trained on; DataError says how to go on where it is gone.
+
+    Code that the run brings needs consent.
+    """
     if origin.kind == "object":
         raise UsageError("this run was trained on a Dataset object: pass the data again")
-    if origin.kind == "file":
-        assert origin.source is not None
-        return own.from_reference(Reference(origin.source, origin.text, dict(origin.arguments)))
-    if origin.kind == "named":
-        return _by_text(origin.text, USUAL)
+    if origin.code is not None:
+        return own.from_reference(origin.code, consent)
+    if origin.kind == "named":  # never read as people's words are: those may name a file of Python
+        return _named(origin.text)
     path = Path(original(origin.text))
     if not path.exists() and not shards.is_pattern(path):
         raise DataError(
             f"the data of this run are gone from {origin.text}: if they have moved, "
             "`striate train NEW --resume RUN` notes their new place"
         )
-    return _at(path, Columns(**origin.arguments))
+    return _at(path, _columns(origin))
+
+
+def _columns(origin: Origin) -> Columns:
+    named = dict(origin.arguments)
+    if not (
+        named.keys() <= set(Columns._fields) and all(isinstance(n, str) for n in named.values())
+    ):
+        raise DataError(f"the run says odd things of the columns of {origin.text}: pass the data")
+    return Columns(**named)
 
 
 def _found(data: Any, columns: Columns) -> Data:
@@ -101,10 +112,14 @@ def _found(data: Any, columns: Columns) -> Data:
     return own.from_object(data)
 
 
-def _by_text(text: str, columns: Columns) -> Data:
+def _named(text: str) -> Data:
     name, _, options = text.partition(":")
-    if name in SOURCES:
-        return SOURCES[name](**_options(name, options))
+    return SOURCES[choose("data", name, SOURCES)](**_options(name, options))
+
+
+def _by_text(text: str, columns: Columns) -> Data:
+    if text.partition(":")[0] in SOURCES:
+        return _named(text)
     if usercode.is_reference(text):
         return own.from_reference(usercode.read(text))
     path = Path(text).expanduser()

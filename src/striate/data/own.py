@@ -15,7 +15,7 @@ from striate import usercode
 from striate.errors import DataError, UsageError, choose
 from striate.images import PictureError
 from striate.sounds import Sound
-from striate.usercode import Reference
+from striate.usercode import NO_CONSENT, Consent, Reference
 from striate.wording import counted
 
 from . import lists
@@ -27,10 +27,10 @@ from .splits import NAMES, Data, Origin, Split, class_order, split_name
 MOST_CLASSES = 100_000
 
 
-def from_reference(reference: Reference, *, kind: str = "file") -> Data:
+def from_reference(reference: Reference, consent: Consent = NO_CONSENT) -> Data:
     """Call the user's function: it gives a Dataset, or a dict of splits to Datasets."""
-    made = usercode.call(reference, {})
-    origin = Origin(kind, reference.name, reference.source, reference.arguments)
+    made = usercode.call(reference, {}, consent)
+    origin = Origin("file", reference.name, reference.source, reference.arguments)
     return _data(made, reference.name, origin)
 
 

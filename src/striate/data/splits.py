@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.errors import DataError, choose
+from striate.usercode import Reference
 from striate.wording import counted
 
 from .classes import canonical_path
@@ -99,6 +100,13 @@ class Origin(NamedTuple):
     text: str  # the name, the folder's path, the function's name
     source: str | None = None  # the text of a user's file
     arguments: Mapping[str, Any] = {}
+
+    @property
+    def code(self) -> Reference | None:
+        """The user's code that gives the data, where there is such."""
+        if self.source is None:
+            return None
+        return Reference(self.source, self.text, dict(self.arguments))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ __all__ = ["OPTIMISERS", "Description", "Memory", "Row", "describe"]
 Size = int | Sequence[int]
 
 
-def describe(
+def describe(  # noqa: PLR0913
     model: Any,
     *,
     size: Size | None = None,
@@ -29,11 +29,13 @@ def describe(
     classes: int | None = None,
     optimiser: str | None = None,
     arguments: Mapping[str, Any] | None = None,
+    trust_code: bool = False,
 ) -> Description:
     """Say what a network is made of and costs, for pictures of a size (C, H, W); no arithmetic.
 
     `model` is a name, `file.py:function`, a run's folder, or an nn.Module, which stays as it is.
-    The optimiser is a run's own, else sgd.
+    The optimiser is a run's own, else sgd. `trust_code` lets code be executed that a run carries
+    and this machine has not run before.
     """
     choose("optimiser", optimiser or "sgd", OPTIMISERS)
     if batch < 1:
@@ -44,7 +46,7 @@ def describe(
         net, name, volume = copied(model), type(model).__name__, volume or (3, 224, 224)
     elif Path(model).expanduser().is_dir():
         path = Path(model).expanduser()
-        net, name, volume = _of_run(path, volume, (classes, arguments))
+        net, name, volume = _of_run(path, volume, (classes, arguments), trust_code=trust_code)
         own = str(folder.read_recipe(path)["optimiser"]) if folder.is_run(path) else own
     else:
         net, name, volume = _by_name(str(model), volume, classes, arguments)
@@ -87,11 +89,11 @@ def _published_for(plan: models.Architecture) -> tuple[tuple[int, ...], int]:
 
 
 def _of_run(
-    path: Path, size: tuple[int, ...] | None, choices: tuple[Any, Any]
+    path: Path, size: tuple[int, ...] | None, choices: tuple[Any, Any], *, trust_code: bool
 ) -> tuple[nn.Module, str, tuple[int, ...]]:
     if any(choice is not None for choice in choices):
         raise UsageError("a run's network is as it was trained: leave out classes and arguments")
-    bundle = folder.load_bundle(path)
+    bundle = folder.load_bundle(path, trust_code=trust_code)
     return copied(bundle.model), bundle.architecture.name, size or bundle.preprocessing.shape
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from striate import usercode
 from striate.errors import UsageError, choose
-from striate.usercode import Reference
+from striate.usercode import NO_CONSENT, Consent, Reference
 
 from . import arguments
 from .alexnet import alexnet
@@ -151,6 +151,13 @@ class Architecture(NamedTuple):
     arguments: dict[str, Any]
     source: str | None = None  # the text of the user's file
 
+    @property
+    def code(self) -> Reference | None:
+        """The user's code that builds it, where it is not one of ours."""
+        if self.source is None:
+            return None
+        return Reference(self.source, self.name.rpartition(":")[2], self.arguments)
+
 
 def find(name: str, arguments: Mapping[str, Any] | None = None) -> Architecture:
     """Read a model's name as people write it; UsageError names the near ones."""
@@ -185,12 +192,14 @@ def build(
     channels: int = 3,
     size: int | tuple[int, ...] = 32,
     pretrained: bool = False,
+    consent: Consent = NO_CONSENT,
     **chosen: Any,
 ) -> nn.Module:
     """Build a network from pictures (N, C, H, W) to logits (N, `classes`), freshly initialised.
 
     `size` is height and width in pixels; of spectrograms bands and frames; of clips (T, H, W).
-    Raises UsageError for an unknown name or arguments that the network does not take.
+    A name is the user's own words; the code of an Architecture needs consent. Raises UsageError for
+    an unknown name or arguments that the network does not take.
     """
     plan = find(name, chosen) if isinstance(name, str) else name
     height_width = (size, size) if isinstance(size, int) else size
@@ -206,8 +215,9 @@ def build(
             f"{plan.name} has no published weights: --pretrained is for torchvision/ "
             "and timm/; pass your own with --weights FILE"
         )
-    if plan.source is not None:
-        return _build_users(plan, channels, classes, height_width)
+    if plan.code is not None:
+        offered = {"channels": channels, "classes": classes, "size": height_width}
+        return _build_users(plan.code, offered, consent)
     model = MODELS[choose("model", plan.name, MODELS)]
     arguments.check(plan.name, model.build, plan.arguments)
     _check_size(plan.name, model.smallest, height_width)
@@ -235,13 +245,8 @@ def _check_axes(plan: Architecture, given: int) -> None:
     )
 
 
-def _build_users(
-    plan: Architecture, channels: int, classes: int, size: tuple[int, ...]
-) -> nn.Module:
-    assert plan.source is not None
-    name = plan.name.rpartition(":")[2]
-    offered = {"channels": channels, "classes": classes, "size": size}
-    net = usercode.call(Reference(plan.source, name, plan.arguments), offered)
+def _build_users(code: Reference, offered: Mapping[str, Any], consent: Consent) -> nn.Module:
+    net = usercode.call(code, offered, consent)
     if not isinstance(net, nn.Module):
-        raise UsageError(f"{name} gives {type(net).__name__}, not a torch.nn.Module")
+        raise UsageError(f"{code.name} gives {type(net).__name__}, not a torch.nn.Module")
     return net

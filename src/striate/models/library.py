@@ -21,6 +21,17 @@ class Published(NamedTuple):
     filter: str  # of the resize
 
 
+# What follows from other choices; and what would have the library read a file that a run names.
+_NOT_CHOSEN = (
+    "num_classes",
+    "pretrained",
+    "weights",
+    "checkpoint_path",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "cache_dir",
+)
+
 IMAGENET = Published((224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 0.875, "bilinear")
 
 
@@ -120,7 +131,7 @@ def _timm_name(name: str) -> str:
 
 
 def _check_own_choice(known: str, arguments: Mapping[str, Any]) -> None:
-    for name in ("num_classes", "pretrained", "weights"):
+    for name in _NOT_CHOSEN:
         if name in arguments:
             raise UsageError(
                 f"{name} is no argument of {known} here: it follows from other choices"

@@ -29,13 +29,15 @@ def paint(
     weights: Path | str | None = None,
     network: Network | None = None,
     device: str = "auto",
+    trust_code: bool = False,
     **choices: Any,
 ) -> Iterator[Frame]:
     """Paint a picture like one or more styles: give a frame a step, the last in full size.
 
     `seconds` and `memory` (in bytes) bound the work; `choices` are fields of painting's Settings,
     as in size=1024, strength=0.8. `weights` is a file of the network's weights; without one they
-    are the published ones. A `network` that is already loaded is taken as it is.
+    are the published ones. A `network` that is already loaded is taken as it is. `trust_code` lets
+    code be executed that a run named as `model` carries and this machine has not run before.
     """
     settings = from_table(choices)
     budget = Budget(seconds, memory)
@@ -43,7 +45,8 @@ def paint(
     styles = [one if isinstance(one, Style) else Style(_opened(one)) for one in several]
     opened = _opened(content)
     if network is None:
-        network = networks.ready(settings, Path(weights) if weights else None, device=device)
+        given = Path(weights) if weights else None
+        network = networks.ready(settings, given, device=device, trust_code=trust_code)
     pace = transfer.paced(opened, settings, budget)
     return transfer.paint(opened, styles, network, settings, pace=pace)
 

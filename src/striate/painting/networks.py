@@ -160,12 +160,15 @@ class Tapped(nn.Module):
         return (saved + 3 * largest) // PROBE**2
 
 
-def ready(settings: Settings, weights: Path | None, *, device: str) -> Network:
+def ready(
+    settings: Settings, weights: Path | None, *, device: str, trust_code: bool = False
+) -> Network:
     """Load the network that settings name onto a device, its convolutions in their precision."""
     choose("device", device, DEVICES)
     kind = devices.pick("cuda" if torch.cuda.is_available() else "cpu")
     where = kind if device == "auto" else devices.pick(device)
-    found = load(settings.model, weights, settings.style_names, settings.content_layer)
+    layers = settings.style_names, settings.content_layer
+    found = load(settings.model, weights, *layers, trust_code=trust_code)
     halved = settings.precision == "bfloat16"
     if settings.precision == "auto":
         # Of networks that are not known, on a CPU: not every layer is faster so.
@@ -175,14 +178,22 @@ def ready(settings: Settings, weights: Path | None, *, device: str) -> Network:
     return found.place(where, torch.bfloat16 if halved else torch.float32)
 
 
-def load(model: str, weights: Path | None, style: Sequence[str], content: str) -> Network:
+def load(
+    model: str,
+    weights: Path | None,
+    style: Sequence[str],
+    content: str,
+    *,
+    trust_code: bool = False,
+) -> Network:
     """Load a network: vgg16, vgg19, a run's folder, torchvision/NAME, timm/NAME or our own."""
     if model in backbone.BLOCKS:
         return backbone.load(model, weights, style=style or STYLE, content=content or CONTENT)
     if Path(model).expanduser().is_dir():
         if weights is not None:
             raise UsageError(f"{model} has its weights: leave out --weights")
-        return _of_run(Path(model).expanduser()).choose(style, content)
+        run = Path(model).expanduser()
+        return _of_run(run, trust_code=trust_code).choose(style, content)
     return _of_library(model, weights, style, content)
 
 
@@ -194,8 +205,8 @@ def weights_file(model: str) -> Path | None:
     return next((path for path in inside if path.is_file()), None)
 
 
-def _of_run(path: Path) -> Tapped:
-    found = folder.load_bundle(path)
+def _of_run(path: Path, *, trust_code: bool) -> Tapped:
+    found = folder.load_bundle(path, trust_code=trust_code)
     given = found.preprocessing
     if not isinstance(given, Preprocessing) or given.channels != 3 or given.normalise != "dataset":
         raise UsageError(f"{path} does not take plain RGB pictures: it is no network to paint with")
@@ -205,7 +216,8 @@ def _of_run(path: Path) -> Tapped:
 
 def _of_library(name: str, weights: Path | None, style: Sequence[str], content: str) -> Network:
     known = [*backbone.BLOCKS, *models.MODELS, "torchvision/NAME", "timm/NAME"]
-    if "/" not in name and name not in models.MODELS:
+    # A file of Python is none of them: the record of a painting may name one, and is not to run it.
+    if name not in models.MODELS and name.partition("/")[0] not in ("torchvision", "timm"):
         choose("network to paint with", name, known)
     published = models.published(name)
     if published is None and weights is None:

@@ -37,9 +37,9 @@ class Task:
     since: float = field(default_factory=time.monotonic)  # from here the budget counts
 
 
-def network(work: Work, device: str = "auto") -> Network:
+def network(work: Work, device: str = "auto", *, trust_code: bool = False) -> Network:
     """Load the network that a work is painted with, onto the device."""
-    return networks.ready(work.settings, work.weights, device=device)
+    return networks.ready(work.settings, work.weights, device=device, trust_code=trust_code)
 
 
 def need(work: Work, network: Network, budget: Budget) -> memory.Need:

@@ -14,6 +14,7 @@ from striate.data.preprocessing import Preprocessing, Zca
 from striate.errors import DataError, UsageError
 from striate.models import Architecture
 from striate.models.tensorfiles import from_safetensors
+from striate.usercode import NO_CONSENT, Consent
 from striate.version import __version__
 
 FORMAT = 1
@@ -59,10 +60,12 @@ def save(folder: Path, document: Mapping[str, Any], content: Mapping[str, bytes]
     files.write_sealed(folder, CARD, document, content)
 
 
-def load(folder: Path, *, device: torch.device | None = None) -> Bundle:
-    """Read and verify a bundle; DataError names a damaged file."""
+def load(
+    folder: Path, *, device: torch.device | None = None, consent: Consent = NO_CONSENT
+) -> Bundle:
+    """Read and verify a bundle; DataError names a damaged file, or code that is not agreed to."""
     document, content = files.read_sealed(folder, CARD)
-    return restore(document, content, where=folder, device=device)
+    return restore(document, content, where=folder, device=device, consent=consent)
 
 
 def restore(
@@ -71,8 +74,9 @@ def restore(
     *,
     where: Path,
     device: torch.device | None = None,
+    consent: Consent = NO_CONSENT,
 ) -> Bundle:
-    """Build the network of a card and fill in its weights."""
+    """Build the network of a card and fill in its weights; code that it brings needs consent."""
     if document.get("format") != FORMAT:
         raise DataError(
             f"{where} has format {document.get('format')}, this version reads {FORMAT}: "
@@ -85,6 +89,7 @@ def restore(
             len(classes),
             channels=preprocessing.shape[0],
             size=preprocessing.shape[1:],
+            consent=consent,
         )
     except (LookupError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise DataError(f"{where} does not describe a network: {error}") from error
@@ -124,4 +129,6 @@ def _read_card(
     architecture = Architecture(**document["architecture"])
     if not (isinstance(architecture.name, str) and isinstance(architecture.arguments, dict)):
         raise ValueError("its architecture is no name with arguments")
+    if not isinstance(architecture.source, (str, type(None))):
+        raise ValueError("its source is no text")
     return preprocessing, tuple(classes), architecture

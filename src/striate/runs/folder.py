@@ -14,9 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tomli_w
 import torch
+from torch import Tensor
 
 from striate import files, tables
+from striate.data import Origin
 from striate.errors import DataError, UsageError
+from striate.models.tensorfiles import from_safetensors
+from striate.usercode import Consent
 from striate.version import __version__
 
 from . import bundle, checkpoints
@@ -157,6 +161,19 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
         return _checked(json.loads(files.read(path)), path)
 
 
+def read_origin(folder: Path) -> Origin:
+    """Read where the run's data came from."""
+    path = folder / DATA
+    table = read_json(folder, DATA)["origin"]
+    with _readable(path):
+        origin = Origin(**table)
+        texts = all(isinstance(text, str) for text in (origin.kind, origin.text))
+        code = isinstance(origin.source, str if origin.kind == "file" else type(None))
+        if not (texts and code and isinstance(origin.arguments, dict)):
+            raise TypeError("its origin is not one that a training writes")
+    return origin
+
+
 def read_result(folder: Path) -> dict[str, Any]:
     """Read what the finished training reached; an unfinished one has an empty result."""
     return read_json(folder, RESULT) if (folder / RESULT).exists() else {}
@@ -201,16 +218,34 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         return [_checked(json.loads(line), path) for line in lines]
 
 
-def load_bundle(folder: Path, *, device: torch.device | None = None) -> Bundle:
+def load_bundle(
+    folder: Path, *, device: torch.device | None = None, trust_code: bool = False
+) -> Bundle:
     """Load the network of a run: its bundle, else the best checkpoint of an unfinished run.
 
-    A bundle's own folder is good as well.
+    A bundle's own folder is good as well. Python code that it carries is executed only where the
+    user gave it on this machine, or with `trust_code`.
     """
+    document, content, where = _best(folder)
+    consent = Consent(folder, trust_code)
+    return bundle.restore(document, content, where=where, device=device, consent=consent)
+
+
+def load_weights(folder: Path) -> dict[str, Tensor]:
+    """Read the weights and buffers of the network that `load_bundle` loads, and no more."""
+    _, content, where = _best(folder)
+    if bundle.WEIGHTS not in content:
+        raise DataError(f"{where} has no {bundle.WEIGHTS}")
+    return from_safetensors(content[bundle.WEIGHTS], where / bundle.WEIGHTS)
+
+
+def _best(folder: Path) -> tuple[dict[str, Any], dict[str, bytes], Path]:
+    """Read and verify what the network of a run is built from: a card, blobs, and their place."""
     if (folder / bundle.CARD).is_file():
-        return bundle.load(folder, device=device)
+        return *files.read_sealed(folder, bundle.CARD), folder
     require(folder)
     try:
-        return bundle.load(folder / BUNDLE, device=device)
+        return *files.read_sealed(folder / BUNDLE, bundle.CARD), folder / BUNDLE
     except DataError:
         found = checkpoints.best(folder)
         if found is None:
@@ -220,7 +255,7 @@ def load_bundle(folder: Path, *, device: torch.device | None = None) -> Bundle:
                 f"{folder} has no finished epoch yet: continue it with "
                 f"`striate train --resume {folder}`"
             ) from None
-    return bundle.restore(found.document, found.blobs, where=found.path, device=device)
+    return found.document, found.blobs, found.path
 
 
 def write_bundle(folder: Path) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from striate import data as sources
 from striate import devices, models
-from striate.data import Data, Origin, Split
+from striate.data import Data, Split
 from striate.data.batches import Pictures, Unreadable, read
 from striate.data.kinds import Preparation
 from striate.errors import DataError, UsageError
@@ -19,6 +19,7 @@ from striate.inspection import Leak, leaks
 from striate.models import Architecture
 from striate.runs import bundle, checkpoints, folder
 from striate.stopping import Halt
+from striate.usercode import NO_CONSENT, Consent
 from striate.wording import counted
 
 from . import optim
@@ -100,13 +101,26 @@ def begin(  # noqa: PLR0913
     )
 
 
-def resume(run: Path, *, epochs: int | None, data: Any, means: Means, halt: Halt) -> Ready:
-    """Continue a run where its newest good checkpoint stands."""
+def resume(
+    run: Path,
+    *,
+    epochs: int | None,
+    data: Any,
+    means: Means,
+    halt: Halt,
+    consent: Consent = NO_CONSENT,
+) -> Ready:
+    """Continue a run where its newest good checkpoint stands; code that it brings needs consent."""
     recipe = _prolonged(Recipe(**folder.read_recipe(run)), epochs)
     record = folder.read_json(run, folder.DATA)
-    opened = sources.find(data) if data is not None else sources.reopen(Origin(**record["origin"]))
+    if data is None:
+        opened = sources.reopen(folder.read_origin(run), consent)
+    else:
+        opened = sources.find(data)
     checkpoint, damage = checkpoints.latest(run)
-    restored = bundle.restore(checkpoint.document, checkpoint.blobs, where=checkpoint.path)
+    restored = bundle.restore(
+        checkpoint.document, checkpoint.blobs, where=checkpoint.path, consent=consent
+    )
     splits = sources.assigned(opened, folder.read_splits(run), restored.classes)
     pictures, unreadable = _read(splits, restored.preprocessing, means, halt)
     if unreadable:

@@ -36,7 +36,7 @@ def load_weights(model: nn.Module, given: str) -> list[str]:
 
 def _read(path: Path) -> Mapping[str, Tensor]:
     if path.is_dir():
-        return folder.load_bundle(path).model.state_dict()
+        return folder.load_weights(path)
     if path.suffix in tensorfiles.SUFFIXES:
         return tensorfiles.read(path)
     raise UsageError(f"--weights is a run, a .safetensors file or a .pth file, not {path}")
