@@ -373,6 +373,7 @@ def test_a_run_cannot_name_a_file_of_python_as_its_data(
         {"kind": "file", "text": "shapes", "source": 3}, {"kind": "named", "text": ["digits"]},
         {"kind": "file", "text": "shapes", "source": SHAPES, "arguments": [1]},
         {"kind": "named", "text": "digits", "source": SHAPES}, {"kind": "named", "other": 1},
+        {"kind": "table", "text": "/", "arguments": "path"},
     ],
 )  # fmt: skip
 def test_a_damaged_origin_is_one_line(
