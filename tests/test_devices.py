@@ -10,6 +10,8 @@ from torch import nn
 
 from striate import devices
 from striate.errors import UsageError
+from striate.training import start
+from striate.training.recipe import Recipe
 
 
 def test_auto_is_the_cpu_only_where_there_is_nothing_better() -> None:
@@ -47,6 +49,23 @@ def test_only_processors_of_this_process_are_counted() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert int(done.stdout) == 1
     assert devices.processors() >= 1
+
+
+@pytest.mark.parametrize(("capability", "fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_bfloat16_that_a_gpu_only_emulates_is_not_chosen(
+    capability: tuple[int, int], fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several GPUs the one that is used is asked, for training and painting alike."""
+    others = {torch.device("cuda:1"): capability}
+    monkeypatch.setattr(
+        torch.cuda, "get_device_capability", lambda device: others.get(device, (0, 0))
+    )
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    device = torch.device("cuda:1")
+    assert devices.multiplies_bfloat16(device) is fast
+    expected = "bfloat16" if fast else "float32"
+    assert start._precision(Recipe(precision="auto"), device) == expected
+    assert start._precision(Recipe(precision="auto"), torch.device("cpu")) == "float32"
 
 
 def test_placing_a_network_lays_its_convolutions_channels_last() -> None:

@@ -35,7 +35,8 @@ def pick(name: str = "auto") -> torch.device:
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Tell whether a device multiplies bfloat16 itself, faster than float32."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        # Not is_bf16_supported, which asks the current device, and counts emulation.
+        return bool(torch.version.hip) or torch.cuda.get_device_capability(device) >= (8, 0)
     # The only question that torch 2.11 answers; processors with AMX say yes as well.
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 

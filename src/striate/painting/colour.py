@@ -45,7 +45,7 @@ def _colours(picture: Tensor) -> tuple[Tensor, Tensor]:
     pixels = picture[0].flatten(1).double()
     mean = pixels.mean(1)
     apart = pixels - mean[:, None]
-    ridge = _RIDGE * torch.eye(3, dtype=torch.float64)
+    ridge = _RIDGE * torch.eye(3, dtype=torch.float64, device=picture.device)
     return mean, apart @ apart.T / pixels.shape[1] + ridge
 
 

@@ -77,7 +77,7 @@ class Objective:
         assert self.kind.additive or len(self.tiles) == 1, "a sorted loss sees a picture whole"
         sizes = network.sizes(*size)
         self.areas = [
-            sums.areas(region, {name: sizes[name] for name in self.layers.style})
+            sums.areas(region, {name: sizes[name] for name in self.layers.style}, content.device)
             for region in regions
         ]
         with torch.no_grad():

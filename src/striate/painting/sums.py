@@ -24,12 +24,15 @@ class Area(NamedTuple):
     size: float
 
 
-def areas(region: Region, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Area]:
+def areas(
+    region: Region, sizes: Mapping[str, tuple[int, int]], device: torch.device
+) -> dict[str, Area]:
     """Give what a region is at layers of these heights and widths; where it is empty, nothing."""
     found = {}
     for name, (height, width) in sizes.items():
         if region.mask is None:
-            found[name] = Area(torch.tensor(1 / (height * width), dtype=torch.float64), 1.0)
+            one = torch.tensor(1 / (height * width), dtype=torch.float64, device=device)
+            found[name] = Area(one, 1.0)
             continue
         mask = F.adaptive_avg_pool2d(region.mask[None, None], (height, width))[0, 0].double()
         total = float(mask.sum())
@@ -154,7 +157,7 @@ def look(
     """Give what a style picture has at each layer, tile by tile."""
     height, width = picture.shape[2:]
     sizes = network.sizes(height, width)
-    own = areas(Region(None, {}), {name: sizes[name] for name in names})
+    own = areas(Region(None, {}), {name: sizes[name] for name in names}, picture.device)
     total: Sums = [{}]
     for tile in cut(network, (height, width), side):
         add(total, run(network, kind, crop(picture, tile), [own], tile)[0])

@@ -229,7 +229,7 @@ def _precision(recipe: Recipe, device: torch.device) -> str:
         raise UsageError("--precision bfloat16 is for a GPU: on a CPU it is slower than float32")
     if recipe.precision != "auto":
         return recipe.precision
-    fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    fast = device.type == "cuda" and devices.multiplies_bfloat16(device)
     return "bfloat16" if fast else "float32"
 
 
