@@ -16,13 +16,13 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorDeviceMismatchError, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import striate
 from striate import devices, evaluation, models, prediction
 from striate.data.augment import Augmentation, augment
-from striate.data.batches import Batch, Pictures
+from striate.data.batches import Pictures
 from striate.data.clips import Clips
 from striate.data.distortion import Distortion, distort
 from striate.data.kinds import Preparation
@@ -37,10 +37,10 @@ from striate.painting.networks import Tapped
 from striate.painting.objective import Objective
 from striate.painting.settings import Budget, Settings
 from striate.runs import Bundle
-from striate.training import optim
-from striate.training.loop import Learner, _step
+from striate.training import loop, optim
 from striate.training.plan import KINDS
 from striate.training.recipe import Recipe
+from striate.training.step import Learner
 
 CUDA = torch.device("cuda:0")
 Node = Any  # of autograd's graph
@@ -55,11 +55,17 @@ class Numbers(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.read = 0
+        self.waits = 0  # how often the CPU asked for what the GPU had to finish first
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> object:
         aten = torch.ops.aten
+        if func in (aten._local_scalar_dense.default, aten._to_copy.default):
+            read = func is aten._local_scalar_dense.default
+            there = args[0].device.type
+            here = "cpu" if read else torch.device((kwargs or {}).get("device") or there).type
+            self.waits += (there, here) == ("cuda", "cpu")
         if func is aten._local_scalar_dense.default:
             return self._number(args[0])
         if func is aten.index.Tensor:
@@ -171,7 +177,7 @@ def _grad(end: Tensor, leaves: Tensor | Sequence[Tensor], **_: Any) -> tuple[Ten
 def _numpy(tensor: Tensor, **_: Any) -> Any:
     assert tensor.device.type == "cpu", "NumPy takes tensors of the CPU only"
     kind = torch.empty(0, dtype=tensor.dtype, device="meta")
-    return np.zeros(tuple(tensor.shape), dtype=str(kind.dtype).removeprefix("torch."))
+    return np.ones(tuple(tensor.shape), dtype=str(kind.dtype).removeprefix("torch."))
 
 
 def _moved(model: nn.Module, device: torch.device) -> nn.Module:
@@ -186,13 +192,19 @@ def _moved(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 @pytest.fixture
-def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
+def numbers() -> Numbers:
+    """What stands in for a GPU's numbers."""
+    return Numbers()
+
+
+@pytest.fixture
+def cuda(numbers: Numbers, monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     """A GPU that has shapes only."""
     monkeypatch.setattr(torch.autograd, "backward", _backward)
     monkeypatch.setattr(torch.autograd, "grad", _grad)
     monkeypatch.setattr(Tensor, "backward", _backward)
     monkeypatch.setattr(Tensor, "numpy", _numpy)
-    monkeypatch.setattr(Tensor, "tolist", lambda tensor: tensor.numpy().tolist())
+    monkeypatch.setattr(FakeTensor, "tolist", lambda tensor: tensor.cpu().numpy().tolist())
     monkeypatch.setattr(nn.Module, "to", _moved)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: None)
     # Single numbers would be put on the device for real.
@@ -200,7 +212,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     # Where there is no GPU autocast warns, and does nothing.
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
-    with FakeTensorMode(allow_non_fake_inputs=True), Numbers():
+    with FakeTensorMode(allow_non_fake_inputs=True), numbers:
         yield CUDA
 
 
@@ -295,13 +307,19 @@ MADE: dict[str, Preparation] = {
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("kind", STEPS)
-def test_a_training_takes_steps(kind: str, precision: str, cuda: torch.device) -> None:
-    recipe, made = replace(STEPS[kind], precision=precision), MADE[kind]
-    learner = learners(recipe, made, cuda)
-    rows = torch.arange(4)
-    batch = Batch(rows, torch.zeros(4, *made.held, dtype=made.dtype), rows)
-    for number in range(2):
-        _step(learner, batch, number=number, epoch=0, rate=0.1)
+def test_a_training_takes_steps_and_waits_once(
+    kind: str,
+    precision: str,
+    cuda: torch.device,
+    numbers: Numbers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loop, "SECONDS", 3600.0)
+    recipe, made = replace(STEPS[kind], precision=precision, batch_size=2), MADE[kind]
+    learner, pictures = learners(recipe, made, cuda), held(made, 6)
+    (steps,) = loop.epoch(learner, pictures, loop.Progress())
+    assert [step.number for step in steps] == [1, 2, 3]
+    assert numbers.waits == 1
     # As a checkpoint holds them, and as a run goes on with them.
     saved = {
         name: t.cpu() for name, t in optim.save_state(learner.optimiser, learner.model).items()
@@ -309,8 +327,15 @@ def test_a_training_takes_steps(kind: str, precision: str, cuda: torch.device) -
     assert saved
     again = learners(recipe, made, cuda)
     optim.load_state(again.optimiser, again.model, saved)
-    _step(again, batch, number=2, epoch=0, rate=0.1)
+    for _ in loop.epoch(again, pictures, loop.Progress(step=1), window=1):
+        pass
     assert {p.device for p in again.model.state_dict().values()} == {cuda}
+
+
+def held(made: Preparation, count: int) -> Pictures:
+    """Pictures, sounds or clips in memory."""
+    split = Split(range(count), np.arange(count) % 5, [str(row) for row in range(count)], made.kind)
+    return Pictures(split, made, held=torch.zeros(count, *made.held, dtype=made.dtype))
 
 
 def learners(recipe: Recipe, made: Preparation, device: torch.device) -> Learner:
@@ -327,18 +352,16 @@ def test_norms_take_steps(norm: str, cuda: torch.device) -> None:
     model = models.build("cifar-convnet", 5, channels=3, size=16, norm=norm)
     devices.place(model, cuda)
     learner = learner._replace(model=model, optimiser=optim.optimiser(model, recipe))
-    rows = torch.arange(4)
-    _step(learner, Batch(rows, torch.zeros(4, 3, 16, 16).byte(), rows), number=0, epoch=0, rate=0.1)
+    ((step,),) = loop.epoch(learner, held(PICTURE, 4), loop.Progress())
+    assert step.pictures == 4
 
 
 def test_evaluation_and_prediction_answer_on_the_cpu(cuda: torch.device) -> None:
     model = models.build("convnet", 5, channels=3, size=16)
     bundle = Bundle(model, PICTURE, tuple("abcde"), models.Architecture("convnet", {}), {})
     pixels = np.zeros((3, 16, 16, 3), dtype=np.uint8)
-    split = Split(pixels, np.arange(3), list("xyz"))
-    held = Pictures(split, PICTURE, held=torch.zeros(3, 3, 16, 16, dtype=torch.uint8))
     devices.place(model, cuda)
-    logits = evaluation.logits(model, PICTURE, held, device=cuda)
+    logits = evaluation.logits(model, PICTURE, held(PICTURE, 3), device=cuda)
     assert (logits.device.type, logits.shape) == ("cpu", (3, 5))
     found = list(prediction.predict(bundle, list(pixels), top=2, device=cuda, workers=1))
     assert [len(one.classes) for one in found] == [2, 2, 2]

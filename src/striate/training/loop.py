@@ -165,7 +165,9 @@ def _read(learner: Learner, taken: Sequence[_Taken], kept: Kept) -> list[Step]:
 def _prepared(learner: Learner, task: _Task) -> tuple[Tensor, Tensor]:
     """Augment and normalise a batch: values (N, ...) and labels (N,) on the learner's device."""
     recipe, device = learner.recipe, learner.device
-    rows, pixels, labels = (part.to(device, non_blocking=True) for part in task.batch)
+    # Not the rows: what is drawn for them is drawn on the CPU, which would wait for their return.
+    rows, *moved = task.batch
+    pixels, labels = (part.to(device, non_blocking=True) for part in moved)
     seed = devices.seed_of(recipe.seed, PIXELS)
     pixels = learner.augment(pixels, rows, seed=seed, epoch=task.epoch)
     # Seeded a step, not a run: a resumed run draws the same dropout without a saved state.
