@@ -1,6 +1,7 @@
 """What lies in a folder is recognised, refused, or left out by name: never taken in silence."""
 
 import io
+import json
 import shutil
 import tarfile
 import unicodedata
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from striate.cli import main
 from striate.data import find
 from striate.data.folder import LITTER, SYSTEM, ending
 from striate.data.layouts import folder
@@ -371,3 +373,89 @@ def test_what_is_compressed_as_a_whole_is_told_by_its_content(tmp_path: Path, na
 def test_endings_are_counted_once_a_file(tmp_path: Path) -> None:
     put(tmp_path, *TWO, "loose.txt", "notes/a.md", "cat/deep/b.md", "dog/c.MD")
     assert folder(tmp_path).left_out == Counter({".md": 3, ".txt": 1})
+
+
+SMALL = ["--size", "8", "--epochs", "2", "--model", "mlp", "--arguments.hidden", "8"]
+
+
+def run(capfd: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    capfd.readouterr()
+    code = main(list(argv))
+    out, err = capfd.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def trained(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Path:
+    """The pictures' folder, worked in, with a run of them and files that are not read."""
+    monkeypatch.chdir(photos)
+    (photos / "ring" / "I.HEIC").write_bytes(b"x")
+    (photos / "ring").rename(photos / unicodedata.normalize("NFD", "rîng "))
+    assert run(capfd, "train", ".", *SMALL)[0] == 0
+    return photos
+
+
+def test_a_run_in_the_folder_of_pictures_is_no_class_of_the_next(
+    trained: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capfd, "train", ".", *SMALL)
+    assert code == 0
+    assert "15 pictures in 3 class folders" in err
+    assert "left out: runs/photos-mlp-1 (a run of striate)" in err
+    assert "left out: 1 .heic (1 picture in formats that are not read" in err
+    record = json.loads((trained / "runs" / "photos-mlp-2" / "data.json").read_text())
+    assert record["classes"] == ["cross", "rîng", "stripes"]
+    assert record["left_out"] == {".heic": 1}
+    code, out, _ = run(capfd, "data", ".", "--json")
+    assert json.loads(out)["left_out"] == {".heic": 1}
+    assert run(capfd, "data", "runs/photos-mlp-1")[0] == 1
+
+
+def test_names_in_another_form_are_the_same_classes_and_pictures(
+    trained: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _, before, _ = run(capfd, "evaluate", "runs/photos-mlp-1", "--json")
+    (trained / unicodedata.normalize("NFD", "rîng ")).rename(trained / "rîng")
+    code, after, _ = run(capfd, "evaluate", "runs/photos-mlp-1", "--json")
+    assert (code, json.loads(after)) == (0, json.loads(before))
+    code, out, err = run(capfd, "evaluate", "runs/photos-mlp-1", ".", "--json")
+    assert code == 0
+    assert [row["n"] for row in json.loads(out)["per_class"]] == [4, 5, 6]
+    assert "left out: 1 .heic" in err
+    assert any("1 .heic" in note for note in json.loads(out)["notes"])
+
+
+def test_one_class_is_measured(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained / "cross", tmp_path / "more" / "cross")
+    table = tmp_path / "one.csv"
+    table.write_text("path,label\n" + "".join(f"photos/cross/{n}.png,cross\n" for n in range(4)))
+    said = set()
+    for data in (tmp_path / "more", tmp_path / "more" / "cross", table):
+        code, out, _ = run(capfd, "evaluate", "runs/photos-mlp-1", str(data))
+        assert code == 0
+        assert "4 pictures" in out
+        assert "one class only, cross: this accuracy is its recall" in out
+        said.add(out)
+    assert len(said) == 1
+    code, _, err = run(capfd, "train", str(tmp_path / "more"))
+    assert code == 1
+    assert "has one class only (cross): nothing can be told apart" in err
+    assert "one class only (cross)" in run(capfd, "data", str(tmp_path / "more"))[1]
+
+
+def test_two_pictures_a_class_are_trained_on(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path / "few", *(f"{name}/{n}.png" for name in "abcdef" for n in range(2)))
+    out = tmp_path / "run"
+    code, _, err = run(capfd, "train", str(tmp_path / "few"), "--out", str(out), *SMALL)
+    assert code == 0
+    assert "train 6, test 6 pictures" in err
+    assert "test: 20 % was asked for" in err
+    assert "50 % (6 of 12)" in err
+    assert "no validation split: no class has two pictures left" in err
+    assert len(json.loads((out / "data.json").read_text())["warnings"]) == 2

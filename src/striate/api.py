@@ -150,7 +150,7 @@ class Run:
 
         Classes of other data are matched by name; an unknown one is a DataError.
         """
-        name, chosen = self._chosen(data, split)
+        name, opened, chosen = self._chosen(data, split)
         found = evaluation.stream(
             self.bundle,
             chosen,
@@ -161,7 +161,7 @@ class Run:
             poll=poll,
         )
         if data is not None:
-            return found
+            return dataclasses.replace(found, notes=(opened.layout, *opened.warnings))
         recorded = folder.read_labels(self.folder)
         changed = sources.relabelled(found.pictures.split, self.classes, recorded)
         return dataclasses.replace(found, leak=self.leak(name), relabelled=changed)
@@ -179,22 +179,23 @@ class Run:
         record = folder.read_json(self.folder, folder.DATA)
         return next((leak for leak in record.get("leaks", []) if leak["split"] == split), None)
 
-    def _chosen(self, data: Any, split: str | None) -> tuple[str, Split]:
+    def _chosen(self, data: Any, split: str | None) -> tuple[str, Data, Split]:
         if data is not None:
-            opened, taken = sources.find(data), self.bundle.preprocessing.kind
+            opened = sources.find_among(data, self.classes)
+            taken = self.bundle.preprocessing.kind
             if opened.kind != taken:
                 raise DataError(f"this network takes {taken}, and the data are {opened.kind}")
             name = split or evaluation.preferred(opened.splits)
             whole = set(opened.splits) == {"train"} and split is None
             chosen = sources.by_name(opened, opened.split(name), self.classes)
-            return "all" if whole else name, chosen
+            return "all" if whole else name, opened, chosen
         table = folder.read_splits(self.folder)
         name = split or evaluation.preferred(table)
         if name not in table:
             raise UsageError(f"this run has no {name} split, it has {', '.join(table)}")
         consent = Consent(self.folder, self._trust_code)
         opened = sources.reopen(folder.read_origin(self.folder), consent)
-        return name, sources.assigned(opened, {name: table[name]}, self.classes)[name]
+        return name, opened, sources.assigned(opened, {name: table[name]}, self.classes)[name]
 
 
 def load(path: Path | str, *, trust_code: bool = False) -> Run:

@@ -54,6 +54,7 @@ class Evaluation:
     lost: Sequence[str] = ()  # classes none of whose pictures can be read
     leak: Mapping[str, Any] | None = None  # of this split into training
     relabelled: Mapping[str, Any] | None = None  # pictures of another class than in the training
+    notes: Sequence[str] = ()  # what was recognised of other data, and what was left out
 
     @property
     def accuracy(self) -> float:
@@ -78,6 +79,7 @@ class Evaluation:
             "relabelled": self.relabelled,
             "unreadable": left_out,
             "lost_classes": list(self.lost),
+            "notes": list(self.notes),
         }
 
     def answers(self) -> tuple[Tensor, Tensor]:

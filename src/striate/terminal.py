@@ -106,6 +106,9 @@ def print_evaluation(found: dict[str, Any]) -> None:
     if found["lost_classes"]:
         names = ", ".join(map(repr, found["lost_classes"]))
         print(f"not measured, as none of their {found['kind']} can be read: {names}")
+    measured = [row["class"] for row in found["per_class"] if row["n"]]
+    if len(measured) == 1:
+        print(f"one class only, {measured[0]}: this accuracy is its recall")
     keys = ("precision", "recall", "f1")
     table(
         ["class", "n", *keys],

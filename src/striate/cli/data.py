@@ -97,7 +97,8 @@ def shards(
 
     halt = Halt()
     opened = sources.find(data)
-    terminal.say(opened.layout)
+    for note in (opened.layout, *opened.warnings):
+        terminal.say(note)
     with halt.listening(), terminal.working("writing shards"):
         made = write_shards(opened, out, per_shard=per_shard, seed=seed, poll=halt.poll)
         written = [(str(shard.path), shard.pictures) for shard in made]

@@ -64,6 +64,8 @@ def evaluate(
         found = api.load(run, trust_code=trust_code).evaluate(
             data, split=split, device=device, workers=workers, strict=strict, poll=halt.poll
         )
+    for note in found.notes:
+        terminal.say(note)
     for entry in found.unreadable:
         terminal.say(f"left out: {entry.file}: {entry.reason}")
     if out:

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from .archives import COMPRESSED, Archive
 from .archives import SUFFIXES as ARCHIVES
 from .columns import USUAL, Columns
 from .folder import list_examples
-from .layouts import archive, folder
+from .layouts import archive, folder, of_one_class
 from .splits import (
     Data,
     Origin,
@@ -40,6 +40,7 @@ __all__ = [
     "by_name",
     "complete",
     "find",
+    "find_among",
     "list_examples",
     "relabelled",
     "relabelled_line",
@@ -69,6 +70,15 @@ def find(data: Any, columns: Columns = USUAL) -> Data:
             "out"
         )
     return found
+
+
+def find_among(data: Any, classes: Sequence[str]) -> Data:
+    """Open DATA whose classes are known: a folder of examples may be one of them, by its name."""
+    if isinstance(data, (str, Path)) and str(data) not in SOURCES:
+        path = Path(data).expanduser()
+        if path.is_dir() and not lists.has_metadata(path):
+            return of_one_class(path, classes) or find(data)
+    return find(data)
 
 
 def reopen(origin: Origin, consent: Consent = NO_CONSENT) -> Data:

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from striate.errors import DataError
 from striate.wording import counted, shown
 
 from .archives import Archive, Inside
-from .classes import canonical, look_alikes
+from .classes import canonical, look_alikes, places
 from .folder import (
     Place,
     has_examples,
@@ -88,6 +89,19 @@ def folder(root: Place) -> Data:
     )
     warnings = [*found.warnings, *_loose(root, kind), *aliases, *rest.lines(kind)]
     data = made(root, classes, splits, layout, warnings)
+    return dataclasses.replace(data, left_out=dict(rest.endings))
+
+
+def of_one_class(root: Path, classes: Sequence[str]) -> Data | None:
+    """Open a folder without folders as the class that it has the name of; None if it is none."""
+    kind = recognised(list_examples(root))
+    (place,) = places([root.resolve().name], classes)
+    if place < 0 or _tops(root)[0] or not loose(root, kind):
+        return None
+    name, rest = classes[place], leftovers(root, kind)
+    split = _read(root, {name: [root]}, (name,), kind)
+    layout = f"{shown(root)}: {counted(len(split), kind)} of class {name}, by the folder's name"
+    data = made(root, (name,), {"train": split}, layout, rest.lines(kind))
     return dataclasses.replace(data, left_out=dict(rest.endings))
 
 
