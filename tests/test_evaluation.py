@@ -52,7 +52,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("trained")
     put(home / "data" / "train", {"b": 0, "c": 1, "d": 2}, 12)
     put(home / "data" / "test", {"c": 1, "d": 2}, 6, first=50)
-    api.train(home / "data", out=home / "run", epochs=25, **TINY)
+    api.train(home / "data", out=home / "run", epochs=12, **TINY)
     return home
 
 
@@ -106,7 +106,7 @@ def test_an_own_dataset_may_list_its_classes_in_another_order(tmp_path: Path) ->
         def __getitem__(self, row: int) -> tuple[Any, int]:
             return np.asarray(shade(row % 3, row)), self.classes.index("bcd"[row % 3])
 
-    run = api.train(Shades(["b", "c", "d"]), out=tmp_path / "run", epochs=25, **TINY)
+    run = api.train(Shades(["b", "c", "d"]), out=tmp_path / "run", epochs=12, **TINY)
     for classes in ("bcd", "dcb", "abcde"):
         found = run.evaluate(Shades(list(classes)))
         assert found.accuracy == 1
@@ -128,7 +128,7 @@ def test_a_table_whose_order_labels_or_splits_changed(
 
     write(rows)
     run = api.train(
-        tmp_path / "list.csv", out=tmp_path / "run", epochs=25, schedule="constant", **TINY
+        tmp_path / "list.csv", out=tmp_path / "run", epochs=12, schedule="constant", **TINY
     )
     before = evaluated(capsys, run.folder)
     assert before["relabelled"] is None
@@ -141,7 +141,7 @@ def test_a_table_whose_order_labels_or_splits_changed(
     ]
     write([*more, *reversed(moved)])
     assert evaluated(capsys, run.folder) == before
-    assert cli.main(["train", "--resume", str(run.folder), "--epochs", "26"]) == 0
+    assert cli.main(["train", "--resume", str(run.folder), "--epochs", "13"]) == 0
     capsys.readouterr()
     # One label is another: measured as it is now, and said; it cannot be continued.
     path, label, split = rows[0]
@@ -151,8 +151,151 @@ def test_a_table_whose_order_labels_or_splits_changed(
     assert found["accuracy"] == pytest.approx(1 - 1 / found["n"])
     assert cli.main(["evaluate", str(run.folder)]) == 0
     assert f"{path} was c, and is d" in capsys.readouterr().out
-    assert cli.main(["train", "--resume", str(run.folder), "--epochs", "27"]) == 1
+    assert cli.main(["train", "--resume", str(run.folder), "--epochs", "14"]) == 1
     assert f"{path} was c, and is d" in capsys.readouterr().err
+
+
+def noise(number: int, side: int = 16) -> Image.Image:
+    """A picture that nothing but memory could tell from the others."""
+    random = np.random.default_rng([9, number])
+    return Image.fromarray(random.integers(0, 255, (side, side, 3)).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def remembered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noise with random labels, and a run that was trained on 22 of each 30."""
+    home = tmp_path_factory.mktemp("remembered")
+    for number in range(60):
+        (home / "noise" / "pq"[number % 2]).mkdir(parents=True, exist_ok=True)
+        noise(number).save(home / "noise" / "pq"[number % 2] / f"{number:03d}.png")
+    choices = {**TINY, "size": 16, "arguments": {"hidden": 64}}
+    api.train(home / "noise", out=home / "run", epochs=2, **choices)
+    return home
+
+
+def renamed(data: Path, place: Path) -> Path:
+    for number, path in enumerate(sorted(data.rglob("*.png"))):
+        (place / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place / path.parent.name / f"other-{59 - number}.png")
+    return place
+
+
+def in_another_format(data: Path, place: Path) -> Path:
+    for path in data.rglob("*.png"):
+        (place / path.parent.name).mkdir(parents=True, exist_ok=True)
+        Image.open(path).save(place / path.parent.name / f"{path.stem}.bmp")
+    return place
+
+
+def zipped(data: Path, place: Path) -> Path:
+    return Path(shutil.make_archive(str(place), "zip", data))
+
+
+def listed(data: Path, place: Path) -> Path:
+    rows = [f"{path},{path.parent.name}" for path in sorted(data.rglob("*.png"))]
+    place.with_suffix(".csv").write_text("\n".join(["path,label", *rows]))
+    return place.with_suffix(".csv")
+
+
+@pytest.mark.parametrize(
+    "change", [lambda data, _: data, renamed, in_another_format, zipped, listed]
+)
+def test_pictures_that_were_trained_on_are_counted(
+    change: Callable[[Path, Path], Path],
+    remembered: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = change(remembered / "noise", tmp_path / "other")
+    found = evaluated(capsys, remembered / "run", data)["trained_on"]
+    counts = {key: found[key] for key in ("checked", "pictures", "near", "n", "validation")}
+    assert counts == {"checked": "pixels", "pictures": 44, "near": 0, "n": 60, "validation": 4}
+    table = folder.read_splits(remembered / "run")
+    assert found["example"][1] in table["train"]
+    left = [name for part in ("validation", "test") for name in table[part]]
+    assert found["rest"]["n"] == len(left) == 16
+    run = api.load(remembered / "run")
+    right = sum(
+        round(run.evaluate(split=p).accuracy * len(table[p])) for p in table if p != "train"
+    )
+    assert found["rest"]["accuracy"] == right / 16
+    assert cli.main(["evaluate", str(remembered / "run"), str(data)]) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.startswith("44 of 60 pictures were trained on (")
+    assert f"accuracy of the other 16, 4 of which chose the epoch: {right / 16:.2%}"[:-1] in line
+
+
+def test_pictures_as_arrays_and_near_copies_are_counted(
+    remembered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = api.load(remembered / "run")
+    taught = folder.read_splits(run.folder)["train"][::4][:10]
+    pairs = [
+        (np.asarray(Image.open(remembered / "noise" / name)), int(name.startswith("q")))
+        for name in taught
+    ]
+
+    class Own(list[Any]):
+        classes = ("p", "q")
+
+    found = run.evaluate(Own(pairs)).trained_on
+    assert found is not None
+    assert (found["pictures"], found["near"], found["rest"]) == (10, 0, None)
+    for number, name in enumerate(taught):
+        place = tmp_path / "changed" / name[0] / f"{number}.jpg"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        large = Image.open(remembered / "noise" / name).resize((48, 48), Image.Resampling.BICUBIC)
+        large.save(place, quality=95)
+    for number, kind in enumerate("pq"):  # and two that nobody has seen
+        noise(200 + number).save(tmp_path / "changed" / kind / "new.png")
+    assert cli.main(["evaluate", str(run.folder), str(tmp_path / "changed")]) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.startswith("10 of 12 pictures were trained on, 10 of them as near-copies (")
+    assert "accuracy of the other 2: " in line
+
+
+def test_what_was_not_trained_on_is_passed_over_in_silence(
+    remembered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(6):
+        (tmp_path / "new" / "pq"[number % 2]).mkdir(parents=True, exist_ok=True)
+        noise(100 + number).save(tmp_path / "new" / "pq"[number % 2] / f"{number:03d}.png")
+    found = evaluated(capsys, remembered / "run", tmp_path / "new")["trained_on"]
+    assert (found["pictures"], found["validation"], found["rest"]) == (0, 0, None)
+    assert cli.main(["evaluate", str(remembered / "run"), str(tmp_path / "new")]) == 0
+    assert "trained on" not in capsys.readouterr().out
+    assert evaluated(capsys, remembered / "run")["trained_on"] is None, "its own test split"
+
+
+def test_a_run_without_fingerprints_says_what_it_could_not_check(
+    remembered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(remembered / "run", tmp_path / "run")
+    (run / folder.FINGERPRINTS).unlink()
+    found = evaluated(capsys, run, remembered / "noise")["trained_on"]
+    assert (found["checked"], found["pictures"], found["rest"]["n"]) == ("names", 44, 16)
+    assert cli.main(["evaluate", str(run), str(remembered / "noise")]) == 0
+    assert "44 of 60 pictures were trained on (told by their names" in capsys.readouterr().out
+    moved = renamed(remembered / "noise", tmp_path / "other")
+    for place in (run, run / folder.BUNDLE):
+        assert evaluated(capsys, place, moved)["trained_on"]["checked"] == "nothing"
+        assert cli.main(["evaluate", str(place), str(moved)]) == 0
+        assert "not checked whether these pictures were trained on" in capsys.readouterr().out
+
+
+def test_a_damaged_byte_of_the_fingerprints_is_an_error_or_changes_nothing(
+    remembered: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(remembered / "run", tmp_path / "run")
+    path = run / folder.FINGERPRINTS
+    whole, expected = path.read_bytes(), folder.read_fingerprints(run)
+    for place in range(0, len(whole), 97):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+        try:
+            found = folder.read_fingerprints(run)
+        except DataError:
+            continue
+        assert found == expected
 
 
 def broken(path: Path) -> None:
@@ -188,9 +331,13 @@ def test_a_class_that_only_another_split_has_is_refused(tmp_path: Path) -> None:
     parts = {"train": pairs("00022"), "test": pairs("0012")}
     with pytest.raises(DataError, match="class '1' has no pictures to train on: add some"):
         api.train(parts, out=tmp_path / "run", epochs=1, **TINY)
+
+    class Named(list[Any]):
+        classes = ("a", "b", "c")
+
     # One that nobody has pictures of is none that could be taught.
-    parts["test"] = pairs("002")
-    assert api.train(parts, out=tmp_path / "run", epochs=1, **TINY).classes == ("0", "1", "2")
+    whole = {part: Named(pairs(labels)) for part, labels in (("train", "00022"), ("test", "002"))}
+    assert api.train(whole, out=tmp_path / "run", epochs=1, **TINY).classes == ("a", "b", "c")
 
 
 def test_an_evaluation_names_a_class_that_cannot_be_read(

@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from striate import api
+from striate import api, cli
 from striate import data as sources
 from striate.data.batches import read
 from striate.data.preprocessing import Preprocessing
-from striate.inspection import inspect, leaks
+from striate.inspection import fingerprints, inspect, leaks
 from striate.inspection.duplicates import Thumbs, near, of_pixels, thumbnail, thumbs
+from striate.inspection.leaks import matters
 
 Pixels = NDArray[np.uint8]
+GREY = Preprocessing(size=(32, 32), channels=1, normalise="none")
 
 
 def compared(images: list[Image.Image]) -> Thumbs:
@@ -185,9 +187,9 @@ def test_a_report_says_what_is_odd(leaking: Path) -> None:
     assert len(found["conflicting"]) == 2
     text = "\n".join(report.warnings)
     for words in (
-        "leak: 2 of 10 test pictures (20.00 %) with a copy in train",
+        "leak: 2 of 10 test pictures (20.00 %) with a copy (1 of them a near-copy) in train",
         "1 picture cannot be read",
-        "3 exact copies, 1 pair nearly the same",
+        "3 exact copies, 1 pair of near-copies",
         "2 groups of copies with different labels",
         "1 class with one picture in train: wasp",
         "1 class without pictures in test: wasp",
@@ -223,15 +225,15 @@ def test_a_score_on_a_leaking_split_says_so(leaking: Path, tmp_path: Path) -> No
     assert run.evaluate(leaking).to_json()["leak"] is None, "other data: not known"
 
 
-def test_a_training_says_when_it_did_not_look(
+def test_copies_are_found_where_pixels_are_not_held(
     leaking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("striate.data.batches.HELD_BYTES", 0)
     told: list[str] = []
-    choices: dict[str, Any] = {"epochs": 1, "size": 8, "model": "mlp", "validation_share": 0.0}
+    choices: dict[str, Any] = {"epochs": 1, "size": 32, "model": "mlp", "validation_share": 0.0}
     run = api.train(leaking, out=tmp_path / "run", tell=told.append, **choices)
-    assert run.result["leak"] is None
-    assert any("were not looked for" in line for line in told)
+    assert any("decoded anew in each epoch" in line for line in told)
+    assert run.result["leak"]["copies"] == 2, "copies are looked for as the pixels pass by"
     assert "test 10 pictures; 1 to 14 to train on of each class" in told[1]
 
 
@@ -245,8 +247,65 @@ def test_below_sixteen_pixels_only_exact_copies_leak() -> None:
         "train": [(image, n % 2) for n, image in enumerate(images)],
         "test": [(images[0], 0), (almost, 1)],
     }
-    found = leaks({k: read(v, plain)[0] for k, v in sources.find(parts).splits.items()})
+    split = sources.find(parts).splits
+    found = leaks({k: fingerprints(read(v, plain)[0]) for k, v in split.items()})
     assert [(leak.split, leak.copies, leak.pictures) for leak in found] == [("test", 1, 2)]
+
+
+DIGITS = sources.find("digits").splits["train"]
+
+
+def enlarged(picture: Pixels, side: int, how: str) -> Pixels:
+    if how == "BLOCKS":
+        return np.kron(picture, np.ones((side // 8, side // 8), np.uint8))
+    image = Image.fromarray(picture).resize((side, side), Image.Resampling[how])
+    return np.asarray(image)
+
+
+@pytest.mark.parametrize("side", [8, 16, 32, 64])
+def test_enlarging_changes_no_verdict(side: int) -> None:
+    """Digits of 8x8 pixels are compared by equality, whatever size the network gets them in."""
+    pictures = np.concatenate([np.asarray(DIGITS.pictures)[:800], DIGITS.pictures[3:5]])
+    rows = np.arange(400, 802)
+    parts = {
+        "train": [(picture, 0) for picture in pictures[:400]] + [(pictures[0], 1)],
+        "test": [(pictures[row], 1) for row in rows],
+    }
+    network = Preprocessing(size=(side, side), channels=1, normalise="none")
+    split = sources.find(parts).splits
+    (leak,) = leaks({k: fingerprints(read(v, network)[0]) for k, v in split.items()})
+    assert (leak.copies, leak.near) == (2, 0)
+
+
+@pytest.mark.parametrize("how", ["BLOCKS", "BILINEAR", "BICUBIC", "LANCZOS"])
+def test_digits_that_were_saved_enlarged_have_no_near_copies(how: str) -> None:
+    pictures = [enlarged(picture, 32, how) for picture in np.asarray(DIGITS.pictures)]
+    data = sources.find([(picture, row % 10) for row, picture in enumerate(pictures)])
+    assert inspect(data).duplicates.near == []
+    known = fingerprints(read(data.splits["train"], GREY)[0])
+    assert known.thumbs is not None
+    assert near(known.thumbs, mirrored=False) == []
+
+
+@pytest.mark.parametrize(
+    ("exact", "near_ones", "said"), [(0, 1, False), (0, 2, True), (1, 0, True)]
+)
+def test_few_near_copies_are_not_worth_a_word(exact: int, near_ones: int, said: bool) -> None:
+    assert matters(exact + near_ones, near_ones, 1500) == said
+
+
+def test_a_leak_is_said_once_and_near_copies_are_called_that(
+    leaking: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (leaking / "test" / "ant" / "exact.png").unlink()
+    choices = ["--model", "mlp", "--size", "32", "--epochs", "1", "--validation-share", "0"]
+    assert cli.main(["train", str(leaking), *choices, "--out", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr()
+    assert said.err.count("leak: 1 of 9 test pictures (11.11 %) with a near-copy in train") == 1
+    assert "leak:" not in said.out
+    assert "9 pictures, 1 with a near-copy in train)" in said.out
+    assert cli.main(["evaluate", str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().out.count("leak: 1 of 9 test pictures") == 1
 
 
 def test_a_preview_shows_every_class_plain_and_augmented(photos: Path) -> None:

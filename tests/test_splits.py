@@ -242,6 +242,18 @@ def test_labels_are_matched_by_name_whatever_classes_there_are_today(
     assert relabelled(back, names, known) is None
 
 
+def test_accents_may_be_coded_anew() -> None:
+    """As when a folder moves from one system's disk to another's."""
+    composed, apart = ("caf\u00e9", "th\u00e9"), ("cafe\u0301", "the\u0301")
+    names = [f"{name}/{row}.png" for row in range(3) for name in apart]
+    split = Split(list(names), np.array([0, 1] * 3), names)
+    data = Data("data", Origin("folder", "data"), apart, {"train": split}, "")
+    table = [f"{name}/{row}.png" for row in range(3) for name in reversed(composed)]
+    (back,) = assigned(data, {"train": table}, composed).values()
+    assert list(back.names) == table
+    assert [composed[label] for label in back.labels] == [name.split("/")[0] for name in table]
+
+
 def test_a_class_that_a_run_does_not_know_is_named() -> None:
     with pytest.raises(DataError, match=r"1 class that this network does not know \('class 1'\)"):
         assigned(data_of(train=split_of([2, 2])), {"train": ["train/0", "train/3"]}, ["class 0"])

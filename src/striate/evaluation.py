@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from striate import devices, metrics
 from striate.data import Split
-from striate.data.batches import Pictures, Unreadable, decoded, readable
+from striate.data.batches import Look, Pictures, Unreadable, decoded, readable
 from striate.data.kinds import Preparation
 from striate.metrics import Metrics
 from striate.runs import Bundle
@@ -51,6 +51,7 @@ class Evaluation:
     pictures: Pictures
     classes: tuple[str, ...]
     unreadable: Sequence[Unreadable] = ()
+    trained_on: Mapping[str, Any] | None = None  # of other data: pictures that training had
     lost: Sequence[str] = ()  # classes none of whose pictures can be read
     leak: Mapping[str, Any] | None = None  # of this split into training
     relabelled: Mapping[str, Any] | None = None  # pictures of another class than in the training
@@ -76,6 +77,7 @@ class Evaluation:
             "kind": kind,
             **numbers,
             "leak": self.leak,
+            "trained_on": self.trained_on,
             "relabelled": self.relabelled,
             "unreadable": left_out,
             "lost_classes": list(self.lost),
@@ -132,10 +134,12 @@ def stream(  # noqa: PLR0913
     workers: int | None = None,
     strict: bool = False,
     poll: Callable[[], None] = lambda: None,
+    look: Look | None = None,
 ) -> Evaluation:
     """Ask the network about every picture of a split, decoded once and let go: any number of them.
 
-    With `strict` the first unreadable picture is a PictureError.
+    With `strict` the first unreadable picture is a PictureError. `look` is shown the pixels of all
+    that are readable, in their order.
     """
     model = devices.place(bundle.model, device).eval()
     count = devices.processors() if workers is None else workers
@@ -148,6 +152,8 @@ def stream(  # noqa: PLR0913
         pixels = [result for _, result in batch if isinstance(result, Tensor)]
         if pixels:
             stacked = torch.stack(pixels)
+            if look:
+                look(stacked)
             answers[done : done + len(pixels)] = answer(
                 model, bundle.preprocessing, stacked, device=device
             )
@@ -157,7 +163,7 @@ def stream(  # noqa: PLR0913
     answers, pictures = answers[:done], Pictures(part, bundle.preprocessing)
     measured = metrics.measure(answers, pictures.labels, bundle.classes)
     return Evaluation(
-        name, measured, answers, pictures.labels, pictures, bundle.classes, unreadable, lost
+        name, measured, answers, pictures.labels, pictures, bundle.classes, unreadable, lost=lost
     )
 
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from striate.data import relabelled_line
-from striate.inspection import Report, leak_line
+from striate.inspection import Report, leak_line, seen_line
 from striate.training.loop import Step
 from striate.training.session import Epoch, Event, Session
 from striate.wording import counted, duration, percent
@@ -101,6 +101,8 @@ def print_evaluation(found: dict[str, Any]) -> None:
         f"top-5 {percent(found['top5'])}  loss {found['loss']:.4f}"
     )
     print_leak(found["leak"])
+    if found["trained_on"] and (line := seen_line(found["trained_on"], found["kind"])):
+        print(line)
     if found["relabelled"]:
         print(relabelled_line(found["relabelled"]))
     if found["lost_classes"]:

@@ -80,6 +80,7 @@ def train(
 ) -> None:
     """Train a network on DATA and leave a run folder."""
     from striate import api, terminal
+    from striate.inspection.leaks import copies_of
     from striate.training.start import Means
 
     written, typed = from_file(config), given(flags)
@@ -111,9 +112,11 @@ def train(
         return
     low, high = result["interval"]
     count = counted(result["n"], result.get("kind", "pictures"))
+    if leak := result["leak"]:  # said whole when the training began
+        copies = copies_of(leak["copies"], leak.get("near", 0))
+        count += f", {leak['copies']:,} with a {copies} in train"
     print(
         f"{result['split']} accuracy {percent(result['accuracy'])} "
         f"(95 % interval {percent(low)} to {percent(high)}, {count})  "
         f"{duration(result['train_seconds'])}  {run.folder}"
     )
-    terminal.print_leak(result["leak"])

@@ -1,6 +1,7 @@
 """Pictures of a split as uint8 pixels: in memory where they fit, else in a file or decoded anew."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,7 @@ HELD_BYTES = 4 << 30
 DEVICE_SHARE = 1 / 4
 
 Poll = Callable[[], None]
+Look = Callable[[Tensor], None]
 
 
 class Unreadable(NamedTuple):
@@ -119,12 +121,14 @@ def read(  # noqa: PLR0913
     poll: Poll = lambda: None,
     held_bytes: int | None = None,
     cache: Path | None = None,
+    look: Look | None = None,
 ) -> tuple[Pictures, list[Unreadable]]:
     """Decode every picture of a split once: keep the pixels if they fit, list what is unreadable.
 
     Pixels that do not fit into memory go to a file in the folder `cache`, or are found there from
     an earlier time; without one they are decoded anew when they are asked for. With `strict` the
-    first unreadable picture is a PictureError. `poll` is called between batches.
+    first unreadable picture is a PictureError. `poll` is called between batches, `look` with the
+    pixels of all that are readable, in their order.
     """
     count = devices.processors() if workers is None else workers
     needed = len(split) * int(np.prod(preprocessing.held)) * preprocessing.dtype.itemsize
@@ -135,12 +139,17 @@ def read(  # noqa: PLR0913
     elif cache is not None and is_stored(split.pictures):
         kept = _in_file(split, preprocessing, results, cache, needed)
     else:
-        kept = None, {row: result for row, result in enumerate(results) if isinstance(result, str)}
+        kept = None, _passing(results, look)
     pixels, reasons = kept
     part, unreadable = readable(split, reasons)
     if strict and unreadable:  # as the file of pixels says
         raise PictureError(*unreadable[0])
-    return Pictures(part, preprocessing, held=pixels, workers=count), unreadable
+    pictures = Pictures(part, preprocessing, held=pixels, workers=count)
+    if look and pixels is not None:
+        for batch in pictures.all(2048):
+            poll()
+            look(batch.pixels)
+    return pictures, unreadable
 
 
 Kept = tuple[Tensor | None, dict[int, str]]  # pixels, and why others have none
@@ -170,6 +179,17 @@ def _in_memory(results: Iterator[Tensor | str], held: Tensor) -> Kept:
         else:
             held[row - len(reasons)] = result
     return held[: len(held) - len(reasons)], reasons
+
+
+def _passing(results: Iterator[Tensor | str], look: Look | None) -> dict[int, str]:
+    """Show pixels as they pass and keep none; give why pictures have none."""
+    numbered, reasons = enumerate(results), {}
+    while batch := list(itertools.islice(numbered, 256)):
+        reasons.update({row: result for row, result in batch if isinstance(result, str)})
+        pixels = [result for _, result in batch if isinstance(result, Tensor)]
+        if look and pixels:
+            look(torch.stack(pixels))
+    return reasons
 
 
 def _in_file(

@@ -38,6 +38,24 @@ def survey(pictures: Sequence[Any] | NDArray[np.uint8]) -> Survey:
     return Survey(int(np.median(heights)), int(np.median(widths)), grey)
 
 
+def smaller_than(pictures: Sequence[Any] | NDArray[np.uint8], side: int) -> NDArray[np.bool_]:
+    """Tell which pictures have a side of fewer pixels: (N,); a bad one has not.
+
+    Where none of 500, evenly spread, is that small, none is.
+    """
+    if isinstance(pictures, np.ndarray):
+        return np.full(len(pictures), min(pictures.shape[1:3]) < side)
+
+    def is_smaller(place: int) -> bool:
+        found = _header(pictures, place)
+        return found is not None and min(found[:2]) < side
+
+    places = np.linspace(0, len(pictures) - 1, min(500, len(pictures))).astype(int)
+    if not any(is_smaller(int(place)) for place in places):
+        return np.zeros(len(pictures), np.bool_)
+    return np.array([is_smaller(place) for place in range(len(pictures))], np.bool_)
+
+
 def _all_grey(pictures: Sequence[Any]) -> bool:
     headers = (_header(pictures, place) for place in range(len(pictures)))
     return all(found[2] for found in headers if found)

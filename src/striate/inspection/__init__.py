@@ -2,7 +2,26 @@
 
 from .clean import Cleaned, clean
 from .duplicates import Pair, near
+from .fingerprints import Fingerprints, Gathering, fingerprint_table, fingerprints
 from .leaks import Leak, leak_line, leaks
 from .report import Report, inspect
+from .seen import Seen, seen, seen_line
 
-__all__ = ["Cleaned", "Leak", "Pair", "Report", "clean", "inspect", "leak_line", "leaks", "near"]
+__all__ = [
+    "Cleaned",
+    "Fingerprints",
+    "Gathering",
+    "Leak",
+    "Pair",
+    "Report",
+    "Seen",
+    "clean",
+    "fingerprint_table",
+    "fingerprints",
+    "inspect",
+    "leak_line",
+    "leaks",
+    "near",
+    "seen",
+    "seen_line",
+]

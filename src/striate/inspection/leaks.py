@@ -1,19 +1,26 @@
 """Pictures of the test that the network has seen in training, or nearly."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
-
-from striate.data.batches import Pictures
 from striate.wording import counted, percent
 
 from . import duplicates
+from .fingerprints import Fingerprints
 
-# Pairs of pictures up to which the search for near copies takes a minute; above, exact ones only.
+# Pairs of pictures up to which the search for near-copies takes a minute; above, exact ones only.
 MOST_PAIRS = 5_000_000_000
+# Share of a split from which near-copies are worth a word: some are other pictures after all.
+LEAST_SHARE = 0.001
+
+
+class Copy(NamedTuple):
+    """A picture that is also among those trained on."""
+
+    row: int  # in its own split
+    other: int  # in the training split
+    near: bool  # not identical: re-encoded, resized, mirrored
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,7 @@ class Leak:
 
     split: str
     copies: int
+    near: int  # of the copies, those that are not identical
     pictures: int  # of the split; or sounds, or clips
     example: tuple[str, str]  # the picture's name, and that of its copy in training
 
@@ -36,61 +44,71 @@ class Leak:
 
 def leak_line(leak: Mapping[str, Any]) -> str:
     """Say in one line what a run has recorded of a leak."""
-    share = leak["copies"] / leak["pictures"]
     one, other = leak["example"]
     return (
         f"leak: {leak['copies']:,} of {counted(leak['pictures'], leak['split'] + ' pictures')} "
-        f"({percent(share)}) with a copy in train, which makes their accuracy too high: "
-        f"{one} is {other}"
+        f"({percent(leak['copies'] / leak['pictures'])}) with a "
+        f"{copies_of(leak['copies'], leak.get('near', 0))} in train, which makes their accuracy "
+        f"too high: {one} is {other}"
     )
+
+
+def copies_of(count: int, near: int) -> str:
+    """Name what several pictures have one of, each.
+
+    >>> copies_of(3, 0), copies_of(3, 3), copies_of(3, 1)
+    ('copy', 'near-copy', 'copy (1 of them a near-copy)')
+    """
+    if near in (0, count):
+        return "near-copy" if near else "copy"
+    return f"copy ({near:,} of them {'a near-copy' if near == 1 else 'near-copies'})"
+
+
+def matters(copies: int, near: int, pictures: int) -> bool:
+    """Tell whether copies are worth a word: any that is identical, or a share of near ones."""
+    return copies > near or near >= LEAST_SHARE * pictures > 0
 
 
 def leaks(
-    pictures: Mapping[str, Pictures], *, poll: Callable[[], None] = lambda: None
+    parts: Mapping[str, Fingerprints], *, poll: Callable[[], None] = lambda: None
 ) -> list[Leak]:
     """Look for copies of the other splits' pictures in training, as the network gets them.
 
-    Exact ones; of pictures from 16 pixels on re-encoded, resized, and (in colour) mirrored ones.
+    Exact ones; of pictures from 16 pixels on re-encoded, resized, and mirrored ones.
     """
-    if "train" not in pictures:
+    if "train" not in parts:
         return []
-    train = pictures["train"]
-    exact = {digest: row for row, digest in enumerate(_digests(train))}
-    thumbs: duplicates.Thumbs | None = None
+    train = parts["train"]
     found = []
     for name in ("validation", "test"):
-        if name not in pictures:
+        if name not in parts:
             continue
-        part = pictures[name]
-        copies = {
-            row: exact[digest] for row, digest in enumerate(_digests(part)) if digest in exact
-        }
-        if _have_thumbs(part) and len(part) * len(train) <= MOST_PAIRS:
-            thumbs = thumbs or _thumbs(train)
-            mirrored = part.shape[0] == 3
-            for pair in duplicates.near(_thumbs(part), thumbs, mirrored=mirrored, poll=poll):
-                copies.setdefault(pair.first, pair.second)
-        if copies:
-            row, other = next(iter(copies.items()))
-            example = (part.split.names[row], train.split.names[other])
-            found.append(Leak(name, len(copies), len(part), example))
+        part = parts[name]
+        copies = find_copies(part, train, poll=poll)
+        near = sum(copy.near for copy in copies)
+        if matters(len(copies), near, len(part.digests)):
+            row, other, _ = copies[0]
+            example = (part.names[row], train.names[other])
+            found.append(Leak(name, len(copies), near, len(part.digests), example))
     return found
 
 
-def _have_thumbs(pictures: Pictures) -> bool:
-    return pictures.split.kind == "pictures" and duplicates.is_large(*pictures.shape[1:])
+def find_copies(
+    part: Fingerprints, train: Fingerprints, *, poll: Callable[[], None] = lambda: None
+) -> list[Copy]:
+    """Find the pictures of a split that are in training too, each once: the identical ones first.
 
-
-def _digests(pictures: Pictures) -> list[bytes]:
-    return [
-        hashlib.blake2b(row, digest_size=16).digest()
-        for batch in pictures.all(2048)
-        for row in batch.pixels.flatten(1).numpy()
-    ]
-
-
-def _thumbs(pictures: Pictures) -> duplicates.Thumbs:
-    parts = [duplicates.of_pixels(batch.pixels) for batch in pictures.all(2048)]
-    return duplicates.Thumbs(
-        torch.cat([part.grey for part in parts]), torch.cat([part.colours for part in parts])
-    )
+    Grey pictures are not compared mirrored: letters and digits are others then.
+    """
+    exact = {digest: row for row, digest in enumerate(train.digests)}
+    copies = {
+        row: Copy(row, exact[digest], near=False)
+        for row, digest in enumerate(part.digests)
+        if digest in exact
+    }
+    these, those = part.thumbs, train.thumbs
+    if these and those and len(part.digests) * len(train.digests) <= MOST_PAIRS:
+        mirrored = bool((these.colours != these.colours[:, :1]).any())
+        for pair in duplicates.near(these, those, mirrored=mirrored, poll=poll):
+            copies.setdefault(pair.first, Copy(pair.first, pair.second, near=True))
+    return list(copies.values())

@@ -23,6 +23,7 @@ from striate.errors import DataError, UsageError
 from striate.wording import counted, percent
 
 from . import duplicates
+from .leaks import copies_of, matters
 
 IMBALANCE = 10  # times more pictures in the largest class than in the smallest
 CONSTANT = 1  # levels of 255 between the darkest and the brightest pixel, at most
@@ -38,6 +39,7 @@ class Seen(NamedTuple):
     width: int
     colour: bool
     constant: bool
+    comparable: bool  # by more than equality
     sums: tuple[NDArray[np.int64], NDArray[np.int64]]  # (C,) each: of the levels, their squares
     thumb: NDArray[np.uint8]  # (256,)
 
@@ -57,6 +59,7 @@ class Copies:
     exact: list[list[str]]  # groups of names with equal pixels
     near: list[dict[str, Any]]  # pairs: first, second, similarity, mirrored
     across: dict[str, int]  # for each split but train: pictures with a copy in train
+    near_across: dict[str, int]  # those of them of which no copy is identical
     conflicting: list[list[str]]  # copies with different labels
 
 
@@ -146,6 +149,9 @@ def _look(picture: Source) -> Seen:
     digest.update(pixels.tobytes())
     image = Image.fromarray(pixels)
     levels = np.array(image.histogram(), dtype=np.int64).reshape(-1, 256)
+    planes = torch.from_numpy(pixels.reshape(1, *pixels.shape[:2], -1)).permute(0, 3, 1, 2)
+    large = duplicates.is_large(image.height, image.width)
+    enlarged = bool(duplicates.are_blocks(planes)[0])
     ranges = [np.ptp(np.flatnonzero(channel)) for channel in levels]
     return Seen(
         digest.digest(),
@@ -153,6 +159,7 @@ def _look(picture: Source) -> Seen:
         image.width,
         image.mode == "RGB",
         bool(max(ranges) <= CONSTANT),
+        bool(large and max(ranges) > CONSTANT and not enlarged),
         (levels @ _LEVELS, levels @ _LEVELS**2),
         duplicates.thumbnail(image),
     )
@@ -191,23 +198,15 @@ def _copies(pictures: Sequence[Picture], seen: Sequence[Seen], poll: Callable[[]
         groups[one.digest].append(place)
     exact = [group for group in groups.values() if len(group) > 1]
     # A constant picture is like every other one (it has its own warning); a tiny one like many.
-    single = [
-        group[0]
-        for group in groups.values()
-        if not seen[group[0]].constant and duplicates.is_large(*seen[group[0]][1:3])
-    ]
+    single = [group[0] for group in groups.values() if seen[group[0]].comparable]
     pairs = [
         pair._replace(first=single[pair.first], second=single[pair.second])
         for pair in duplicates.near(_thumbs([seen[place] for place in single]), poll=poll)
     ]
     joined = _joined(len(seen), [*exact, *([p.first, p.second] for p in pairs)])
-    across: dict[str, set[int]] = defaultdict(set)
+    across, exactly = (_across(pictures, some) for some in (joined, exact))
     conflicting = []
     for group in joined:
-        if any(pictures[place].split == "train" for place in group):
-            for place in group:
-                if pictures[place].split != "train":
-                    across[pictures[place].split].add(place)
         if len({pictures[place].label for place in group}) > 1:
             conflicting.append([pictures[place].name for place in group])
     near = [
@@ -220,7 +219,20 @@ def _copies(pictures: Sequence[Picture], seen: Sequence[Seen], poll: Callable[[]
         for pair in pairs
     ]
     names = [[pictures[place].name for place in group] for group in exact]
-    return Copies(names, near, {name: len(rows) for name, rows in across.items()}, conflicting)
+    near_across = {split: count - exactly.get(split, 0) for split, count in across.items()}
+    return Copies(names, near, across, near_across, conflicting)
+
+
+def _across(pictures: Sequence[Picture], groups: Sequence[Sequence[int]]) -> dict[str, int]:
+    """Count, of each split but train, the pictures that are in a group with one of train."""
+    found = [
+        pictures[place].split
+        for group in groups
+        if any(pictures[place].split == "train" for place in group)
+        for place in group
+        if pictures[place].split != "train"
+    ]
+    return dict(Counter(found))
 
 
 def _thumbs(seen: Sequence[Seen]) -> duplicates.Thumbs:
@@ -264,19 +276,13 @@ def _warnings(
     said = []
     if len(classes) < 2:
         said.append(f"one class only ({_some(list(classes))}): nothing can be told apart")
-    sizes = Counter(picture.split for picture in pictures)
-    for split, count in copies.across.items():
-        said.append(
-            f"leak: {count:,} of {counted(sizes[split], split + ' pictures')} "
-            f"({percent(count / sizes[split])}) with a copy in train: "
-            "an accuracy on them is too high"
-        )
+    said += _of_leaks(pictures, copies)
     if unreadable:
         said.append(f"{counted(len(unreadable), 'pictures')} cannot be read")
     if copies.exact or copies.near:
         said.append(
             f"{counted(sum(len(group) - 1 for group in copies.exact), 'exact copies')}, "
-            f"{counted(len(copies.near), 'pairs')} nearly the same"
+            f"{counted(len(copies.near), 'pairs')} of near-copies"
         )
     if copies.conflicting:
         first = copies.conflicting[0]
@@ -296,6 +302,20 @@ def _warnings(
             f"{counted(len(odd), 'file names')} with another class in it: {odd[0].name} is in "
             f"{data.classes[odd[0].label]}"
         )
+    return said
+
+
+def _of_leaks(pictures: Sequence[Picture], copies: Copies) -> list[str]:
+    said = []
+    sizes = Counter(picture.split for picture in pictures)
+    for split, count in copies.across.items():
+        near = copies.near_across[split]
+        if matters(count, near, sizes[split]):
+            said.append(
+                f"leak: {count:,} of {counted(sizes[split], split + ' pictures')} "
+                f"({percent(count / sizes[split])}) with a {copies_of(count, near)} in train: "
+                "an accuracy on them is too high"
+            )
     return said
 
 

@@ -30,6 +30,7 @@ RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
 DATA = "data.json"
 SPLITS = "splits.parquet"
+FINGERPRINTS = "fingerprints.parquet"
 METRICS = "metrics.jsonl"
 RESULT = "result.json"
 PREDICTIONS = "predictions.parquet"
@@ -43,6 +44,7 @@ OURS = (
     ENVIRONMENT,
     DATA,
     SPLITS,
+    FINGERPRINTS,
     METRICS,
     RESULT,
     PREDICTIONS,
@@ -121,9 +123,12 @@ def write_start(
     recipe: Mapping[str, Any],
     data: Mapping[str, Any],
     splits: Mapping[str, Sequence[tuple[str, str]]],
+    fingerprints: pa.Table | None = None,
 ) -> None:
     """Write what a run is, before its first step; the recipe last: with it, it is a run."""
     files.write(folder / SPLITS, _splits_table(splits))
+    if fingerprints is not None:
+        files.write(folder / FINGERPRINTS, _parquet(fingerprints))
     files.write(folder / DATA, files.json_bytes(data))
     files.write(folder / ENVIRONMENT, files.json_bytes(environment()))
     write_recipe(folder, recipe)
@@ -197,9 +202,18 @@ def read_labels(folder: Path) -> dict[str, str]:
     """Read the class that each picture had when the run began."""
     path = folder / SPLITS
     with _readable(path):
-        table = pq.read_table(pa.BufferReader(files.read(path)), page_checksum_verification=True)
+        table = tables.read_parquet(files.read(path), checksums=True)
         columns = [table[name].cast(pa.string()).to_pylist() for name in ("file", "class")]
         return {str(name): str(label) for name, label in zip(*columns, strict=True)}
+
+
+def read_fingerprints(folder: Path) -> pa.Table | None:
+    """Read by what the run's pictures are known again; None of a run that an older version made."""
+    path = folder / FINGERPRINTS
+    if not path.exists():
+        return None
+    with _readable(path):
+        return tables.read_parquet(files.read(path), checksums=True)
 
 
 def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
@@ -283,7 +297,10 @@ def environment() -> dict[str, Any]:
 def _splits_table(splits: Mapping[str, Sequence[tuple[str, str]]]) -> bytes:
     rows = [(name, label, part) for part, names in splits.items() for name, label in names]
     columns = list(zip(*rows, strict=True))
-    table = pa.table(dict(zip(("file", "class", "split"), columns, strict=True)))
+    return _parquet(pa.table(dict(zip(("file", "class", "split"), columns, strict=True))))
+
+
+def _parquet(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     content: bytes = sink.getvalue().to_pybytes()

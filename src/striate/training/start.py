@@ -15,7 +15,7 @@ from striate.data import Data, Split
 from striate.data.batches import Pictures, Unreadable, read
 from striate.data.kinds import Preparation
 from striate.errors import DataError, UsageError
-from striate.inspection import Leak, leaks
+from striate.inspection import Gathering, Leak, fingerprint_table, leaks
 from striate.models import Architecture
 from striate.runs import bundle, checkpoints, folder
 from striate.stopping import Halt
@@ -72,10 +72,11 @@ def begin(  # noqa: PLR0913
     geometry = kind.geometry(recipe, architecture)
     # Built before the pictures are read, so that what it refuses is said at once.
     model, loaded = _network(recipe, architecture, geometry, data.classes)
-    pictures, unreadable = _read(splits, geometry, means, halt)
+    gathering = {name: Gathering() for name in splits}
+    pictures, unreadable = _read(splits, geometry, means, halt, gathering)
+    prints = {name: gathering[name].done(part.split) for name, part in pictures.items()}
     sources.require_taught(data, pictures["train"].split, dict(unreadable))
-    held = all(part.held is not None for part in pictures.values())
-    leaking = leaks(pictures, poll=halt.poll) if held else []
+    leaking = leaks(prints, poll=halt.poll)
     preprocessing = kind.fitted(geometry, recipe, pictures["train"], architecture)
     if initial is not None:
         model.load_state_dict(initial.state_dict())
@@ -94,10 +95,11 @@ def begin(  # noqa: PLR0913
         recipe=as_table(recipe),
         data=_record(data, architecture, pictures, unreadable, leaking),
         splits={name: _listing(part.split, data.classes) for name, part in pictures.items()},
+        fingerprints=fingerprint_table(prints),
     )
     save(session)
     return Ready(
-        session, [*_notes(data, pictures, unreadable), *_of_leaks(leaking, held=held), *loaded]
+        session, [*_notes(data, pictures, unreadable), *(leak.line() for leak in leaking), *loaded]
     )
 
 
@@ -122,7 +124,7 @@ def resume(
         checkpoint.document, checkpoint.blobs, where=checkpoint.path, consent=consent
     )
     splits = sources.assigned(opened, folder.read_splits(run), restored.classes)
-    pictures, unreadable = _read(splits, restored.preprocessing, means, halt)
+    pictures, unreadable = _read(splits, restored.preprocessing, means, halt, {})
     if unreadable:
         raise DataError(
             f"{unreadable[0].file} was readable when this run began: {unreadable[0].reason}"
@@ -163,7 +165,11 @@ def fingerprint(pictures: Pictures) -> str:
 
 
 def _read(
-    splits: Mapping[str, Split], preprocessing: Preparation, means: Means, halt: Halt
+    splits: Mapping[str, Split],
+    preprocessing: Preparation,
+    means: Means,
+    halt: Halt,
+    looking: Mapping[str, Gathering],
 ) -> tuple[dict[str, Pictures], list[Unreadable]]:
     pictures: dict[str, Pictures] = {}
     unreadable: list[Unreadable] = []
@@ -175,6 +181,7 @@ def _read(
             strict=means.strict,
             poll=halt.poll,
             cache=means.cache,
+            look=looking[name].add if name in looking else None,
         )
         unreadable += missing
     return pictures, unreadable
@@ -281,22 +288,17 @@ def _notes(data: Data, pictures: Mapping[str, Pictures], unreadable: list[Unread
     least, most = int(counts.min()), int(counts.max())
     each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
     notes = [data.layout, f"{sizes} {data.kind}; {each} to train on of each class", *data.warnings]
+    if any(part.held is None for part in pictures.values()):
+        notes.append(
+            f"the {data.kind} do not fit into memory: they are decoded anew in each epoch, which "
+            "--cache FOLDER avoids"
+        )
     if unreadable:
         first, left_out = unreadable[0], counted(len(unreadable), f"unreadable {data.kind}")
         notes.append(
             f"{left_out} left out (listed in data.json), the first: {first.file}: {first.reason}"
         )
     return notes
-
-
-def _of_leaks(leaking: list[Leak], *, held: bool) -> list[str]:
-    if not held:
-        return [
-            "the pictures do not fit into memory: they are decoded anew in each epoch, which "
-            "--cache FOLDER avoids, and copies between the splits were not looked for "
-            "(`striate data` looks at any number)"
-        ]
-    return [leak.line() for leak in leaking]
 
 
 def _thread_note(run: Path) -> list[str]:
