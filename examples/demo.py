@@ -44,7 +44,7 @@ def main() -> None:
         f"(95 % interval {low:.1%} to {high:.1%})"
     )
     print(f"asked    {said}")
-    print(f"look at  {run.folder / 'overview.png'}: the curves, and the worst mistakes")
+    print(f"look at  {chosen.out / 'overview.png'}: the curves, and the worst mistakes")
     print(f"         {beside}: the digits of the test as pictures, a folder a class")
     print(f"next     source .venv/bin/activate; striate train {beside}, or your own such folder")
 

@@ -13,6 +13,8 @@ from torch import nn
 from striate import data as sources
 from striate import devices, evaluation, files, inspection, models, prediction, usercode
 from striate.data import Data, Split
+from striate.data.given import examples
+from striate.data.kinds import limited, max_pixels
 from striate.description import Description, describe
 from striate.errors import DataError, UsageError
 from striate.evaluation import Evaluation
@@ -47,7 +49,8 @@ class Run:
         Python code that it carries and that this machine has not run before is executed only with
         `trust_code`: read it first with `code()`.
         """
-        self.folder = folder.require(Path(path).expanduser())
+        # Absolute: the caller may go to another folder before anything is read.
+        self.folder = folder.require(Path(path).expanduser()).absolute()
         self._trust_code = trust_code
 
     def __repr__(self) -> str:
@@ -107,13 +110,26 @@ class Run:
         top: int = 5,
         device: str = "auto",
         workers: int | None = None,
+        max_megapixels: float | None = None,
         poll: Callable[[], None] = lambda: None,
     ) -> list[Prediction]:
-        """Rank the classes of pictures: a path, a folder, a PIL picture, an array, or a list.
+        """Rank the classes of pictures, a row each: of one, of many, or of what holds them.
 
+        One is a path, the bytes of a file, a PIL picture, an array (H, W[, C]) or a tensor
+        (C, H, W); many are a list, an iterator, or a batch (N, H, W, C), of tensors (N, C, H, W).
+        A path leads to a file, or to all in a folder, .zip, .tar or table, or that match a pattern.
         A network of sounds takes `striate.sounds.Sound`s, one of clips arrays (T, H, W[, 3]).
         """
-        return list(self.stream(pictures, top=top, device=device, workers=workers, poll=poll))
+        return list(
+            self.stream(
+                pictures,
+                top=top,
+                device=device,
+                workers=workers,
+                max_megapixels=max_megapixels,
+                poll=poll,
+            )
+        )
 
     def stream(
         self,
@@ -122,18 +138,18 @@ class Run:
         top: int = 5,
         device: str = "auto",
         workers: int | None = None,
+        max_megapixels: float | None = None,
         poll: Callable[[], None] = lambda: None,
     ) -> Iterator[Prediction]:
         """Rank as `predict` does, and give each picture's row as soon as it is known."""
-        many = list(pictures) if isinstance(pictures, (list, tuple)) else [pictures]
-        found: list[Any] = []
-        kind = self.bundle.preprocessing.kind
-        for picture in many:
-            is_path = isinstance(picture, (str, Path))
-            found += prediction.find_files([picture], kind) if is_path else [picture]
-        place = devices.pick(device)
+        bundle = _limited(self.bundle, max_megapixels)
         yield from prediction.predict(
-            self.bundle, found, top=top, device=place, workers=workers, poll=poll
+            bundle,
+            examples(pictures, bundle.preprocessing.kind),
+            top=top,
+            device=devices.pick(device),
+            workers=workers,
+            poll=poll,
         )
 
     def evaluate(
@@ -144,6 +160,7 @@ class Run:
         device: str = "auto",
         workers: int | None = None,
         strict: bool = False,
+        max_megapixels: float | None = None,
         poll: Callable[[], None] = lambda: None,
     ) -> Evaluation:
         """Measure the network on its own test split (validation where it has none), or on `data`.
@@ -154,7 +171,7 @@ class Run:
         name, opened, chosen = self._chosen(data, split)
         gathering = inspection.Gathering()
         found = evaluation.stream(
-            self.bundle,
+            _limited(self.bundle, max_megapixels),
             chosen,
             name=name,
             device=devices.pick(device),
@@ -223,10 +240,15 @@ def plan(data: Any, *, model: Any = None, **choices: Any) -> str:
 
 
 def inspect(
-    data: Any, *, workers: int | None = None, poll: Callable[[], None] = lambda: None
+    data: Any,
+    *,
+    workers: int | None = None,
+    max_megapixels: float = 50.0,
+    poll: Callable[[], None] = lambda: None,
 ) -> Report:
     """Look at data before training: counts, sizes, damage, duplicates, leaks, what is odd."""
-    return inspection.inspect(sources.find(data), workers=workers, poll=poll)
+    most = max_pixels(max_megapixels)
+    return inspection.inspect(sources.find(data), workers=workers, max_pixels=most, poll=poll)
 
 
 def preview(data: Any, *, model: Any = None, **choices: Any) -> bytes:
@@ -302,6 +324,10 @@ def train(
         with _removed_unless_begun(path), _owned(path):
             ready = begin(opened, choices, plan, run=path, means=means, halt=halt, initial=initial)
             return _carry_out(ready, halt, show, tell)
+
+
+def _limited(bundle: Bundle, megapixels: float | None) -> Bundle:
+    return bundle._replace(preprocessing=limited(bundle.preprocessing, megapixels))
 
 
 def _required(data: Any) -> Any:

@@ -1,20 +1,23 @@
 """Pictures, sounds or clips, and a bundle -> ranked classes."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
 
 from striate import devices, evaluation
-from striate.data.folder import list_examples
+from striate.data.given import Example
+from striate.data.kinds import allowance
 from striate.data.workers import Failed, ahead
-from striate.errors import DataError
 from striate.runs import Bundle
 
 BATCH = 64
+FILES_AHEAD = 1024  # names that are read ahead of an iterator
 
 
 class Ranked(NamedTuple):
@@ -57,55 +60,71 @@ def columns(top: int) -> pa.Schema:
     return pa.schema([("file", pa.string()), *ranked, ("error", pa.string())])
 
 
-def find_files(paths: Iterable[Path | str], kind: str = "pictures") -> list[Path]:
-    """List the files meant by files and folders; a folder stands for all of a kind below it."""
-    found: list[Path] = []
-    for given in paths:
-        path = Path(given).expanduser()
-        below = list(list_examples(path, kind)) if path.is_dir() else [path]
-        if not below:
-            raise DataError(f"{path} has no {kind} in it")
-        found += below
-    return found
-
-
 def predict(
     bundle: Bundle,
-    pictures: Sequence[Any],
+    examples: Iterable[Example],
     *,
     top: int = 5,
     device: torch.device,
     workers: int | None = None,
     poll: Callable[[], None] = lambda: None,
 ) -> Iterator[Prediction]:
-    """Give the `top` classes of each picture, in order, as they are done.
+    """Give the `top` classes of each example, in order, as they are done.
 
-    A picture, sound or clip is a path, or what the bundle's preprocessing takes. An unreadable one
-    is a row with its `error`; nothing is raised for it.
+    An unreadable one is a row with its `error`; nothing is raised for it. A list is asked about as
+    a whole; of an iterator a part is read ahead, so that it may be longer than memory, or endless.
     """
     count = devices.processors() if workers is None else workers
-    rows = range(len(pictures))
-    chunks = [rows[start : start + BATCH] for start in rows[::BATCH]]
     devices.place(bundle.model, device)
+    for part in [examples] if isinstance(examples, list) else _parts(iter(examples)):
+        yield from _answered(bundle, part, top=top, device=device, workers=count, poll=poll)
 
-    def pixels(picture: Any) -> Tensor:
-        return bundle.preprocessing.pixels(Path(picture) if isinstance(picture, str) else picture)
 
-    found = ahead(pixels, pictures, chunks, count)
-    for chunk, results in zip(chunks, found, strict=True):
-        poll()
-        shares = iter(_probabilities(bundle, results, device))
-        for row, result in zip(chunk, results, strict=True):
-            picture = pictures[row]
-            name = (
-                str(picture)
-                if isinstance(picture, (str, Path))
-                else f"{bundle.preprocessing.kind.removesuffix('s')} {row}"
-            )
-            if isinstance(result, Failed):
-                yield Prediction(name, [], result.reason)
-            else:
-                yield Prediction(name, _ranked(next(shares), bundle.classes, top))
+def _parts(examples: Iterator[Example]) -> Iterator[list[Example]]:
+    """Cut an iterator into lists: of as many files, or of few pictures that are in memory."""
+    part: list[Example] = []
+    held = 0
+    for example in examples:
+        part.append(example)
+        held += not isinstance(example.value, Path)
+        if held == BATCH or len(part) == FILES_AHEAD:
+            yield part
+            part, held = [], 0
+    if part:
+        yield part
+
+
+def _answered(
+    bundle: Bundle,
+    examples: Sequence[Example],
+    *,
+    top: int,
+    device: torch.device,
+    workers: int,
+    poll: Callable[[], None],
+) -> Iterator[Prediction]:
+    rows = range(len(examples))
+    chunks = [rows[start : start + BATCH] for start in rows[::BATCH]]
+    values = [example.value for example in examples]
+    # Arrays and tensors hold no foreign bytes: they need no process of their own.
+    safe = all(isinstance(value, (np.ndarray, Tensor)) for value in values)
+    work = ahead(
+        bundle.preprocessing.pixels,
+        tuple(values) if safe else values,
+        chunks,
+        workers,
+        allowance=allowance(bundle.preprocessing),
+    )
+    with contextlib.closing(work) as found:
+        for chunk, results in zip(chunks, found, strict=True):
+            poll()
+            shares = iter(_probabilities(bundle, results, device))
+            for row, result in zip(chunk, results, strict=True):
+                name = examples[row].name
+                if isinstance(result, Failed):
+                    yield Prediction(name, [], result.reason)
+                else:
+                    yield Prediction(name, _ranked(next(shares), bundle.classes, top))
 
 
 def _probabilities(

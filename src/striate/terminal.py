@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -255,6 +256,12 @@ def line(session: Session, event: Epoch) -> str:
     total = session.learner.recipe.epochs
     number = f"epoch {row['epoch']:>{len(str(total))}}/{total}"
     return f"{number}  {found}  {duration(row['seconds'])}{mark}"
+
+
+def place(path: Path) -> str:
+    """Write a path as one would type it here: below this folder, from this folder on."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _is_number(text: str) -> bool:

@@ -60,6 +60,14 @@ Workers = Annotated[
     int | None,
     Parameter(group=RUN_OPTIONS, help="Threads that decode pictures. [default: one a processor]"),
 ]
+MaxMegapixels = Annotated[
+    float | None,
+    Parameter(
+        group=RUN_OPTIONS,
+        help="Largest picture that is decoded, in millions of pixels. "
+        "[default: as in training, 50 unless chosen]",
+    ),
+]
 Strict = Annotated[
     bool,
     switch("Stop at the first unreadable picture."),

@@ -12,6 +12,7 @@ from striate.wording import counted
 from .app import (
     DATA_HELP,
     OUTPUT,
+    RUN_OPTIONS,
     AsJson,
     Workers,
     app,
@@ -41,6 +42,9 @@ def data(
         Parameter(group=OUTPUT, help="CSV of the pictures that should stay, to train on instead."),
     ] = None,
     workers: Workers = None,
+    max_megapixels: Annotated[
+        float, Parameter(group=RUN_OPTIONS, help="Largest picture that is decoded, in megapixels.")
+    ] = 50.0,
     as_json: AsJson = False,
 ) -> None:
     """Look at DATA: counts, sizes, damage, duplicates, leaks between splits, and what is odd."""
@@ -53,7 +57,7 @@ def data(
     halt = Halt()
     with halt.listening(), terminal.working("decoding and comparing all pictures"):
         opened = sources.find(data)
-        report = api.inspect(opened, workers=workers, poll=halt.poll)
+        report = api.inspect(opened, workers=workers, max_megapixels=max_megapixels, poll=halt.poll)
         if show:
             files.write(show, api.preview(opened))
         if fix:

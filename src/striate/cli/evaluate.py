@@ -13,6 +13,7 @@ from .app import (
     RUN_OPTIONS,
     AsJson,
     Device,
+    MaxMegapixels,
     Strict,
     TrustCode,
     Workers,
@@ -41,6 +42,7 @@ def evaluate(
     device: Device = "auto",
     workers: Workers = None,
     strict: Strict = False,
+    max_megapixels: MaxMegapixels = None,
     trust_code: TrustCode = False,
     out: Annotated[
         Path | None,
@@ -62,7 +64,13 @@ def evaluate(
     halt = Halt()
     with halt.listening(), terminal.working("asking the network"):
         found = api.load(run, trust_code=trust_code).evaluate(
-            data, split=split, device=device, workers=workers, strict=strict, poll=halt.poll
+            data,
+            split=split,
+            device=device,
+            workers=workers,
+            strict=strict,
+            max_megapixels=max_megapixels,
+            poll=halt.poll,
         )
     for note in found.notes:
         terminal.say(note)

@@ -1,5 +1,6 @@
 """`striate predict`."""
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from .app import (
     RUN_OPTIONS,
     AsJson,
     Device,
+    MaxMegapixels,
     TrustCode,
     Workers,
     app,
@@ -26,17 +28,24 @@ from .app import (
     help_epilogue=examples("""
     striate predict runs/first cat.jpg
     striate predict runs/first holiday/ --top 1 --json
-    striate predict runs/first archive/ -o answers.csv
+    striate predict runs/first archive.zip -o answers.csv
+    curl -s https://example.org/cat.jpg | striate predict runs/first -
 """)
 )
 def predict(
     run: Annotated[Path, Parameter(help="Run folder or bundle.")],
-    pictures: Annotated[list[Path], Parameter(help="Pictures, sounds, clips, or folders of them.")],
+    pictures: Annotated[
+        list[str],
+        Parameter(
+            help="Pictures, sounds or clips; folders, .zip, .tar or tables of them; - is stdin."
+        ),
+    ],
     /,
     *,
     top: Annotated[int, Parameter(group=RUN_OPTIONS, help="Classes shown a picture.")] = 3,
     device: Device = "auto",
     workers: Workers = None,
+    max_megapixels: MaxMegapixels = None,
     trust_code: TrustCode = False,
     out: Annotated[
         Path | None,
@@ -55,11 +64,20 @@ def predict(
 
     if top < 1:
         raise UsageError(f"--top is 1 or more, not {top}")
+    if pictures.count("-") > 1:
+        raise UsageError("- is standard input, which holds one picture: name it once")
     halt = Halt()
     with halt.listening(), terminal.working("asking the network"):
         loaded = api.load(run, trust_code=trust_code)
         kind = loaded.bundle.preprocessing.kind
-        rows = loaded.stream(pictures, top=top, device=device, workers=workers, poll=halt.poll)
+        rows = loaded.stream(
+            [_standard_input() if given == "-" else given for given in pictures],
+            top=top,
+            device=device,
+            workers=workers,
+            max_megapixels=max_megapixels,
+            poll=halt.poll,
+        )
         if out:
             _write_predictions(rows, out, top, kind)
             return
@@ -70,6 +88,14 @@ def predict(
         terminal.table([kind[:-1], "class"], [terminal.prediction_row(row) for row in found])
     if all(row.error for row in found):
         raise DataError(f"none of the {kind} could be read")
+
+
+def _standard_input() -> Any:
+    from striate.data.given import Named
+
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("- reads a picture from standard input, and none is piped in")
+    return Named("-", sys.stdin.buffer.read())
 
 
 def _write_predictions(rows: Iterable[Any], out: Path, top: int, kind: str) -> None:

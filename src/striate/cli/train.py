@@ -108,7 +108,7 @@ def train(
         view.close()
     result = run.result
     if as_json:
-        print_json({"run": str(run.folder), **result})
+        print_json({"run": terminal.place(run.folder), **result})
         return
     low, high = result["interval"]
     count = counted(result["n"], result.get("kind", "pictures"))
@@ -118,5 +118,5 @@ def train(
     print(
         f"{result['split']} accuracy {percent(result['accuracy'])} "
         f"(95 % interval {percent(low)} to {percent(high)}, {count})  "
-        f"{duration(result['train_seconds'])}  {run.folder}"
+        f"{duration(result['train_seconds'])}  {terminal.place(run.folder)}"
     )

@@ -16,7 +16,7 @@ from striate.errors import DataError
 from striate.images import PictureError
 
 from . import pixelfile
-from .kinds import Preparation
+from .kinds import Preparation, allowance
 from .splits import Split, is_stored
 from .workers import Failed, ahead
 
@@ -103,7 +103,13 @@ class Pictures:
 
     def _decoded(self, chunks: Sequence[Tensor]) -> Iterator[list[Tensor]]:
         places = [chunk.tolist() for chunk in chunks]
-        work = ahead(self._preprocessing.pixels, self.split.pictures, places, self._workers)
+        work = ahead(
+            self._preprocessing.pixels,
+            self.split.pictures,
+            places,
+            self._workers,
+            allowance=allowance(self._preprocessing),
+        )
         with contextlib.closing(work) as found:
             for chunk, results in zip(places, found, strict=True):
                 for row, result in zip(chunk, results, strict=True):
@@ -161,8 +167,10 @@ def decoded(
     """Give each picture's pixels (C, H, W), or why it has none; with `strict` that is an error."""
     rows = range(len(split))
     chunks = [rows[start : start + 256] for start in rows[::256]]
+    more = allowance(preprocessing)
+    work = ahead(preprocessing.pixels, split.pictures, chunks, workers, allowance=more)
     # Closed whatever is raised: processes and threads must not be left to the collector.
-    with contextlib.closing(ahead(preprocessing.pixels, split.pictures, chunks, workers)) as found:
+    with contextlib.closing(work) as found:
         for chunk, results in zip(chunks, found, strict=True):
             poll()
             for row, result in zip(chunk, results, strict=True):

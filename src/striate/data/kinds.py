@@ -1,5 +1,6 @@
 """The kinds of examples, pictures, sounds and clips, and what the preprocessing of each has."""
 
+import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from striate import images, sounds, videos
-from striate.errors import DataError
+from striate.errors import DataError, UsageError
 
 from .clips import Clips
 from .preprocessing import Preprocessing
 from .spectrograms import Spectrograms
 from .whitening import Zca
 
+MOST_MEGAPIXELS = 10_000
 # Files by which the kind of a folder is told.
 LOOKED_AT = 1000
 _OPENED = 16  # of those that may be pictures or clips
@@ -106,6 +108,38 @@ def recognised(files: Iterable[Any]) -> str:
         chosen = seen[:: -(-len(seen) // _OPENED) or 1]
         return "clips" if chosen and all(map(videos.is_animated, chosen)) else kind
     return kind
+
+
+def limited(preparation: Preparation, megapixels: float | None) -> Preparation:
+    """Give the preprocessing with another limit on a picture's size; with None, as it is."""
+    if megapixels is None:
+        return preparation
+    most = max_pixels(megapixels)
+    if isinstance(preparation, Preprocessing):
+        return dataclasses.replace(preparation, max_pixels=most)
+    if isinstance(preparation, Clips):
+        frame = dataclasses.replace(preparation.picture, max_pixels=most)
+        return dataclasses.replace(preparation, picture=frame)
+    raise UsageError(f"--max-megapixels is for pictures and clips, not {preparation.kind}")
+
+
+def max_pixels(megapixels: float) -> int:
+    """Give the limit in pixels; UsageError for one that can mean nothing."""
+    if not 0 < megapixels <= MOST_MEGAPIXELS:  # NaN is in no range
+        raise UsageError(
+            f"--max-megapixels is above 0 and at most {MOST_MEGAPIXELS:,}, not {megapixels:g}"
+        )
+    return max(1, round(1e6 * megapixels))
+
+
+def allowance(preparation: Preparation) -> float:
+    """Give how many times the usual memory and time the decoding of its largest picture may take.
+
+    The usual is enough for 50 million pixels.
+    """
+    picture = preparation.picture if isinstance(preparation, Clips) else preparation
+    most = picture.max_pixels if isinstance(picture, Preprocessing) else 0
+    return max(1.0, most / images.MAX_PIXELS)
 
 
 def read_preparation(document: dict[str, Any], zca: Zca | None = None) -> Preparation:

@@ -69,6 +69,19 @@ def table(path: Path, wanted: Columns = USUAL) -> Data:
     return dataclasses.replace(opened, origin=place, name=shown(path.stem))
 
 
+def paths(path: Path) -> list[Path]:
+    """List the files that a table names, from its folder on; labels are not looked at."""
+    records = list(_records(path))
+    if not records:
+        raise DataError(f"{shown(path)} has no rows")
+    columns = {str(key).strip().lower(): str(key) for key in records[0][1]}
+    column = _column(columns, PATHS, path, "the picture's path")
+    return [
+        path.parent / _text(record.get(column), column, f"{shown(path)}, line {line}")
+        for line, record in records
+    ]
+
+
 def has_metadata(root: Path) -> bool:
     """Tell whether a folder, or one of its split folders, has a table of its pictures."""
     return bool(_tables(root))

@@ -26,7 +26,7 @@ from .kinds import Preparation
 from .splits import Split
 
 # What decides about pixels beside the files and the preprocessing.
-_DECODERS = ("av", "pillow", "simplejpeg", "torch")
+_DECODERS = ("av", "pillow", "pillow-heif", "simplejpeg", "torch")
 # Of the preprocessing, what comes after the pixels.
 _LATER = ("normalise", "mean", "std")
 

@@ -122,7 +122,8 @@ class Preprocessing:
     def pixels(self, picture: Picture) -> Tensor:
         """Give a picture in the network's size and colours, uint8 (C, H, W).
 
-        Arrays are uint8 (H, W), (H, W, 1) or (H, W, 3); tensors (1 or 3, H, W), uint8 or in [0, 1].
+        Arrays are (H, W) or (H, W, 1 to 4), tensors (H, W) or (1 to 4, H, W); `images.from_array`
+        says which numbers they hold.
         """
         # The resizing averages at least two pixels a side: what a scaled JPEG lacks is not missed.
         least = math.ceil(2 * max(self.size) / self.share)
@@ -260,46 +261,38 @@ def as_array(
 ) -> Array:
     """Give any picture, decoded and upright, as `images.decode` does: (H, W) or (H, W, 3) RGB."""
     if isinstance(picture, Path | bytes | images.Stored):
-        return images.decode(picture, max_pixels=max_pixels, least=least)
+        return _of_file(picture, max_pixels, least)
     if isinstance(picture, Image.Image):
         return np.array(images.upright(picture, max_pixels=max_pixels))
     if isinstance(picture, Tensor):
         return _from_tensor(picture)
     if isinstance(picture, np.ndarray):
-        return _from_array(picture)
+        return images.from_array(picture)
     raise UsageError(
         f"a {type(picture).__name__} is no picture: give a Path, the bytes of a file, "
         "a Pillow image, a NumPy array or a tensor"
     )
 
 
-def _from_array(picture: np.ndarray) -> Array:
-    shape = picture.shape
-    fits = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
-    if picture.dtype != np.uint8 or not fits or not picture.size:
-        raise UsageError(
-            f"an array of {picture.dtype} {shape} is no picture: "
-            "give uint8 (H, W), (H, W, 1) or (H, W, 3)"
-        )
-    plain = picture[:, :, 0] if shape[2:] == (1,) else picture
-    # torch takes no negative strides, and warns of arrays that may not be written to.
-    return np.require(plain, requirements=("C", "W"))
+def _of_file(picture: Path | bytes | images.Stored, max_pixels: int, least: int | None) -> Array:
+    try:
+        return images.decode(picture, max_pixels=max_pixels, least=least)
+    except images.TooLargeError as error:
+        reason = f"{error.reason} (--max-megapixels sets the limit)"
+        raise images.TooLargeError(error.path, reason) from error
 
 
 def _from_tensor(picture: Tensor) -> Array:
-    fits = picture.ndim == 3 and picture.shape[0] in (1, 3) and picture.numel()
-    known = picture.dtype == torch.uint8 or picture.is_floating_point()
-    if not fits or not known:
+    """Give a tensor (H, W) or (C, H, W) as the array of its pixels would be."""
+    if not (picture.ndim == 2 or (picture.ndim == 3 and 1 <= picture.shape[0] <= 4)):
         raise UsageError(
-            f"a tensor of {picture.dtype} {tuple(picture.shape)} is no picture: "
-            "give (1, H, W) or (3, H, W), uint8 or floats in [0, 1]"
+            f"a tensor {tuple(picture.shape)} is no picture: give (H, W) or (C, H, W) with 1 to 4 "
+            "channels (arrays are (H, W, C))"
         )
-    picture = picture.detach().cpu()
-    if picture.is_floating_point():
-        if not bool(((picture >= 0) & (picture <= 1)).all()):
-            raise UsageError("the values of a float picture lie in [0, 1], these do not all")
-        picture = (picture.double() * 255).round().to(torch.uint8)
-    return _from_array(picture.permute(1, 2, 0).contiguous().numpy())
+    plain = picture.detach().cpu()
+    if plain.is_floating_point():
+        plain = plain.double()  # NumPy has no bfloat16
+    return images.from_array((plain.permute(1, 2, 0) if plain.ndim == 3 else plain).numpy())
 
 
 def _check_numbers(given: Preprocessing) -> None:

@@ -27,7 +27,7 @@ def survey(pictures: Sequence[Any] | NDArray[np.uint8]) -> Survey:
     """Look at the headers of up to 2,000 pictures, evenly spread; a bad one is passed over."""
     if isinstance(pictures, np.ndarray):
         return Survey(
-            pictures.shape[1], pictures.shape[2], pictures.ndim == 3 or pictures.shape[3] == 1
+            pictures.shape[1], pictures.shape[2], pictures.ndim == 3 or pictures.shape[3] <= 2
         )
     places = np.linspace(0, len(pictures) - 1, min(LOOKED_AT, len(pictures))).astype(int)
     seen = [found for place in places if (found := _header(pictures, int(place)))]
@@ -70,8 +70,7 @@ def _header(pictures: Sequence[Any], place: int) -> tuple[int, int, bool] | None
     if isinstance(picture, Path | images.Stored):
         return images.header(picture)
     if isinstance(picture, Image.Image):
-        grey = picture.mode in ("1", "L", "LA", "I", "F") or picture.mode.startswith("I;16")
-        return picture.height, picture.width, grey
+        return picture.height, picture.width, picture.mode in images.GREYS
     shape = tuple(getattr(picture, "shape", ()))
     if len(shape) == 2:
         return shape[0], shape[1], True
@@ -79,4 +78,4 @@ def _header(pictures: Sequence[Any], place: int) -> tuple[int, int, bool] | None
         return None
     # Arrays are (H, W, C), tensors (C, H, W).
     height, width, channels = shape if isinstance(picture, np.ndarray) else (*shape[1:], shape[0])
-    return height, width, channels == 1
+    return height, width, channels <= 2  # grey, or grey and alpha

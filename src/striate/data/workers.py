@@ -56,13 +56,19 @@ class Failed(NamedTuple):
 
 
 def ahead(
-    work: Work, pictures: Pictures, chunks: Sequence[Sequence[int]], workers: int
+    work: Work,
+    pictures: Pictures,
+    chunks: Sequence[Sequence[int]],
+    workers: int,
+    *,
+    allowance: float = 1.0,
 ) -> Generator[list[Any], None, None]:
     """Do `work` on the pictures at these places, a few chunks ahead; results keep their order.
 
     A picture that cannot be used gives Failed. With workers, those stored in files are decoded in
     as many guarded processes (Linux), any others in threads: they hold no foreign bytes, or a
-    user's own Dataset, which need not survive a fork.
+    user's own Dataset, which need not survive a fork. A process may take `allowance` times the
+    usual memory and time: 2 where pictures may be twice as large.
     """
 
     def attempt(place: int) -> Any:
@@ -75,8 +81,9 @@ def ahead(
         yield from ([attempt(place) for place in chunk] for chunk in chunks)
         return
     forks = sys.platform == "linux" and is_stored(pictures)
-    started = _processes if forks else _threads
-    with started(attempt, min(workers, sum(map(len, chunks)) or 1)) as (pool, done):
+    count = min(workers, sum(map(len, chunks)) or 1)
+    started = _processes(attempt, count, allowance) if forks else _threads(attempt, count)
+    with started as (pool, done):
         pending: deque[list[Future[list[Any]]]] = deque()
         for chunk in chunks:
             pieces = [chunk[start : start + _PIECE] for start in range(0, len(chunk), _PIECE)]
@@ -104,7 +111,7 @@ def _threads(attempt: Work, workers: int) -> Iterator[Started]:
 
 
 @contextlib.contextmanager
-def _processes(attempt: Work, workers: int) -> Iterator[Started]:
+def _processes(attempt: Work, workers: int, allowance: float) -> Iterator[Started]:
     """Give a pool whose threads each ask one of as many processes."""
     idle: SimpleQueue[_Process] = SimpleQueue()
 
@@ -114,7 +121,7 @@ def _processes(attempt: Work, workers: int) -> Iterator[Started]:
             return process.ask(places)
         except _Lost as lost:
             process.end()
-            process = _Process(attempt)
+            process = _Process(attempt, allowance)
             if len(places) == 1:
                 return [Failed(str(lost))]
         finally:
@@ -124,7 +131,7 @@ def _processes(attempt: Work, workers: int) -> Iterator[Started]:
 
     # Forked before there are threads, whose locks a child would inherit as they stand.
     for _ in range(workers):
-        idle.put(_Process(attempt))
+        idle.put(_Process(attempt, allowance))
     pool = ThreadPoolExecutor(workers, thread_name_prefix="striate-decode")
     try:
         yield pool, done
@@ -141,7 +148,8 @@ class _Lost(Exception):  # noqa: N818 -- it is no error of ours
 class _Process:
     """A forked process that answers questions, seen from its parent."""
 
-    def __init__(self, attempt: Work) -> None:
+    def __init__(self, attempt: Work, allowance: float) -> None:
+        self._seconds = SECONDS * allowance
         self._area = mmap.mmap(-1, _AREA)
         parent = os.getpid()
         # One at a time: a sibling that inherits the far end would keep it open after a crash.
@@ -154,7 +162,7 @@ class _Process:
                 # Nothing of the parent's may run here: no handler, no `finally`, no exit hook.
                 try:
                     self._link.close()
-                    _restrict()
+                    _restrict(round(BYTES * allowance))
                     _answer(attempt, theirs, self._area, parent)
                 finally:
                     os._exit(1)
@@ -164,8 +172,8 @@ class _Process:
         """Give the results of these places, or raise what the work raised, or _Lost."""
         try:
             self._link.send(places)
-            if not self._link.poll(SECONDS):
-                raise _Lost(f"its decoder took more than {SECONDS} seconds")
+            if not self._link.poll(self._seconds):
+                raise _Lost(f"its decoder took more than {self._seconds:g} seconds")
             content, sizes = self._link.recv()
         except (EOFError, OSError) as error:
             raise _Lost("its decoder crashed") from error
@@ -184,7 +192,7 @@ class _Process:
         self._area.close()
 
 
-def _restrict() -> None:
+def _restrict(more: int) -> None:
     import resource
 
     # The parent decides when to stop. A signal to the whole group must not look like a crash.
@@ -197,7 +205,7 @@ def _restrict() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     most = resource.getrlimit(resource.RLIMIT_AS)[1]
-    allowed = held + BYTES if most == resource.RLIM_INFINITY else min(held + BYTES, most)
+    allowed = held + more if most == resource.RLIM_INFINITY else min(held + more, most)
     resource.setrlimit(resource.RLIMIT_AS, (allowed, most))
 
 

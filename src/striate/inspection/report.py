@@ -2,10 +2,12 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from striate import devices
+from striate import devices, images
 from striate.data import Data
 from striate.data.batches import Unreadable
 from striate.data.preprocessing import Picture as Source
@@ -40,6 +42,7 @@ class Seen(NamedTuple):
     colour: bool
     constant: bool
     comparable: bool  # by more than equality
+    pixels: int  # that were seen; of a JPEG that was scaled down fewer than it has
     sums: tuple[NDArray[np.int64], NDArray[np.int64]]  # (C,) each: of the levels, their squares
     thumb: NDArray[np.uint8]  # (256,)
 
@@ -87,12 +90,16 @@ class Report:
 
 
 def inspect(
-    data: Data, *, workers: int | None = None, poll: Callable[[], None] = lambda: None
+    data: Data,
+    *,
+    workers: int | None = None,
+    max_pixels: int = images.MAX_PIXELS,
+    poll: Callable[[], None] = lambda: None,
 ) -> Report:
     """Decode every picture once, and look at all of them together."""
     if data.kind != "pictures":
         raise UsageError(f"the data doctor looks at pictures, and {data.name} has {data.kind}")
-    pictures, seen, unreadable = _pass(data, workers, poll)
+    pictures, seen, unreadable = _pass(data, workers, max_pixels, poll)
     if not seen:
         raise DataError(f"{data.name}: no picture can be read; the first: {unreadable[0]}")
     copies = _copies(pictures, seen, poll)
@@ -116,16 +123,19 @@ def inspect(
 
 
 def _pass(
-    data: Data, workers: int | None, poll: Callable[[], None]
+    data: Data, workers: int | None, max_pixels: int, poll: Callable[[], None]
 ) -> tuple[list[Picture], list[Seen], list[Unreadable]]:
     pictures: list[Picture] = []
     seen: list[Seen] = []
     unreadable: list[Unreadable] = []
     count = devices.processors() if workers is None else workers
+    look = functools.partial(_look, max_pixels=max_pixels)
+    more = max(1.0, max_pixels / images.MAX_PIXELS)
     for name, split in data.splits.items():
         rows = range(len(split))
         chunks = [rows[start : start + _CHUNK] for start in rows[::_CHUNK]]
-        with contextlib.closing(ahead(_look, split.pictures, chunks, count)) as found:
+        work = ahead(look, split.pictures, chunks, count, allowance=more)
+        with contextlib.closing(work) as found:
             for row, result in _each(chunks, found, poll):
                 if isinstance(result, Failed):
                     unreadable.append(Unreadable(split.names[row], result.reason))
@@ -143,8 +153,11 @@ def _each(
         yield from zip(chunk, results, strict=True)
 
 
-def _look(picture: Source) -> Seen:
-    pixels = as_array(picture)
+def _look(picture: Source, max_pixels: int) -> Seen:
+    stated = images.header(picture) if isinstance(picture, Path | images.Stored) else None
+    # A JPEG beyond the limit is seen as a training sees it: scaled down.
+    beyond = stated is not None and stated[0] * stated[1] > max_pixels
+    pixels = as_array(picture, max_pixels, least=1 if beyond else None)
     digest = hashlib.blake2b(str(pixels.shape).encode(), digest_size=16)
     digest.update(pixels.tobytes())
     image = Image.fromarray(pixels)
@@ -155,11 +168,11 @@ def _look(picture: Source) -> Seen:
     ranges = [np.ptp(np.flatnonzero(channel)) for channel in levels]
     return Seen(
         digest.digest(),
-        image.height,
-        image.width,
+        *(stated[:2] if stated and beyond else (image.height, image.width)),
         image.mode == "RGB",
         bool(max(ranges) <= CONSTANT),
         bool(large and max(ranges) > CONSTANT and not enlarged),
+        image.height * image.width,
         (levels @ _LEVELS, levels @ _LEVELS**2),
         duplicates.thumbnail(image),
     )
@@ -170,7 +183,7 @@ def _moments(seen: Sequence[Seen]) -> tuple[list[float], list[float]]:
     if not seen:
         return [], []
     channels = 3 if any(one.colour for one in seen) else 1
-    pixels = sum(one.height * one.width for one in seen)
+    pixels = sum(one.pixels for one in seen)
     # A grey picture counts for all three channels.
     first, second = (
         np.sum([np.broadcast_to(one.sums[power], channels) for one in seen], axis=0) / pixels
@@ -242,7 +255,7 @@ def _thumbs(seen: Sequence[Seen]) -> duplicates.Thumbs:
 
 
 def _colour(one: Seen) -> list[float]:
-    levels = one.sums[0] / (one.height * one.width)
+    levels = one.sums[0] / one.pixels
     return [float(level) for level in np.broadcast_to(levels, 3)]
 
 

@@ -112,9 +112,33 @@ def is_run(folder: Path) -> bool:
 def require(folder: Path) -> Path:
     """Give the folder back if it is a run, or a bundle on its own."""
     if not is_run(folder) and not (folder / bundle.CARD).is_file():
-        what = "is no run: it has no recipe.toml" if folder.is_dir() else "does not exist"
-        raise DataError(f"{folder} {what}")
+        raise DataError(f"{folder} {_what_instead(folder)}")
     return folder
+
+
+def require_whole(folder: Path) -> Path:
+    """Give the folder back if it is a run; a bundle alone does not know how it was made."""
+    require(folder)
+    if not is_run(folder):
+        parent = folder.absolute().parent
+        run = f": give the run's folder, {parent}" if is_run(parent) else ""
+        raise DataError(f"{folder} is a bundle, which holds the network and not its training{run}")
+    return folder
+
+
+def _what_instead(path: Path) -> str:
+    """Say what a path is that is no run."""
+    if path.is_dir():
+        return "is no run: it has no recipe.toml"
+    if not path.exists():
+        return "does not exist"
+    home = path.absolute().parent
+    for place in (home, *home.parents[:2]):
+        if is_run(place) or (place / bundle.CARD).is_file():
+            return f"is a file of a run, whose folder is wanted: give {place}"
+    if path.name.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst")):
+        return "is an archive: a run is a folder, unpack it and give that"
+    return "is a file: a run is a folder, with recipe.toml in it"
 
 
 def write_start(
@@ -154,14 +178,14 @@ def list_runs(parent: Path) -> list[Path]:
 
 def read_recipe(folder: Path) -> dict[str, Any]:
     """Read the resolved recipe."""
-    path = require(folder) / RECIPE
+    path = require_whole(folder) / RECIPE
     with _readable(path):
         return tomllib.loads(files.read(path).decode())
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
     """Read one of the run's JSON documents."""
-    path = folder / name
+    path = require_whole(folder) / name
     with _readable(path):
         return _checked(json.loads(files.read(path)), path)
 
@@ -186,7 +210,7 @@ def read_result(folder: Path) -> dict[str, Any]:
 
 def read_splits(folder: Path) -> dict[str, list[str]]:
     """Read which pictures are in which split: names, in order."""
-    path = folder / SPLITS
+    path = require_whole(folder) / SPLITS
     with _readable(path):
         table = tables.read_parquet(files.read(path), checksums=True)
         columns = [table[name].cast(pa.string()).to_pylist() for name in ("file", "split")]

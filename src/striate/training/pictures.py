@@ -10,7 +10,7 @@ from striate import models
 from striate.data import Split
 from striate.data.augment import Augmentation, augment
 from striate.data.batches import Pictures
-from striate.data.kinds import Preparation
+from striate.data.kinds import Preparation, max_pixels
 from striate.data.preprocessing import Moments, Preprocessing, Zca
 from striate.data.survey import Survey, survey
 from striate.errors import UsageError
@@ -35,6 +35,7 @@ def geometry(recipe: Recipe, architecture: Architecture) -> Preprocessing:
         share=recipe.share if recipe.fit == "crop" else 1.0,
         filter=recipe.filter,
         normalise="none",
+        max_pixels=max_pixels(recipe.max_megapixels),
     )
 
 

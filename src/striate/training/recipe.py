@@ -73,6 +73,11 @@ class Recipe:
         "bilinear", "Antialiased resize: nearest, box, bilinear, hamming, bicubic or lanczos."
     )
     colour: str = _choice("auto", "grey, rgb, or auto: grey where all the pictures are.")
+    max_megapixels: float = _choice(
+        50.0,
+        "Largest picture that is decoded, in millions of pixels; a larger JPEG is decoded at 1/2, "
+        "1/4 or 1/8 where that is enough.",
+    )
     normalise: str = _choice(
         "dataset",
         "dataset (mean and std of the training pictures), picture, sound, zca, none or imagenet.",
@@ -166,6 +171,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "patience": (1, 100_000),
     "size": (1, 16_384),
     "share": (0.01, 1),
+    "max_megapixels": (0.000001, 10_000),
     "sample_rate": (1000, 384_000),
     "seconds": (0.01, 600),
     "mels": (1, 1024),

@@ -7,40 +7,20 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Protocol, runtime_checkable
+from typing import IO, Protocol, runtime_checkable
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from striate.errors import DataError
 
-# Pillow's "JPEG" also gives the first frame of MPO, which phones write.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "gif", "bmp", "dib"),
-        *("tif", "tiff", "ppm", "pgm", "pbm", "pnm"),
-    )
-)
-# Endings of files that people would call pictures too; those above are read.
-KNOWN = SUFFIXES | frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("heic", "heif", "heics", "hif", "avif", "avifs", "jp2", "j2k", "j2c", "jpc", "jpf"),
-        *("jpx", "jxl", "jxr", "hdp", "wdp", "bpg", "flif", "qoi", "tga", "icns", "ico", "cur"),
-        *("sgi", "rgb", "rgba", "bw", "pcx", "dcx", "psd", "psb", "xcf", "kra", "dds", "pict"),
-        *("pct", "xbm", "xpm", "wbmp", "pam", "pfm", "exr", "hdr", "fit", "fits", "dcm", "svg"),
-        *("svgz", "eps", "ai", "cdr", "emf", "wmf", "djvu", "ras", "sun", "im", "msp", "iff"),
-        # Raw files of cameras.
-        *("3fr", "ari", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "gpr", "iiq", "kdc"),
-        *("mef", "mos", "mrw", "nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "rwl", "sr2"),
-        *("srf", "srw", "x3f"),
-    )
-)
+from .formats import UnsupportedError, open_picture
+from .levels import GREYS, eight_bit
+
 MAX_PIXELS = 50_000_000
+_JPEGS = ("JPEG", "MPO")
 
 # What undoes each value of EXIF's Orientation tag (EXIF 2.32, section 4.6.4).
 _TURNS = {
@@ -52,8 +32,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_COLOURS = ("RGB", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "P")
-_GREYS = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
 
 @runtime_checkable
@@ -76,9 +54,8 @@ class PictureError(DataError):
         return f"{self.path}: {self.reason}"
 
 
-def is_picture(path: Any) -> bool:
-    """Tell by its name whether a file should be a picture; hidden files are none."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+class TooLargeError(PictureError):
+    """A picture of more pixels than are decoded."""
 
 
 def decode(
@@ -90,20 +67,22 @@ def decode(
 ) -> NDArray[np.uint8]:
     """Give the first frame of a file, or of its bytes, upright: (H, W) grey or (H, W, 3) RGB.
 
-    Transparent and deep pixels become what `eight_bit` makes of them. A large JPEG may come at 1/2,
-    1/4 or 1/8 of its size, both sides still at least `least` pixels, in a fraction of the time.
-    Every failure is one PictureError. No pixel is decoded before the header's size is checked;
-    Pillow's own limit (twice Image.MAX_IMAGE_PIXELS) stands beside `max_pixels`.
+    Transparent and deep pixels become what `eight_bit` makes of them. With `least`, a large JPEG
+    may come at 1/2, 1/4 or 1/8 of its size, both sides still at least `least` pixels: in a fraction
+    of the time, and from beyond `max_pixels`. Every failure is one PictureError. No pixel is
+    decoded before the header's size is checked.
     """
     known = name or ("picture" if isinstance(source, bytes) else str(source))
     with (
         _refusing(known),
         opened(source, known) as handle,
-        Image.open(handle, formats=FORMATS) as image,
+        open_picture(handle, known) as image,
     ):
-        _check_size(image, max_pixels, known)
-        quick = _of_jpeg(image, handle, least)
+        factor = _factor(image, max_pixels, least, known)
+        quick = _of_jpeg(image, handle, least, factor)
         if quick is None:
+            if factor > 1:
+                image.draft(None, (image.width // factor, image.height // factor))
             return np.array(upright(image, max_pixels=max_pixels, name=known))
         turn = _TURNS.get(_orientation(image))
         return quick if turn is None else np.array(Image.fromarray(quick).transpose(turn))
@@ -116,33 +95,10 @@ def upright(
     with _refusing(name):
         _check_size(image, max_pixels, name)
         image.load()
+        _check_size(image, max_pixels, name)  # an icon may hold more than it says
         turn = _TURNS.get(_orientation(image))
         picture = eight_bit(image)
         return picture if turn is None else picture.transpose(turn)
-
-
-def eight_bit(image: Image.Image) -> Image.Image:
-    """Give a picture of any mode as "L" or "RGB"; what is transparent becomes white.
-
-    16-bit grey is divided by 257, so nothing is clipped. 32-bit integers and floats have no known
-    white: their own smallest to largest value becomes 0 to 255, and a constant picture 0.
-    """
-    image.load()
-    if image.mode.startswith("I;16"):
-        return _from_16_bits(np.asarray(image), image.info.get("transparency"))
-    if image.mode in ("I", "F"):
-        # PNG and PNM have at most 16 bits, though Pillow may hold them in 32.
-        sixteen = image.mode == "I" and image.format in ("PNG", "PPM")
-        return _from_16_bits(np.asarray(image)) if sixteen else _stretched(np.asarray(image))
-    if image.mode in ("RGBa", "La"):
-        return _over_white(image.convert(image.mode.upper()))
-    if image.has_transparency_data and _is_usable(image):
-        return _over_white(image.convert("LA" if image.mode in ("1", "L", "LA") else "RGBA"))
-    if image.mode in ("1", "L"):
-        return image if image.mode == "L" else image.convert("L")
-    if image.mode in _COLOURS:
-        return image if image.mode == "RGB" else image.convert("RGB")
-    raise ValueError(f"pixels of Pillow's mode {image.mode} are not supported")
 
 
 def header(path: Path | Stored) -> tuple[int, int, bool] | None:
@@ -154,12 +110,12 @@ def header(path: Path | Stored) -> tuple[int, int, bool] | None:
         with (
             _refusing(str(path)),
             opened(path, str(path)) as handle,
-            Image.open(handle, formats=FORMATS) as image,
+            open_picture(handle, str(path)) as image,
         ):
             # Only where it stands before the pixels; a TIFF's size is already that of the turned.
             lies = "exif" in image.info and _orientation(image) >= 5
             height, width = image.size if lies else image.size[::-1]
-            return height, width, image.mode in _GREYS
+            return height, width, image.mode in GREYS
     except PictureError:
         return None
 
@@ -171,9 +127,23 @@ def to_png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _of_jpeg(image: Image.Image, handle: IO[bytes], least: int | None) -> NDArray[np.uint8] | None:
+def _factor(image: Image.Image, max_pixels: int, least: int | None, name: str) -> int:
+    """Give by how much a picture must be scaled down to be decoded: 1, or 2, 4 or 8 for a JPEG."""
+    width, height = image.size
+    if least is not None and image.format in _JPEGS and width * height > max_pixels:
+        for factor in (2, 4, 8):
+            sides = -(-width // factor), -(-height // factor)
+            if sides[0] * sides[1] <= max_pixels and min(sides) >= least:
+                return factor
+    _check_size(image, max_pixels, name)
+    return 1
+
+
+def _of_jpeg(
+    image: Image.Image, handle: IO[bytes], least: int | None, factor: int
+) -> NDArray[np.uint8] | None:
     """Decode a common JPEG that Pillow has opened in half of Pillow's time; None if it is none."""
-    if image.format not in ("JPEG", "MPO") or image.mode not in ("L", "RGB"):
+    if image.format not in _JPEGS or image.mode not in ("L", "RGB"):
         return None
     place = handle.tell()
     handle.seek(0)
@@ -183,40 +153,15 @@ def _of_jpeg(image: Image.Image, handle: IO[bytes], least: int | None) -> NDArra
     wanted = "GRAY" if image.mode == "L" else "RGB"
     try:
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-            content, wanted, min_height=side, min_width=side, min_factor=2 if side else 1
+            content,
+            wanted,
+            min_height=side,
+            min_width=side,
+            min_factor=max(2 if side else 1, factor),
         )
     except ValueError:
         return None  # damaged, or of a rare coding: Pillow has the last word
     return pixels[:, :, 0] if image.mode == "L" else pixels
-
-
-def _from_16_bits(values: np.ndarray, transparent: object = None) -> Image.Image:
-    # 257 is odd, so no value lies half way between two.
-    grey = (np.clip(values, 0, 65535).astype(np.int32) + 128) // 257
-    if isinstance(transparent, int):
-        grey[values == transparent] = 255
-    return Image.fromarray(grey.astype(np.uint8))
-
-
-def _stretched(values: np.ndarray) -> Image.Image:
-    if not np.isfinite(values).all():
-        raise ValueError("some pixels are not finite numbers")
-    low, high = float(values.min()), float(values.max())
-    grey = np.round((values.astype(np.float64) - low) * (255 / ((high - low) or 1.0)))
-    return Image.fromarray(grey.clip(0, 255).astype(np.uint8))
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    plain = image.convert(image.mode.removesuffix("A"))
-    white = Image.new(plain.mode, image.size, "white")
-    white.paste(plain, mask=image.getchannel("A"))
-    return white
-
-
-def _is_usable(image: Image.Image) -> bool:
-    # In a 16-bit colour PNG the transparent colour has 16 bits, the pixels that Pillow gives 8.
-    colour = image.info.get("transparency")
-    return image.mode != "RGB" or (isinstance(colour, tuple) and max(colour) <= 255)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -250,7 +195,8 @@ def _check_size(image: Image.Image, max_pixels: int, name: str) -> None:
     if width < 1 or height < 1:
         raise PictureError(name, f"{width} x {height} pixels: nothing to see")
     if width * height > max_pixels:
-        raise PictureError(name, f"{width} x {height} pixels, more than {max_pixels} are refused")
+        said = f"{width} x {height} pixels, more than {max_pixels} are refused"
+        raise TooLargeError(name, said)
 
 
 @contextlib.contextmanager
@@ -268,8 +214,8 @@ def _refusing(name: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return f"not a picture, or a damaged one: the formats are {', '.join(FORMATS)}"
+    if isinstance(error, UnsupportedError):
+        return str(error)
     if isinstance(error, Image.DecompressionBombError):
         return f"too many pixels: {error}"
     if isinstance(error, OSError) and error.strerror:

@@ -1,0 +1,144 @@
+"""Examples without labels, from whatever holds them: files, folders, archives, tables, arrays."""
+
+import glob
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from striate.errors import DataError, UsageError
+from striate.images import PictureError, Stored
+from striate.sounds import Sound
+
+from . import lists
+from .archives import COMPRESSED, Archive, Inside
+from .archives import SUFFIXES as ARCHIVES
+from .folder import list_examples, shown
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+# Axes of a batch: of pictures (N, H, W, C), or tensors (N, C, H, W), of clips (N, T, H, W, C).
+_BATCH_AXES = {"pictures": 4, "clips": 5}
+
+
+class Example(NamedTuple):
+    """What is predicted, and the name that its row gets."""
+
+    name: str
+    value: Any  # what a preprocessing takes
+
+
+class Named:
+    """The bytes of a file that has no path, as standard input has none."""
+
+    def __init__(self, name: str, content: bytes) -> None:
+        self._name, self._content = name, content
+
+    def __str__(self) -> str:
+        return self._name
+
+    def read(self) -> bytes:
+        """Give the bytes."""
+        return self._content
+
+
+class Absent:
+    """What was asked for and cannot be read: its row says why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self._name, self._reason = name, reason
+
+    def __str__(self) -> str:
+        return self._name
+
+    def read(self) -> bytes:
+        """Raise PictureError."""
+        raise PictureError(self._name, self._reason)
+
+
+def examples(given: Any, kind: str = "pictures") -> list[Example] | Iterator[Example]:
+    """Give the examples meant by a path, an example, a batch, or many of them; a list, if finite.
+
+    Of an iterator, or anything else that is only iterated over, each is found when it is asked for.
+    """
+    if isinstance(given, Mapping):
+        raise UsageError(f"a {type(given).__name__} is no list of {kind}: give its values")
+    items = _items(given)
+    found = _named((value for item in items for value in _expanded(item, kind)), kind)
+    return list(found) if isinstance(items, list) else found
+
+
+def _items(given: Any) -> Iterable[Any]:
+    if isinstance(given, (list, tuple)):
+        return list(given)
+    if isinstance(given, np.ndarray) and given.dtype.kind in "OUS":
+        return [str(path) for path in given.ravel()] if given.dtype.kind != "O" else list(given)
+    single = (str, bytes, Path, Stored, Image.Image, Sound, np.ndarray, Tensor)
+    return [given] if isinstance(given, single) or not hasattr(given, "__iter__") else iter(given)
+
+
+def _named(values: Iterable[Any], kind: str) -> Iterator[Example]:
+    for row, value in enumerate(values):
+        has_name = isinstance(value, (Path, Stored))
+        yield Example(str(value) if has_name else f"{kind.removesuffix('s')} {row}", value)
+
+
+def _expanded(item: Any, kind: str) -> list[Any]:
+    """Give the examples that one thing stands for: of a path those it leads to, of a batch each."""
+    if isinstance(item, (str, Path)):
+        return _at(str(item), kind)
+    if isinstance(item, io.IOBase):  # an open file
+        return [item.read()]
+    is_batch = isinstance(item, (np.ndarray, Tensor)) and item.ndim == _BATCH_AXES.get(kind)
+    return list(item) if is_batch else [item]
+
+
+def _at(text: str, kind: str) -> list[Any]:
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return _some(list(list_examples(path, kind)), path, kind)
+    if path.is_file():
+        return next((read(path, kind) for fits, read in _CONTAINERS if fits(path)), [path])
+    if _URL.match(text):
+        return [Absent(text, "a URL: nothing is downloaded, save the file and give its path")]
+    if not path.exists() and glob.has_magic(str(path)):
+        matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 -- it may begin anywhere
+        if not matches:
+            return [Absent(text, "no file matches this pattern")]
+        return [value for match in matches for value in _at(match, kind)]
+    return [path]
+
+
+def _in_archive(path: Path, kind: str) -> list[Any]:
+    archive = Archive(path)
+    refused = [Absent(shown(file), reason) for file, reason in archive.refused]
+    return _some([*list_examples(Inside(archive), kind), *refused], path, kind)
+
+
+def _in_table(path: Path, _: str) -> list[Any]:
+    return list(lists.paths(path))
+
+
+def _is_archive(path: Path) -> bool:
+    return path.name.lower().endswith((*ARCHIVES, *COMPRESSED))
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in lists.SUFFIXES
+
+
+# What a file is that holds others, told by its name.
+_CONTAINERS: tuple[tuple[Callable[[Path], bool], Callable[[Path, str], list[Any]]], ...] = (
+    (_is_archive, _in_archive),
+    (_is_table, _in_table),
+)
+
+
+def _some(found: list[Any], path: Path, kind: str) -> list[Any]:
+    if not found:
+        raise DataError(f"{shown(path)} has no {kind} in it")
+    return found
