@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.exceptions import UnknownOptionError
+from cyclopts.token import Token
 
 from striate.errors import DataError, UsageError
 from striate.wording import counted
@@ -37,7 +39,8 @@ def predict(
     pictures: Annotated[
         list[str],
         Parameter(
-            help="Pictures, sounds or clips; folders, .zip, .tar or tables of them; - is stdin."
+            allow_leading_hyphen=True,  # for - alone
+            help="Pictures, sounds or clips; folders, .zip, .tar or tables of them; - is stdin.",
         ),
     ],
     /,
@@ -62,6 +65,7 @@ def predict(
     from striate import api, terminal
     from striate.stopping import Halt
 
+    _refuse_options(pictures)
     if top < 1:
         raise UsageError(f"--top is 1 or more, not {top}")
     if pictures.count("-") > 1:
@@ -88,6 +92,16 @@ def predict(
         terminal.table([kind[:-1], "class"], [terminal.prediction_row(row) for row in found])
     if all(row.error for row in found):
         raise DataError(f"none of the {kind} could be read")
+
+
+def _refuse_options(pictures: list[str]) -> None:
+    """Say of an unknown option what the parser would say, which lets a hyphen pass here."""
+    for given in pictures:
+        if given != "-" and given.startswith("-") and not Path(given).exists():
+            known = app["predict"].assemble_argument_collection()
+            raise UnknownOptionError(
+                token=Token(value=given, source="cli"), argument_collection=known
+            )
 
 
 def _standard_input() -> Any:

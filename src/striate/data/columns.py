@@ -84,6 +84,18 @@ def chosen(table: Table, wanted: Columns) -> Chosen:
     return Chosen(picture, label, split, flags, unused, tuple(warnings))
 
 
+def path(table: Table) -> str:
+    """Find the column of paths alone; DataError lists those there are where it is missing."""
+    found = _known(table, PATHS)
+    if found is None:
+        there = ", ".join(shown(column) for column in table.columns)
+        raise DataError(
+            f"{shown(table.path)} has no column for the picture's path: name one "
+            f"{' or '.join(PATHS)} (it has {there})"
+        )
+    return found
+
+
 def split_of(row: Row, columns: Chosen, where: str) -> str | None:
     """Return the split that a row names, None where its cell is empty; DataError if it is none."""
     if columns.split is not None:

@@ -14,13 +14,14 @@ from torch import Tensor
 from striate.errors import DataError, UsageError
 from striate.images import PictureError, Stored
 from striate.sounds import Sound
+from striate.wording import one, shown
 
-from . import lists
+from . import lists, records
 from .archives import COMPRESSED, Archive, Inside
 from .archives import SUFFIXES as ARCHIVES
-from .folder import list_examples, shown
+from .folder import list_examples
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_URL = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:/")
 # Axes of a batch: of pictures (N, H, W, C), or tensors (N, C, H, W), of clips (N, T, H, W, C).
 _BATCH_AXES = {"pictures": 4, "clips": 5}
 
@@ -84,7 +85,7 @@ def _items(given: Any) -> Iterable[Any]:
 def _named(values: Iterable[Any], kind: str) -> Iterator[Example]:
     for row, value in enumerate(values):
         has_name = isinstance(value, (Path, Stored))
-        yield Example(str(value) if has_name else f"{kind.removesuffix('s')} {row}", value)
+        yield Example(str(value) if has_name else f"{one(kind)} {row}", value)
 
 
 def _expanded(item: Any, kind: str) -> list[Any]:
@@ -98,13 +99,13 @@ def _expanded(item: Any, kind: str) -> list[Any]:
 
 
 def _at(text: str, kind: str) -> list[Any]:
-    path = Path(text).expanduser()
+    path = lists.place(Path(), text).expanduser()
     if path.is_dir():
         return _some(list(list_examples(path, kind)), path, kind)
     if path.is_file():
         return next((read(path, kind) for fits, read in _CONTAINERS if fits(path)), [path])
     if _URL.match(text):
-        return [Absent(text, "a URL: nothing is downloaded, save the file and give its path")]
+        return [_absent_url(text)]
     if not path.exists() and glob.has_magic(str(path)):
         matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 -- it may begin anywhere
         if not matches:
@@ -120,7 +121,11 @@ def _in_archive(path: Path, kind: str) -> list[Any]:
 
 
 def _in_table(path: Path, _: str) -> list[Any]:
-    return list(lists.paths(path))
+    return [_absent_url(text) if _URL.match(text) else at for text, at in lists.named(path)]
+
+
+def _absent_url(text: str) -> Absent:
+    return Absent(text, "a URL: nothing is downloaded, save the file and give its path")
 
 
 def _is_archive(path: Path) -> bool:
@@ -128,7 +133,7 @@ def _is_archive(path: Path) -> bool:
 
 
 def _is_table(path: Path) -> bool:
-    return path.suffix.lower() in lists.SUFFIXES
+    return path.suffix.lower() in records.SUFFIXES
 
 
 # What a file is that holds others, told by its name.

@@ -69,17 +69,14 @@ def table(path: Path, wanted: Columns = USUAL) -> Data:
     return dataclasses.replace(opened, origin=place, name=shown(path.stem))
 
 
-def paths(path: Path) -> list[Path]:
-    """List the files that a table names, from its folder on; labels are not looked at."""
-    records = list(_records(path))
-    if not records:
-        raise DataError(f"{shown(path)} has no rows")
-    columns = {str(key).strip().lower(): str(key) for key in records[0][1]}
-    column = _column(columns, PATHS, path, "the picture's path")
-    return [
-        path.parent / _text(record.get(column), column, f"{shown(path)}, line {line}")
-        for line, record in records
-    ]
+def named(path: Path) -> list[tuple[str, Path]]:
+    """List what a table names, as it is written and where it is; labels are not looked at."""
+    table = columns.read(path, USUAL)
+    column = columns.path(table)
+    cells = (
+        _text(row.get(column), column, f"{shown(path)}, line {line}") for line, row in table.rows
+    )
+    return [(text, place(path.parent, text)) for text in cells]
 
 
 def has_metadata(root: Path) -> bool:
@@ -191,7 +188,7 @@ def _listed(table: Table, wanted: Columns, split: str | None = None) -> Listed:
         if _URL.match(text) and not text.lower().startswith("file://"):
             urls.append(f"line {line}: {shown(text)}")
             continue
-        _add(entries, Entry(_place(home, text), label, part or "train", text, home, where))
+        _add(entries, Entry(place(home, text), label, part or "train", text, home, where))
     listed = list(entries.values())
     warnings = [*found.warnings, *_of_urls(urls, table, len(listed))]
     if no_split:
@@ -229,7 +226,7 @@ def _python_label(label: Any, where: str) -> str:
         ) from error
 
 
-def _place(home: Path, text: str) -> Path:
+def place(home: Path, text: str) -> Path:
     r"""Return the file that a cell names: backslashes are folders where no such file is there."""
     if text.lower().startswith("file://"):
         return Path(unquote(urlsplit(text).path))

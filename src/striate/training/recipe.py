@@ -73,15 +73,15 @@ class Recipe:
         "bilinear", "Antialiased resize: nearest, box, bilinear, hamming, bicubic or lanczos."
     )
     colour: str = _choice("auto", "grey, rgb, or auto: grey where all the pictures are.")
-    max_megapixels: float = _choice(
-        50.0,
-        "Largest picture that is decoded, in millions of pixels; a larger JPEG is decoded at 1/2, "
-        "1/4 or 1/8 where that is enough.",
-    )
     normalise: str = _choice(
         "dataset",
         "dataset (mean and std of the training pictures), picture, sound, zca, none or imagenet.",
         shown="dataset; sound for sounds",
+    )
+    max_megapixels: float = _choice(
+        50.0,
+        "Largest picture that is decoded, in millions of pixels; a larger JPEG is decoded at 1/2, "
+        "1/4 or 1/8 where that is enough.",
     )
 
     sample_rate: int | None = _choice(
