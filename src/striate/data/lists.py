@@ -230,10 +230,10 @@ def place(home: Path, text: str) -> Path:
     r"""Return the file that a cell names: backslashes are folders where no such file is there."""
     if text.lower().startswith("file://"):
         return Path(unquote(urlsplit(text).path))
-    place = home / text
-    if "\\" in text and not _is_file(place):
+    at = home / text
+    if "\\" in text and not _is_file(at):
         return home / text.replace("\\", "/")
-    return place
+    return at
 
 
 def _is_file(path: Path) -> bool:
