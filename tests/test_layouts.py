@@ -370,6 +370,27 @@ def test_what_is_compressed_as_a_whole_is_told_by_its_content(tmp_path: Path, na
         find(place)
 
 
+def test_what_lies_beside_a_folder_that_is_passed_through_is_said(tmp_path: Path) -> None:
+    put(tmp_path, *each("photos", *TWO), "a.png", "b.txt", *each("runs/a", *RUN), "@eaDir/1.png")
+    data = folder(tmp_path)
+    assert found(data) == {"train": BOTH}
+    assert data.left_out == {".txt": 1}
+    assert sorted(data.warnings) == [
+        f"1 picture in {tmp_path} itself: left out",
+        "left out: 1 .txt (1 file, no picture by its ending)",
+        "left out: @eaDir (a folder of a system or a NAS)",
+        "left out: runs/a (a run of striate)",
+    ]
+
+
+def test_files_beside_a_table_of_the_folder_are_counted_too(tmp_path: Path) -> None:
+    put(tmp_path, "1.png", "2.png", "3.heic", "4.txt", "runs/a/recipe.toml", "runs/a/data.json")
+    (tmp_path / "metadata.csv").write_text("file_name,label\n1.png,a\n2.png,b\n")
+    data = find(tmp_path)
+    assert data.left_out == {".heic": 1, ".txt": 1}
+    assert any("runs/a (a run of striate)" in line for line in data.warnings)
+
+
 def test_endings_are_counted_once_a_file(tmp_path: Path) -> None:
     put(tmp_path, *TWO, "loose.txt", "notes/a.md", "cat/deep/b.md", "dog/c.MD")
     assert folder(tmp_path).left_out == Counter({".md": 3, ".txt": 1})

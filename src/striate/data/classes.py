@@ -11,7 +11,8 @@ def canonical(name: str) -> str:
     >>> canonical("cafe\u0301 ")
     'café'
     """
-    return unicodedata.normalize("NFC", name).strip()
+    composed = unicodedata.normalize("NFC", name)
+    return composed.strip() or composed
 
 
 def canonical_path(name: str) -> str:

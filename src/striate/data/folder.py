@@ -14,7 +14,7 @@ from striate.wording import counted, one, shown
 
 from .archives import Archive, Inside
 from .classes import canonical, look_alikes
-from .kinds import is_of, may_be_example
+from .kinds import is_named, is_of, may_be_example
 from .splits import Data, Origin, Split
 
 Place = Path | Inside
@@ -87,14 +87,14 @@ def subfolders(folder: Place) -> list[str]:
 
 def loose(folder: Place, kind: str) -> int:
     """Count the files of a kind that lie in a folder itself."""
-    return sum(is_of(kind, folder / name) for name in listing(folder).files)
+    return sum(is_named(kind, name) for name in listing(folder).files)
 
 
 def leftovers(folder: Place, kind: str) -> Leftovers:
     """Count what lies below a folder and is not of a kind."""
     found = Leftovers(Counter(), {})
     for at, listed in _below(folder, set()):
-        unlike = (name for name in listed.files if not is_of(kind, at / name))
+        unlike = (name for name in listed.files if not is_named(kind, name))
         found.endings.update(map(ending, unlike))
         for name, reason in listed.passed:
             found.passed.setdefault(reason, []).append(shown(relative(at / name, folder)))
@@ -115,6 +115,17 @@ def ending(name: str) -> str:
 def is_run(folder: Place) -> bool:
     """Tell whether a folder is a run of striate: what it holds are not the user's pictures."""
     return all(_holds(folder, name) for name in RUN)
+
+
+def holds_runs_only(folder: Place) -> bool:
+    """Tell whether a folder holds runs of striate, and nothing else that is seen."""
+    count = 0
+    for name, is_folder, _ in _entries(folder):
+        if not _is_hidden(name):
+            if not (is_folder and is_run(folder / name)):
+                return False
+            count += 1
+    return count > 0
 
 
 def refusals(opened: Archive) -> list[str]:
@@ -153,7 +164,7 @@ def listing(folder: Place) -> Listing:
     """List a folder."""
     found = Listing([], [], [])
     for name, is_folder, is_link in _entries(folder):
-        if name.startswith(".") or name.casefold() in LITTER:
+        if _is_hidden(name):
             continue
         if not is_folder:
             found.files.append(name)
@@ -216,6 +227,10 @@ def _entries(folder: Place) -> Iterator[tuple[str, bool, bool]]:
             yield from ((entry.name, _is_folder(entry), entry.is_symlink()) for entry in entries)
     except OSError as error:
         raise DataError(f"cannot read {shown(folder)}: {error.strerror or error}") from error
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.casefold() in LITTER
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

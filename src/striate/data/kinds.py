@@ -74,7 +74,13 @@ KINDS: dict[str, Kind] = {
 
 def is_of(kind: str, path: Any) -> bool:
     """Tell by its name whether a file should be a picture, a sound, or a clip."""
-    return path.suffix.lower() in KINDS[kind].suffixes and not path.name.startswith(".")
+    return is_named(kind, path.name)
+
+
+def is_named(kind: str, name: str) -> bool:
+    """Tell by a file's name whether it should be a picture, a sound, or a clip."""
+    stem, _, ending = name.rpartition(".")
+    return f".{ending.lower()}" in KINDS[kind].suffixes and stem != "" and stem[0] != "."
 
 
 def is_example(path: Any) -> bool:

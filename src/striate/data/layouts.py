@@ -1,7 +1,6 @@
 """Recognises how the examples in a folder or an archive are laid out: classes, splits, or both."""
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,11 +15,11 @@ from .classes import canonical, look_alikes, places
 from .folder import (
     Place,
     has_examples,
+    holds_runs_only,
     identity,
     is_run,
     leftovers,
     list_examples,
-    listing,
     loose,
     made,
     refusals,
@@ -29,19 +28,8 @@ from .folder import (
     subfolders,
 )
 from .kinds import recognised
+from .splitnames import PART, like_split, marked, says_nothing
 from .splits import Data, Split, split_name
-
-# What stands beside a split's word in a folder's name: train_images, TrainSet, x-test-224.
-_BESIDE = frozenset(
-    {
-        *("data", "dataset", "set", "images", "image", "imgs", "img", "pictures", "pics", "photos"),
-        *("samples", "examples", "files", "folder", "dir", "split", "all", "full", "small", "x"),
-        *("new", "raw", "clean", "resized", "cropped", "augmented", "aug", "final", "my", "the"),
-    }
-)
-_WORDS = re.compile(r"[^\W\d_]+")
-_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_PART = re.compile(r"(cv|folds?|parts?|splits?|batch|subset|chunk)[ _.-]?\d+", re.IGNORECASE)
 
 Part = Mapping[str, Sequence[Place]]  # of a split: class -> its folders
 
@@ -52,6 +40,7 @@ class Found(NamedTuple):
     parts: dict[str, Part]  # split -> its classes
     what: str  # for the line that says so
     warnings: list[str]
+    renamed: tuple[str, ...] = ()  # folders that are taken for a split of another name
 
 
 def folder(root: Place) -> Data:
@@ -63,9 +52,9 @@ def folder(root: Place) -> Data:
     if is_run(root):
         raise DataError(f"{shown(root)} is a run of striate, not data: give the folder of pictures")
     kind = recognised(list_examples(root))
+    rest, above = leftovers(root, kind), root
     root = _inner(root, kind)
     tops, aliases = _tops(root)
-    rest = leftovers(root, kind)
     if not tops:
         raise DataError(
             f"{shown(root)} has no subfolders: put the {kind} of each class into one"
@@ -77,17 +66,19 @@ def folder(root: Place) -> Data:
         raise DataError(
             f"{shown(root)} has no {kind} in its subfolders ({listed})" + _besides(rest.lines(kind))
         )
-    found = _with_splits(root, tops, filled, kind) or _by_class(root, filled, kind)
-    found = found or _flat(root, filled, kind)
+    found = _with_splits(root, tops, filled, kind) or _by_class(root, tops, filled, kind)
+    found = found or _flat(root, tops, filled, kind)
     classes = tuple(sorted({name for part in found.parts.values() for name in part}))
     splits = {name: _read(root, part, classes, kind) for name, part in found.parts.items()}
     sizes = ", ".join(f"{name} {len(split)}" for name, split in splits.items())
-    layout = f"{shown(root)}: " + found.what.format(
+    what = found.what.format(
         sizes=f"{sizes} {kind}",
         count=counted(sum(map(len, splits.values())), kind),
         classes=counted(len(classes), "class folders"),
     )
-    warnings = [*found.warnings, *_loose(root, kind), *aliases, *rest.lines(kind)]
+    layout = "; ".join([f"{shown(root)}: {what}", *found.renamed])
+    outside = _loose(above, kind) if above is not root else []
+    warnings = [*found.warnings, *_loose(root, kind), *outside, *aliases, *rest.lines(kind)]
     data = made(root, classes, splits, layout, warnings)
     return dataclasses.replace(data, left_out=dict(rest.endings))
 
@@ -134,7 +125,7 @@ def _inner(root: Place, kind: str) -> Place:
 
 def _tops(root: Place) -> tuple[list[str], list[str]]:
     """Name the folders in a folder, each real one once, and say which are the same."""
-    names = [name for name in subfolders(root) if not _holds_runs_only(root / name)]
+    names = [name for name in subfolders(root) if not holds_runs_only(root / name)]
     said: list[str] = []
     if isinstance(root, Inside):
         return names, said
@@ -145,12 +136,6 @@ def _tops(root: Place) -> tuple[list[str], list[str]]:
         if first != name:
             said.append(f"{shown(root / name)} is the same folder as {shown(first)}: left out")
     return sorted(known.values()), said
-
-
-def _holds_runs_only(folder: Place) -> bool:
-    """Tell whether a folder holds runs of striate, and nothing else."""
-    folders, files, passed = listing(folder)
-    return not folders and not files and any(reason == "run" for _, reason in passed)
 
 
 def _filled(folder: Place, kind: str) -> list[str]:
@@ -165,17 +150,18 @@ def _with_splits(root: Place, tops: list[str], filled: list[str], kind: str) -> 
     if len(set(splits.values())) < len(splits):
         raise DataError(f"{shown(root)} has two folders for one split: {', '.join(splits)}")
     bases = {name: _within(root / top, kind) for top, name in splits.items()}
-    parts = {name: _part(base, kind) for name, base in bases.items()}
+    held = {name: _filled(base, kind) for name, base in bases.items()}
+    parts = {name: _part(base, held[name]) for name, base in bases.items()}
     # Without a training split (pictures to evaluate on, say) all the class folders are classes.
     known = ["train"] if "train" in parts else list(parts)
     classes = {label for name in known for label in parts[name]}
     for name, base in bases.items():
         _refuse_unknown(base, parts[name], classes, kind)
-    for base in (bases[name] for name in known):
-        warnings += _empty(base, kind) + _loose(base, kind)
-    renamed = [f"{shown(top)} is {name}" for top, name in splits.items() if not split_name(top)]
-    what = "split folders of {classes} ({sizes})" + "".join(f"; {one}" for one in renamed)
-    return Found(parts, what, warnings)
+    for name in known:
+        warnings += _empty(bases[name], _tops(bases[name])[0], held[name], kind)
+        warnings += _loose(bases[name], kind)
+    renamed = (f"{shown(top)} is {name}" for top, name in splits.items() if not split_name(top))
+    return Found(parts, "split folders of {classes} ({sizes})", warnings, tuple(renamed))
 
 
 def _split_folders(root: Place, filled: list[str], kind: str) -> dict[str, str]:
@@ -183,9 +169,9 @@ def _split_folders(root: Place, filled: list[str], kind: str) -> dict[str, str]:
 
     Raises DataError where they are named like splits and are of no use as such.
     """
-    marked = _marked(filled)
-    labels = {top: set(map(canonical, _filled(_within(root / top, kind), kind))) for top in marked}
-    holding = {top: name for top, name in marked.items() if labels[top]}
+    named = marked(filled)
+    labels = {top: set(map(canonical, _filled(_within(root / top, kind), kind))) for top in named}
+    holding = {top: name for top, name in named.items() if labels[top]}
     exact = {top: name for top, name in holding.items() if split_name(top)}
     train = next((labels[top] for top, name in holding.items() if name == "train"), set())
     agreeing = {top: name for top, name in holding.items() if labels[top] <= train}
@@ -196,35 +182,16 @@ def _split_folders(root: Place, filled: list[str], kind: str) -> dict[str, str]:
         return exact
     if agreeing == holding and len(set(agreeing.values())) > 1:
         return agreeing
-    if len(marked) == len(filled) and (all(map(split_name, filled)) or len(marked) > 1):
+    if len(named) == len(filled) and (all(map(split_name, filled)) or len(named) > 1):
         _refuse_splits(root, filled, kind)
-    if len(filled) > 1 and all(map(_PART.fullmatch, filled)) and _same_inside(root, filled, kind):
+    if all(map(PART.fullmatch, filled)) and _same_inside(
+        root, {top: _filled(root / top, kind) for top in filled}, kind
+    ):
         raise DataError(
             f"{shown(root)} has parts of one data set ({_some(filled)}) with the same class "
             "folders in each: give one of them, or put the class folders on top"
         )
     return {}
-
-
-def _marked(names: Sequence[str]) -> dict[str, str]:
-    """Give the folders that are named like splits of one data set: train_images, test_images."""
-    found = {name: alike for name in names if (alike := _like_split(name))}
-    rests = {rest for _, rest in found.values()}
-    return {name: split for name, (split, rest) in found.items() if len(rests) == 1 or not rest}
-
-
-def _like_split(name: str) -> tuple[str, tuple[str, ...]] | None:
-    """Give the one split that a name speaks of, and its words that are not usual beside it."""
-    words = [word.lower() for word in _WORDS.findall(_HUMP.sub(" ", name))]
-    splits = {split for word in words if (split := _split_word(word))}
-    rest = tuple(word for word in words if not _split_word(word) and word not in _BESIDE)
-    return (splits.pop(), rest) if len(splits) == 1 else None
-
-
-def _split_word(word: str) -> str | None:
-    ends = ("", "set", "data", "images", "imgs")
-    bare = (word.removesuffix(end) for end in ends if word.endswith(end))
-    return next((split for one in bare if (split := split_name(one))), None)
 
 
 def _refuse_splits(root: Place, filled: Sequence[str], kind: str) -> None:
@@ -243,10 +210,9 @@ def _refuse_splits(root: Place, filled: Sequence[str], kind: str) -> None:
 def _within(base: Place, kind: str) -> Place:
     """Pass through a single folder in a split that repeats its name, or says nothing."""
     while len(inner := _tops(base)[0]) == 1 and not loose(base, kind):
-        words = {word.lower() for word in _WORDS.findall(inner[0])}
-        alike = _like_split(inner[0])
+        alike = like_split(inner[0])
         repeats = inner[0] == base.name or (alike is not None and not alike[1])
-        if not (repeats or (words and words <= _BESIDE)):
+        if not (repeats or says_nothing(inner[0])):
             break
         if not _filled(base / inner[0], kind):
             break
@@ -254,18 +220,14 @@ def _within(base: Place, kind: str) -> Place:
     return base
 
 
-def _part(base: Place, kind: str) -> Part:
-    names = _filled(base, kind)
-    refuse_twins(base, names)
-    return {canonical(name): [base / name] for name in names}
+def _part(base: Place, filled: Sequence[str]) -> Part:
+    refuse_twins(base, filled)
+    return {canonical(name): [base / name] for name in filled}
 
 
-def _empty(base: Place, kind: str) -> list[str]:
-    return [
-        f"class folder {shown(base / name)} has no {kind}: left out"
-        for name in _tops(base)[0]
-        if not has_examples(base / name, kind)
-    ]
+def _empty(base: Place, tops: Sequence[str], filled: Sequence[str], kind: str) -> list[str]:
+    bare = sorted(set(tops) - set(filled))
+    return [f"class folder {shown(base / name)} has no {kind}: left out" for name in bare]
 
 
 def _left_out(
@@ -275,7 +237,7 @@ def _left_out(
     warnings = []
     for stray in strays:
         is_filled = has_examples(root / stray, kind)
-        alike = _like_split(stray)
+        alike = like_split(stray)
         is_bare = alike and not alike[1] and not _filled(root / stray, kind)
         if is_filled and not is_bare:
             raise DataError(
@@ -297,7 +259,7 @@ def _refuse_unknown(base: Place, part: Part, classes: set[str], kind: str) -> No
             )
 
 
-def _by_class(root: Place, filled: list[str], kind: str) -> Found | None:
+def _by_class(root: Place, tops: list[str], filled: list[str], kind: str) -> Found | None:
     """Recognise CLASS/train and CLASS/test, where each class folder holds splits and no more."""
     inner = {top: _filled(root / top, kind) for top in filled}
     names = {split_name(name) for within in inner.values() for name in within}
@@ -317,38 +279,34 @@ def _by_class(root: Place, filled: list[str], kind: str) -> Found | None:
             parts.setdefault(split, {})[canonical(top)] = [root / top / name]
     refuse_twins(root, filled)
     what = "{classes} with split folders in each ({sizes})"
-    return Found(dict(parts), what, _empty(root, kind))
+    return Found(dict(parts), what, _empty(root, tops, filled, kind))
 
 
-def _flat(root: Place, filled: list[str], kind: str) -> Found:
-    warnings = _empty(root, kind)
-    like = [top for top in filled if (found := _like_split(top)) and not found[1]]
+def _flat(root: Place, tops: list[str], filled: list[str], kind: str) -> Found:
+    warnings = _empty(root, tops, filled, kind)
+    inner = {top: _filled(root / top, kind) for top in filled}
+    like = [top for top in filled if (found := like_split(top)) and not found[1]]
     if like:
         warnings.append(f"named like splits, but taken for classes: {_some(like)}")
-    if len(filled) > 1 and _same_inside(root, filled, kind):
+    if same := _same_inside(root, inner, kind):
         warnings.append(
-            f"{_some(filled)} hold folders of the same names "
-            f"({_some(_filled(root / filled[0], kind))}): the outer ones are taken for classes"
+            f"{_some(filled)} hold folders of the same names ({_some(same)}): the outer ones are "
+            "taken for classes"
         )
-    nested = [
-        f"{top}/{name}" for top in filled for name in _filled(root / top, kind) if split_name(name)
-    ]
+    nested = [f"{top}/{name}" for top in filled for name in inner[top] if split_name(name)]
     if nested:
         warnings.append(
             f"named like splits, but not used as such, as not all class folders have them: "
             f"{_some(nested)}"
         )
-    return Found({"train": _part(root, kind)}, "{count} in {classes}, no splits", warnings)
+    return Found({"train": _part(root, filled)}, "{count} in {classes}, no splits", warnings)
 
 
-def _same_inside(root: Place, filled: Sequence[str], kind: str) -> bool:
-    """Tell whether all folders hold the same two or more folders, and nothing beside them."""
-    inner = {tuple(_filled(root / top, kind)) for top in filled}
-    return (
-        len(inner) == 1
-        and len(next(iter(inner))) > 1
-        and not any(loose(root / top, kind) for top in filled)
-    )
+def _same_inside(root: Place, inner: Mapping[str, Sequence[str]], kind: str) -> Sequence[str]:
+    """Give the two or more folders that all folders hold, with nothing beside them; else none."""
+    (first, *others) = inner.values()
+    same = all(names == first for names in others) and len(first) > 1 and bool(others)
+    return first if same and not any(loose(root / top, kind) for top in inner) else ()
 
 
 def _read(root: Place, part: Part, classes: tuple[str, ...], kind: str) -> Split:

@@ -23,7 +23,7 @@ from striate.wording import counted, shown
 from . import columns, records
 from .classes import canonical
 from .columns import LABELS, USUAL, Chosen, Columns
-from .folder import list_examples, made, subfolders
+from .folder import ending, leftovers, list_examples, made, subfolders
 from .kinds import is_of, recognised
 from .layouts import folder
 from .records import SUFFIXES, Table
@@ -108,8 +108,12 @@ def metadata(root: Path, wanted: Columns = USUAL) -> Data:
         f"{shown(root)}: a folder with {names} ({_sizes(entries)} {kind}",
         columns.not_used(tuple(unused)),
     )
-    opened = _data(root, entries, layout, warnings)
-    return dataclasses.replace(opened, origin=opened.origin._replace(arguments=wanted.given()))
+    rest = leftovers(root, kind)
+    rest.endings.subtract(ending(table.path.name) for table, _ in tables)
+    left_out = +rest.endings
+    opened = _data(root, entries, layout, warnings + rest._replace(endings=left_out).lines(kind))
+    origin = opened.origin._replace(arguments=wanted.given())
+    return dataclasses.replace(opened, origin=origin, left_out=dict(left_out))
 
 
 def is_pairs(given: Any) -> bool:
