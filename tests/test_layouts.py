@@ -384,10 +384,10 @@ def test_what_lies_beside_a_folder_that_is_passed_through_is_said(tmp_path: Path
 
 
 def test_files_beside_a_table_of_the_folder_are_counted_too(tmp_path: Path) -> None:
-    put(tmp_path, "1.png", "2.png", "3.heic", "4.txt", "runs/a/recipe.toml", "runs/a/data.json")
+    put(tmp_path, "1.png", "2.png", "3.cr2", "4.txt", "runs/a/recipe.toml", "runs/a/data.json")
     (tmp_path / "metadata.csv").write_text("file_name,label\n1.png,a\n2.png,b\n")
     data = find(tmp_path)
-    assert data.left_out == {".heic": 1, ".txt": 1}
+    assert data.left_out == {".cr2": 1, ".txt": 1}
     assert any("runs/a (a run of striate)" in line for line in data.warnings)
 
 
@@ -412,7 +412,7 @@ def trained(
 ) -> Path:
     """The pictures' folder, worked in, with a run of them and files that are not read."""
     monkeypatch.chdir(photos)
-    (photos / "ring" / "I.HEIC").write_bytes(b"x")
+    (photos / "ring" / "I.CR2").write_bytes(b"x")
     (photos / "ring").rename(photos / unicodedata.normalize("NFD", "rîng "))
     assert run(capfd, "train", ".", *SMALL)[0] == 0
     return photos
@@ -425,12 +425,17 @@ def test_a_run_in_the_folder_of_pictures_is_no_class_of_the_next(
     assert code == 0
     assert "15 pictures in 3 class folders" in err
     assert "left out: runs/photos-mlp-1 (a run of striate)" in err
-    assert "left out: 1 .heic (1 picture in formats that are not read" in err
+    assert "left out: 1 .cr2 (1 picture in formats that are not read" in err
     record = json.loads((trained / "runs" / "photos-mlp-2" / "data.json").read_text())
     assert record["classes"] == ["cross", "rîng", "stripes"]
-    assert record["left_out"] == {".heic": 1}
+    assert record["left_out"] == {".cr2": 1}
     code, out, _ = run(capfd, "data", ".", "--json")
-    assert json.loads(out)["left_out"] == {".heic": 1}
+    assert json.loads(out)["left_out"] == {".cr2": 1}
+    put(trained / "raw", "1.CR2", "2")
+    code, _, err = run(capfd, "predict", "runs/photos-mlp-1", "raw")
+    assert code == 1
+    assert "raw has no pictures in it; left out: 1 .cr2 (" in err
+    assert "1 without an ending" in err
     assert run(capfd, "data", "runs/photos-mlp-1")[0] == 1
 
 
@@ -444,8 +449,8 @@ def test_names_in_another_form_are_the_same_classes_and_pictures(
     code, out, err = run(capfd, "evaluate", "runs/photos-mlp-1", ".", "--json")
     assert code == 0
     assert [row["n"] for row in json.loads(out)["per_class"]] == [4, 5, 6]
-    assert "left out: 1 .heic" in err
-    assert any("1 .heic" in note for note in json.loads(out)["notes"])
+    assert "left out: 1 .cr2" in err
+    assert any("1 .cr2" in note for note in json.loads(out)["notes"])
 
 
 def test_one_class_is_measured(

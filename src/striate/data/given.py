@@ -19,7 +19,7 @@ from striate.wording import one, shown
 from . import lists, records
 from .archives import COMPRESSED, Archive, Inside
 from .archives import SUFFIXES as ARCHIVES
-from .folder import list_examples
+from .folder import Place, leftovers, list_examples
 
 _URL = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:/")
 # Axes of a batch: of pictures (N, H, W, C), or tensors (N, C, H, W), of clips (N, T, H, W, C).
@@ -117,7 +117,8 @@ def _at(text: str, kind: str) -> list[Any]:
 def _in_archive(path: Path, kind: str) -> list[Any]:
     archive = Archive(path)
     refused = [Absent(shown(file), reason) for file, reason in archive.refused]
-    return _some([*list_examples(Inside(archive), kind), *refused], path, kind)
+    inside = Inside(archive)
+    return _some([*list_examples(inside, kind), *refused], inside, kind)
 
 
 def _in_table(path: Path, _: str) -> list[Any]:
@@ -143,7 +144,8 @@ _CONTAINERS: tuple[tuple[Callable[[Path], bool], Callable[[Path, str], list[Any]
 )
 
 
-def _some(found: list[Any], path: Path, kind: str) -> list[Any]:
+def _some(found: list[Any], place: Place, kind: str) -> list[Any]:
     if not found:
-        raise DataError(f"{shown(path)} has no {kind} in it")
+        lines = leftovers(place, kind).lines(kind)
+        raise DataError("; ".join([f"{shown(place)} has no {kind} in it", *lines]))
     return found
