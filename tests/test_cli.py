@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,9 @@ def test_a_run_is_replaced_when_that_is_asked_for(tmp_path: Path) -> None:
         (["train"], 2, "DATA is missing"),
         (["train", "no/such/folder"], 1, "no file or folder no/such/folder"),
         (["train", "--resume", "no-run"], 1, "does not exist"),
+        (["train", "--resume", "no-run", "--out", "x"], 2, "leave out --out and --overwrite"),
+        (["train", "--resume", "no-run", "--overwrite"], 2, "leave out --out and --overwrite"),
+        (["train", "digits", "--path-column", "x"], 2, "of tables, and digits is none"),
         (["trian", "digits"], 2, "train"),
         (["evaluate", "no-run"], 1, "does not exist"),
         (["predict", "no-run", "x.png"], 1, "does not exist"),
@@ -341,3 +345,83 @@ def test_work_under_way_is_shown_on_a_terminal_and_nowhere_else(
     shown = capsys.readouterr()
     assert "looking" in shown.err
     assert shown.out == "", "stdout is for results"
+
+
+TEN = ["--size", "8", "--epochs", "1", "--batch-size", "8", "--model", "mlp"]
+
+
+def test_pictures_that_have_moved_are_found_again(
+    photos: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", str(photos), *TEN, "-o", "run"]) == 0
+    before = json.loads((here / "run" / "data.json").read_text())
+    photos.rename(here / "moved")
+    for arguments in (["evaluate", "run"], ["train", "--resume", "run"]):
+        capsys.readouterr()
+        assert cli.main(arguments) == 1
+        assert "are gone from" in (said := one_line(capsys))
+        assert "`striate train NEW --resume RUN` notes their new place" in said
+    assert cli.main(["train", "moved", "--resume", "run"]) == 0
+    assert f"the pictures are in {here / 'moved'} now: noted in the run" in capsys.readouterr().err
+    after = json.loads((here / "run" / "data.json").read_text())
+    assert after["origin"]["text"] == str(here / "moved")
+    assert {key for key in before if before[key] != after[key]} == {"origin", "layout"}
+    assert cli.main(["evaluate", "run"]) == 0
+    # Nothing is noted where they are no longer the same.
+    shutil.copytree("moved", "other")
+    for path in (here / "other").rglob("*.png"):
+        Image.new("RGB", (20, 20)).save(path)
+    assert cli.main(["train", "other", "--resume", "run"]) == 1
+    assert json.loads((here / "run" / "data.json").read_text()) == after
+    next((here / "moved").rglob("*.png")).unlink()
+    capsys.readouterr()
+    assert cli.main(["train", "--resume", "run"]) == 1
+    assert "1 of this run's pictures" in one_line(capsys)
+
+
+def test_every_command_that_takes_a_table_takes_the_names_of_its_columns(
+    photos: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{path.relative_to(here)};{path.parent.name};x" for path in photos.rglob("*.png")]
+    (here / "a.csv").write_text("\n".join(["Bild;Sorte;x", *rows, "photos/gone.png;ring;x"]))
+    named = ["--path-column", "bild", "--label-column", "Sorte"]
+    for arguments in (["data"], ["train", *TEN], ["shards", "-o", "none"]):
+        assert cli.main([*arguments, "a.csv", *named[:2]]) == 1
+        assert "say which it is with --label-column (it has Bild, Sorte, x)" in one_line(capsys)
+    assert cli.main(["data", "a.csv", "--path-column", "bidl", *named[2:]]) == 2
+    assert "unknown column of a.csv 'bidl': did you mean Bild?" in one_line(capsys)
+    assert cli.main(["data", "a.csv", *named, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["classes"]["ring"] == {"train": 5}
+    assert "1 of 16 listed files not there (a.csv, line 17: photos/gone.png)" in report["warnings"]
+    (here / "a.csv").write_text("\n".join(["Bild;Sorte;x", *rows]))
+    assert cli.main(["train", "a.csv", *named, *TEN, "-o", "run"]) == 0
+    assert cli.main(["train", "a.csv", *named, "--resume", "run"]) == 0
+    assert cli.main(["evaluate", "run"]) == 0
+    capsys.readouterr()
+    assert cli.main(["evaluate", "run", *named]) == 2
+    assert "of a table: give it as DATA" in one_line(capsys)
+    (here / "a.csv").write_text(
+        "\n".join(["Bild;Sorte;x", *rows, "https://example.org/a.png;ring;"])
+    )
+    assert cli.main(["evaluate", "run", "a.csv", *named, "--split", "train"]) == 0
+    assert "a.csv has URLs in 1 row" in capsys.readouterr().err
+    assert cli.main(["shards", "a.csv", *named, "-o", "shards"]) == 0
+    assert "a.csv has URLs in 1 row" in capsys.readouterr().err
+    assert cli.main(["data", "shards"]) == 0
+
+
+def test_a_step_of_one_picture_is_refused_for_batch_norm_of_one_number(
+    here: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    resnet = ["--model", "torchvision/resnet18", "--size", "32", "--epochs", "1", "-o", "run"]
+    assert cli.main(["train", str(photos), "--batch-size", "1", *resnet]) == 2
+    assert "give --batch-size 2 or more, or a larger --size" in one_line(capsys)
+    assert not (here / "run").exists()
+    # Where one picture is left over it is never a step of its own, and of one alone no class is
+    # told from another.
+    for path in sorted(photos.rglob("*.png"))[1:]:
+        path.write_bytes(b"")
+    whole = ["--test-share", "0", "--validation-share", "0"]
+    assert cli.main(["train", str(photos), *resnet, *whole]) == 1
+    assert "no pictures to train on" in one_line(capsys)

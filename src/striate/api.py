@@ -2,8 +2,8 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,14 @@ from torch import nn
 
 from striate import data as sources
 from striate import devices, evaluation, files, inspection, models, prediction, usercode
-from striate.data import Data, Split
+from striate.data import Columns, Data, Split
 from striate.data.given import examples
 from striate.data.kinds import limited, max_pixels
 from striate.description import Description, describe
 from striate.errors import DataError, UsageError
 from striate.evaluation import Evaluation
 from striate.inspection import Report
-from striate.models import Architecture
+from striate.models import Architecture, recognition
 from striate.prediction import Prediction
 from striate.runs import Bundle, Code, folder
 from striate.runs.code import carried
@@ -33,7 +33,7 @@ from striate.training.session import Event, Session, teach
 from striate.training.start import Means, Ready, begin
 from striate.training.start import resume as resume_run
 from striate.usercode import Consent
-from striate.wording import percent
+from striate.wording import counted, percent
 
 __all__ = ["Run", "inspect", "load", "plan", "preview", "summaries", "train"]
 
@@ -58,7 +58,7 @@ class Run:
         known = f", {self.split} accuracy {percent(self.accuracy)}" if self.result else ""
         return f"Run({str(self.folder)!r}{known})"
 
-    @cached_property
+    @functools.cached_property
     def bundle(self) -> Bundle:
         """The best network, on the CPU."""
         return folder.load_bundle(self.folder, trust_code=self._trust_code)
@@ -161,14 +161,18 @@ class Run:
         workers: int | None = None,
         strict: bool = False,
         max_megapixels: float | None = None,
+        path_column: str | None = None,
+        label_column: str | None = None,
         poll: Callable[[], None] = lambda: None,
     ) -> Evaluation:
         """Measure the network on its own test split (validation where it has none), or on `data`.
 
         Classes of other data are matched by name; an unknown one is a DataError. What was trained
-        on of other data is in `trained_on`, with the accuracy of the rest.
+        on of other data is in `trained_on`, with the accuracy of the rest. Of a table, the columns
+        of paths and labels may be named.
         """
-        name, opened, chosen = self._chosen(data, split)
+        columns = _columns(data, path_column, label_column)
+        name, opened, chosen = self._chosen(data, split, columns)
         gathering = inspection.Gathering()
         found = evaluation.stream(
             _limited(self.bundle, max_megapixels),
@@ -203,9 +207,9 @@ class Run:
         record = folder.read_json(self.folder, folder.DATA)
         return next((leak for leak in record.get("leaks", []) if leak["split"] == split), None)
 
-    def _chosen(self, data: Any, split: str | None) -> tuple[str, Data, Split]:
+    def _chosen(self, data: Any, split: str | None, columns: Columns) -> tuple[str, Data, Split]:
         if data is not None:
-            opened = sources.find_among(data, self.classes)
+            opened = sources.find_among(data, self.classes, columns)
             taken = self.bundle.preprocessing.kind
             if opened.kind != taken:
                 raise DataError(f"this network takes {taken}, and the data are {opened.kind}")
@@ -230,10 +234,17 @@ def load(path: Path | str, *, trust_code: bool = False) -> Run:
     return Run(path, trust_code=trust_code)
 
 
-def plan(data: Any, *, model: Any = None, **choices: Any) -> str:
+def plan(
+    data: Any,
+    *,
+    model: Any = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    **choices: Any,
+) -> str:
     """Give the recipe that `train` would follow, as TOML."""
     recipes.check_names(choices, where="striate.plan")
-    opened = sources.find(_required(data))
+    opened = sources.find(_required(data), _columns(data, path_column, label_column))
     train_split = make_splits(opened, choices)["train"]
     recipe = resolve_plan(train_split, choices, _architecture(model, choices, opened)[0])
     return folder.recipe_text(recipes.as_table(recipe))
@@ -243,18 +254,28 @@ def inspect(
     data: Any,
     *,
     workers: int | None = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
     max_megapixels: float = 50.0,
     poll: Callable[[], None] = lambda: None,
 ) -> Report:
     """Look at data before training: counts, sizes, damage, duplicates, leaks, what is odd."""
+    opened = sources.find(data, Columns(path_column, label_column))
     most = max_pixels(max_megapixels)
-    return inspection.inspect(sources.find(data), workers=workers, max_pixels=most, poll=poll)
+    return inspection.inspect(opened, workers=workers, max_pixels=most, poll=poll)
 
 
-def preview(data: Any, *, model: Any = None, **choices: Any) -> bytes:
+def preview(
+    data: Any,
+    *,
+    model: Any = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    **choices: Any,
+) -> bytes:
     """Draw training pictures as the network sees them, plain and augmented: PNG."""
     recipes.check_names(choices, where="striate.preview")
-    opened = sources.find(data)
+    opened = sources.find(data, Columns(path_column, label_column))
     return draw_preview(opened, choices, _architecture(model, choices, opened)[0])
 
 
@@ -290,6 +311,8 @@ def train(
     show: Show | None = None,
     tell: Callable[[str], None] | None = None,
     trust_code: bool = False,
+    path_column: str | None = None,
+    label_column: str | None = None,
     **choices: Any,
 ) -> Run:
     """Train a network on `data` and leave a run folder; `choices` are the fields of a Recipe.
@@ -300,20 +323,27 @@ def train(
     given each Step, Epoch and Saved as it happens, `tell` lines for people. Code that is named or
     handed over is remembered as agreed to; a run that is resumed may carry other code, which is
     executed with `trust_code` alone.
+    Of a table, the columns of paths and labels may be named.
 
     Raises UsageError, DataError, and Stopped after SIGINT or SIGTERM, when the state is saved.
     """
     usercode.refuse_while_loading()
+    if resume is not None and (out is not None or overwrite):
+        raise UsageError(
+            f"--resume continues {resume} in its own folder: leave out --out and --overwrite"
+        )
     halt, means = Halt(), means or Means()
     with halt.listening(), torch.random.fork_rng(devices=[]):
         if resume is not None:
             path = folder.require(Path(resume).expanduser())
             with _owned(path):
+                columns = _columns(data, path_column, label_column)
+                data = None if data is None else sources.find(data, columns)
                 consent = Consent(path, trust_code)
                 ready = _resumed(path, data, {"model": model, **choices}, (means, halt), consent)
                 return _carry_out(ready, halt, show, tell, trust_code=trust_code)
         recipes.check_names(choices, where="striate.train")
-        opened = sources.find(_required(data))
+        opened = sources.find(_required(data), _columns(data, path_column, label_column))
         plan, initial = _architecture(model, choices, opened)
         path = (
             Path(out).expanduser()
@@ -328,6 +358,14 @@ def train(
 
 def _limited(bundle: Bundle, megapixels: float | None) -> Bundle:
     return bundle._replace(preprocessing=limited(bundle.preprocessing, megapixels))
+
+
+def _columns(data: Any, path_column: str | None, label_column: str | None) -> Columns:
+    """Give the columns that are named of a table; without data there are none."""
+    columns = Columns(path_column, label_column)
+    if data is None and columns.given():
+        raise UsageError("--path-column and --label-column are of a table: give it as DATA")
+    return columns
 
 
 def _required(data: Any) -> Any:
@@ -395,6 +433,9 @@ def _architecture(
         flat = data.kind == "clips" and choices.get("frames") == 1
         usual = models.USUAL["pictures" if flat else data.kind]
         return models.find(model or usual, arguments), None
+    made = model.func if isinstance(model, functools.partial) else model
+    if recognition.is_from_library(made):
+        return _of_library(model, arguments, data)
     maker = type(model) if isinstance(model, nn.Module) else model
     reference = usercode.reference(maker)
     try:
@@ -407,6 +448,26 @@ def _architecture(
     reference = usercode.given(reference._replace(arguments={**reference.arguments, **arguments}))
     plan = Architecture(f"user.py:{reference.name}", reference.arguments, reference.source)
     return plan, model if isinstance(model, nn.Module) else None
+
+
+def _of_library(
+    model: Any, arguments: Mapping[str, Any], data: Data
+) -> tuple[Architecture, nn.Module | None]:
+    """Find a library's network by its name; one that is built already gives its weights."""
+    if isinstance(model, functools.partial):
+        return models.find(recognition.name_of(model.func), {**model.keywords, **arguments}), None
+    name = recognition.name_of(model)
+    if not isinstance(model, nn.Module):
+        return models.find(name, arguments), None
+    if arguments:
+        raise UsageError("arguments are of a network that is given by its name, not of one built")
+    wanted, there = len(data.classes), recognition.outputs(model)
+    if there != wanted:
+        raise UsageError(
+            f"this {name} answers with {there} numbers, and the data have "
+            f"{counted(wanted, 'classes')}: build it with num_classes={wanted}, or give its name"
+        )
+    return models.find(name), model
 
 
 @contextlib.contextmanager

@@ -55,6 +55,14 @@ DATA_HELP = (
     "moving-digits; a folder (of pictures, sounds or clips), .zip, .tar or table (.csv, .jsonl, "
     ".parquet); or file.py:function."
 )
+PathColumn = Annotated[
+    str | None,
+    Parameter(group=RUN_OPTIONS, help="Column of a table with the pictures' paths."),
+]
+LabelColumn = Annotated[
+    str | None,
+    Parameter(group=RUN_OPTIONS, help="Column of a table with the labels."),
+]
 Device = Annotated[str, Parameter(group=RUN_OPTIONS, help="auto, cpu, cuda or mps.")]
 Workers = Annotated[
     int | None,

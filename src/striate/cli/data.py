@@ -14,6 +14,8 @@ from .app import (
     OUTPUT,
     RUN_OPTIONS,
     AsJson,
+    LabelColumn,
+    PathColumn,
     Workers,
     app,
     examples,
@@ -41,6 +43,8 @@ def data(
         Path | None,
         Parameter(group=OUTPUT, help="CSV of the pictures that should stay, to train on instead."),
     ] = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
     workers: Workers = None,
     max_megapixels: Annotated[
         float, Parameter(group=RUN_OPTIONS, help="Largest picture that is decoded, in megapixels.")
@@ -56,7 +60,7 @@ def data(
 
     halt = Halt()
     with halt.listening(), terminal.working("decoding and comparing all pictures"):
-        opened = sources.find(data)
+        opened = sources.find(data, sources.Columns(path_column, label_column))
         report = api.inspect(opened, workers=workers, max_megapixels=max_megapixels, poll=halt.poll)
         if show:
             files.write(show, api.preview(opened))
@@ -91,6 +95,8 @@ def shards(
     ],
     per_shard: Annotated[int, Parameter(group=OUTPUT, help="Pictures a shard, at most.")] = 1000,
     seed: Annotated[int, Parameter(group=OUTPUT, help="Seed of the order.")] = 0,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
     as_json: AsJson = False,
 ) -> None:
     """Write picture files as WebDataset's tar shards, shuffled, SPLIT-000000.tar and so on."""
@@ -100,7 +106,7 @@ def shards(
     from striate.stopping import Halt
 
     halt = Halt()
-    opened = sources.find(data)
+    opened = sources.find(data, sources.Columns(path_column, label_column))
     for note in (opened.layout, *opened.warnings):
         terminal.say(note)
     with halt.listening(), terminal.working("writing shards"):

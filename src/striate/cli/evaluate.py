@@ -13,7 +13,9 @@ from .app import (
     RUN_OPTIONS,
     AsJson,
     Device,
+    LabelColumn,
     MaxMegapixels,
+    PathColumn,
     Strict,
     TrustCode,
     Workers,
@@ -39,6 +41,8 @@ def evaluate(
         str | None,
         Parameter(group=RUN_OPTIONS, help="train, validation or test. [default: test if there is]"),
     ] = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
     device: Device = "auto",
     workers: Workers = None,
     strict: Strict = False,
@@ -70,6 +74,8 @@ def evaluate(
             workers=workers,
             strict=strict,
             max_megapixels=max_megapixels,
+            path_column=path_column,
+            label_column=label_column,
             poll=halt.poll,
         )
     for note in found.notes:

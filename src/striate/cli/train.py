@@ -15,6 +15,8 @@ from .app import (
     RUN_OPTIONS,
     AsJson,
     Device,
+    LabelColumn,
+    PathColumn,
     Strict,
     TrustCode,
     Workers,
@@ -61,6 +63,8 @@ def train(
         bool,
         switch("Print every choice as TOML; train nothing."),
     ] = False,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
     device: Device = "auto",
     workers: Workers = None,
     strict: Strict = False,
@@ -88,8 +92,9 @@ def train(
     if config and "model" not in typed and usercode.is_reference(str(choices.get("model", ""))):
         # Only what is typed here is the user's word; a file of choices may be anybody's.
         usercode.require(choices["model"], choices.get("arguments"), Consent(config, trust_code))
+    columns = {"path_column": path_column, "label_column": label_column}
     if print_config:
-        print(api.plan(data, **choices), end="")
+        print(api.plan(data, **columns, **choices), end="")
         return
     view = terminal.view()
     try:
@@ -102,6 +107,7 @@ def train(
             show=view,
             tell=terminal.say,
             trust_code=trust_code,
+            **columns,
             **choices,
         )
     finally:

@@ -72,13 +72,13 @@ def find(data: Any, columns: Columns = USUAL) -> Data:
     return found
 
 
-def find_among(data: Any, classes: Sequence[str]) -> Data:
+def find_among(data: Any, classes: Sequence[str], columns: Columns = USUAL) -> Data:
     """Open DATA whose classes are known: a folder of examples may be one of them, by its name."""
     if isinstance(data, (str, Path)) and str(data) not in SOURCES:
         path = Path(data).expanduser()
-        if path.is_dir() and not lists.has_metadata(path):
-            return of_one_class(path, classes) or find(data)
-    return find(data)
+        if path.is_dir() and not columns.given() and not lists.has_metadata(path):
+            return of_one_class(path, classes) or find(data, columns)
+    return find(data, columns)
 
 
 def reopen(origin: Origin, consent: Consent = NO_CONSENT) -> Data:

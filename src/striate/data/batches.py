@@ -35,6 +35,10 @@ class Unreadable(NamedTuple):
     file: str
     reason: str
 
+    def __str__(self) -> str:
+        """Name the file and the reason, as messages do."""
+        return f"{self.file}: {self.reason}"
+
 
 class Batch(NamedTuple):
     """Some pictures of a split; all three on the device that holds the split's pixels."""

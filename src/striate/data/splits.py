@@ -269,7 +269,8 @@ def assigned(
     if missing:
         raise DataError(
             f"{len(missing):,} of this run's pictures are gone from {data.origin.text}, "
-            f"the first is {missing[0]}"
+            f"the first is {missing[0]}: put them back, or note their new place with "
+            "`striate train NEW --resume RUN`"
         )
     found = {}
     for name, names in table.items():

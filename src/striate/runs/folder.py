@@ -153,9 +153,14 @@ def write_start(
     files.write(folder / SPLITS, _splits_table(splits))
     if fingerprints is not None:
         files.write(folder / FINGERPRINTS, _parquet(fingerprints))
-    files.write(folder / DATA, files.json_bytes(data))
+    write_data(folder, data)
     files.write(folder / ENVIRONMENT, files.json_bytes(environment()))
     write_recipe(folder, recipe)
+
+
+def write_data(folder: Path, data: Mapping[str, Any]) -> None:
+    """Write what the run was trained on, and where that is."""
+    files.write(folder / DATA, files.json_bytes(data))
 
 
 def write_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:

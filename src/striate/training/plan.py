@@ -10,7 +10,7 @@ from striate.data.kinds import Preparation
 from striate.models import Architecture
 
 from . import clips, pictures, recipes, sounds
-from .recipe import Recipe, resolve
+from .recipe import Recipe, check_arguments, resolve
 from .step import Augment
 
 _SPLIT_CHOICES = ("validation_share", "test_share", "split_seed")
@@ -47,6 +47,7 @@ def make_splits(data: Data, given: Mapping[str, Any]) -> dict[str, Split]:
 
 def plan(train: Split, given: Mapping[str, Any], architecture: Architecture) -> Recipe:
     """Resolve every choice: what was given, else the model's preset, else what the data suggest."""
+    check_arguments(architecture.arguments)
     named = {"model": architecture.name, "arguments": architecture.arguments}
     facts = KINDS[train.kind].facts(train, given, architecture)
     settled = {"colour": facts["colour"]} if "colour" in facts else {}

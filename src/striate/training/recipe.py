@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import tomli_w
+
 from striate.errors import UsageError, choose
 
 OPTIMISERS = ("sgd", "adamw")
@@ -201,6 +203,18 @@ def check_names(given: Mapping[str, Any], *, where: str) -> None:
     """Raise UsageError for a key that is no choice of a training, naming the near ones."""
     for key in given:
         choose(f"setting in {where}", key, names())
+
+
+def check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Raise UsageError for an argument of a network that a recipe cannot hold."""
+    for name, value in arguments.items():
+        try:
+            tomli_w.dumps({name: value})
+        except TypeError as error:
+            raise UsageError(
+                f"the network's argument {name} cannot be saved with the run: give text, numbers, "
+                f"true or false, or lists of them, not {type(value).__name__}, or leave it out"
+            ) from error
 
 
 def resolve(

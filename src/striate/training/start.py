@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from striate.stopping import Halt
 from striate.usercode import NO_CONSENT, Consent
 from striate.wording import counted
 
-from . import optim
+from . import optim, trial
 from .loop import WEIGHTS, Progress
 from .plan import KINDS, make_splits, plan
 from .recipe import PROLONGABLE, Recipe, as_table
@@ -136,10 +137,11 @@ def resume(
         if fingerprint(part) != record["fingerprints"][name]:
             raise DataError(
                 f"the {name} pictures of {opened.name} have changed since this run "
-                "began: it cannot be continued to the same result"
+                "began: put the old ones back, or train anew"
             )
     learner = _assemble(recipe, restored.model, restored.preprocessing, devices.pick(means.device))
     progress = restore(checkpoint, learner.model, learner.optimiser)
+    moved = _moved(run, record, opened)
     folder.write_recipe(run, as_table(recipe))
     folder.write_history(run, progress.history)
     session = Session(
@@ -151,7 +153,8 @@ def resume(
         progress,
         means.save_every,
     )
-    return Ready(session, [*damage, *_thread_note(run), f"continuing after step {progress.step}"])
+    going_on = f"continuing after step {progress.step}"
+    return Ready(session, [*damage, *moved, *_thread_note(run), going_on])
 
 
 def fingerprint(pictures: Pictures) -> str:
@@ -202,7 +205,9 @@ def _network(
         size=geometry.shape[1:],
         pretrained=recipe.pretrained,
     )
-    _check_answer(model, geometry, len(classes))
+    trial.check_answer(model, geometry, len(classes))
+    if recipe.batch_size == 1:
+        trial.require_steps_of_one(model, geometry)
     return model, load_weights(model, recipe.weights) if recipe.weights else []
 
 
@@ -213,22 +218,6 @@ def _assemble(
     optimiser = optim.optimiser(model, recipe)
     augment = KINDS[preprocessing.kind].augment(recipe)
     return Learner(model, optimiser, preprocessing, augment, recipe, device)
-
-
-def _check_answer(model: nn.Module, preprocessing: Preparation, classes: int) -> None:
-    """See that the network takes such examples and gives one logit a class."""
-    values = torch.zeros(1, *preprocessing.shape)
-    try:
-        with torch.inference_mode():
-            found = model.eval()(values)
-    except RuntimeError as error:
-        shape = "x".join(map(str, values.shape[1:]))
-        raise UsageError(
-            f"the network does not take {shape} {preprocessing.kind}: {error}"
-        ) from error
-    if not isinstance(found, torch.Tensor) or tuple(found.shape) != (1, classes):
-        what = str(tuple(found.shape)) if isinstance(found, torch.Tensor) else type(found).__name__
-        raise UsageError(f"the network answers one example with {what}, not (1, {classes}) logits")
 
 
 def _precision(recipe: Recipe, device: torch.device) -> str:
@@ -299,6 +288,15 @@ def _notes(data: Data, pictures: Mapping[str, Pictures], unreadable: list[Unread
             f"{left_out} left out (listed in data.json), the first: {first.file}: {first.reason}"
         )
     return notes
+
+
+def _moved(run: Path, record: Mapping[str, Any], opened: Data) -> list[str]:
+    """Note in the run where its pictures are now; an object of Python is at no place."""
+    place = json.loads(json.dumps(opened.origin._asdict()))
+    if place["kind"] == "object" or place == record["origin"]:
+        return []
+    folder.write_data(run, {**record, "origin": place, "layout": opened.layout})
+    return [f"the {opened.kind} are in {opened.origin.text} now: noted in the run"]
 
 
 def _thread_note(run: Path) -> list[str]:
