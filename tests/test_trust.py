@@ -455,8 +455,21 @@ def test_no_variable_trusts(
     if line.needs or command in ("code", "train"):
         assert status == 2
         assert f"STRIATE_{command.upper()}_" in said
-        assert " is given with a command, never by the environment" in said
+        assert "is typed with a command, never taken from the environment" in said
     files.remove(Path("new"))
+
+
+@pytest.mark.parametrize("name", ["MODEL", "DATA"])
+def test_no_variable_names_code(
+    place: Place, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A relative path would be of whatever folder a command is called in."""
+    Path("evil.py").write_text(TRAP.format(made=str(place.made)) + NETS)
+    monkeypatch.setenv(f"STRIATE_TRAIN_{name}", "evil.py:small")
+    line = ["train", *(["digits"] if name == "MODEL" else []), "--epochs", "1", "--out", "new"]
+    assert cli.main(line) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not place.made.exists()
 
 
 @pytest.mark.parametrize("library", ["timm", "torchvision"])

@@ -167,7 +167,10 @@ def test_a_partial_is_saved_by_the_names_of_its_arguments() -> None:
         usercode.reference(functools.partial(build, 3))
 
 
-@pytest.mark.parametrize("value", [torch.zeros(1), object(), {1, 2}, float("nan"), Path("x")])
+@pytest.mark.parametrize(
+    "value",
+    [torch.zeros(1), object(), {1, 2}, float("nan"), Path("x"), None, [1, {"a": None}]],
+)
 def test_an_argument_that_cannot_be_written_down_is_refused(value: Any) -> None:
     with pytest.raises(UsageError, match="the argument width cannot be saved with the run"):
         usercode.reference(functools.partial(build, width=value))

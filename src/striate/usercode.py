@@ -295,8 +295,17 @@ def _check_can_be_saved(arguments: Mapping[str, Any]) -> None:
     for name, value in arguments.items():
         try:
             json.dumps(value, allow_nan=False)
+            if _holds_none(value):  # a recipe's TOML has no word for it
+                raise ValueError
         except (TypeError, ValueError) as error:
             raise UsageError(
                 f"the argument {name} cannot be saved with the run: give text, numbers, true or "
                 f"false, or lists of them, not {type(value).__name__}"
             ) from error
+
+
+def _holds_none(value: Any) -> bool:
+    inside = value.values() if isinstance(value, dict) else value
+    return value is None or (
+        isinstance(value, (dict, list, tuple)) and any(map(_holds_none, inside))
+    )

@@ -7,6 +7,7 @@ from cyclopts import App, ArgumentCollection, Group, Parameter
 from cyclopts.config import Env
 
 from striate.errors import UsageError
+from striate.usercode import is_reference
 from striate.version import __version__
 
 RUN_OPTIONS = Group("Run", sort_key=1)
@@ -20,12 +21,12 @@ def _environment(app: App, commands: tuple[str, ...], arguments: ArgumentCollect
     """Take flags from the environment: STRIATE_TRAIN_EPOCHS=5 is --epochs 5; a flag wins."""
     Env("STRIATE_", command=True, show=False)(app, commands, arguments)
     for argument in arguments:
-        given = [token.keyword for token in argument.tokens if token.source == "env"]
-        if given and argument.name in CONSENTS:
-            raise UsageError(
-                f"{given[0]} is set: {argument.name} is given with a command, never by the "
-                "environment"
-            )
+        for token in argument.tokens:
+            if token.source == "env" and (argument.name in CONSENTS or is_reference(token.value)):
+                raise UsageError(
+                    f"{token.keyword} is set: what allows code to be executed is typed with a "
+                    "command, never taken from the environment"
+                )
 
 
 app = App(
