@@ -13,7 +13,33 @@ from PIL import Image
 from striate.data.named import LISTED
 
 settings.register_profile("striate", deadline=None, derandomize=True)
+# `make fuzz`: other examples each time, and more of them.
+settings.register_profile("fuzz", deadline=None, print_blob=True)
 settings.load_profile("striate")
+MORE = 10
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests run on torch's own convolutions, as where no library has faster ones."""
+    parser.addoption("--without-onednn", action="store_true", help="run without oneDNN")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--without-onednn"):
+        import torch
+
+        torch.backends.mkldnn.set_flags(False)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Multiply the examples of every law, also of those that say how many they want."""
+    if config.getoption("--hypothesis-profile") != "fuzz":
+        return
+    for law in {item.function for item in items if isinstance(item, pytest.Function)}:
+        own: settings | None = getattr(law, "_hypothesis_internal_use_settings", None)
+        if own is not None:
+            more = settings(own, max_examples=MORE * own.max_examples)
+            law._hypothesis_internal_use_settings = more
 
 
 @pytest.fixture(scope="session", autouse=True)
