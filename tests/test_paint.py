@@ -149,7 +149,7 @@ def test_a_queue_does_not_paint_its_own_paintings(
 def test_stopped_keeps_the_picture_and_goes_on(weights: Path) -> None:
     command = [sys.executable, "-m", "striate", "paint"]
     network = ["--model", "vgg16", "--weights", str(weights)]
-    begin = [*command, "photo.jpg", "art.png", "-o", "out.png", "--size", "200", "--preview"]
+    begin = [*command, "photo.jpg", "art.png", "-o", "out.png", "--size", "400", "--preview"]
     running = subprocess.Popen([*begin, *network], stderr=subprocess.DEVNULL)
     for _ in range(600):  # the first preview says that it paints
         if Path("out.png").exists():

@@ -187,14 +187,14 @@ def hoard(_: int) -> None:
         (crash, "its decoder crashed"),
         (kill, "its decoder crashed"),
         (hoard, "too large"),
-        (hang, "its decoder took more than 0.2 seconds"),
+        (hang, "its decoder took more than 0.5 seconds"),
     ],
 )
 @pytest.mark.parametrize("n", [1, 3])
 def test_what_kills_a_process_fails_one_picture(
     harm: Any, reason: str, n: int, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
-    monkeypatch.setattr(workers, "SECONDS", 0.2 if harm is hang else 30)
+    monkeypatch.setattr(workers, "SECONDS", 0.5 if harm is hang else 30)
     bad = {3, 4, 40, 99}
 
     def work(number: int) -> int:

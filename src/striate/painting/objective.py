@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from striate import devices
 from striate.errors import UsageError
 
 from . import sums
@@ -80,7 +81,7 @@ class Objective:
             sums.areas(region, {name: sizes[name] for name in self.layers.style}, content.device)
             for region in regions
         ]
-        with torch.no_grad():
+        with torch.no_grad(), devices.repeatable():
             found = [
                 sums.look(network, self.kind, style, self.layers.style, tile) for style in styles
             ]
@@ -102,6 +103,7 @@ class Objective:
             _numbers(self._residuals(values)), torch.zeros(()), float(self._roughness(content))
         )
 
+    @devices.repeatable()
     def evaluate(self, picture: Tensor) -> Evaluation:
         """Give loss, gradient and residuals of a picture."""
         if len(self.tiles) == 1:
@@ -118,6 +120,7 @@ class Objective:
         assert gradient is not None
         return Evaluation(self._told(style, content, self._smooth(picture, gradient)), gradient)
 
+    @devices.repeatable()
     def look(self, picture: Tensor) -> Look:
         """Give loss and residuals of a picture: a third of the work with the gradient."""
         with torch.no_grad():
