@@ -25,6 +25,7 @@ from striate.data.augment import Augmentation, augment
 from striate.data.batches import Pictures
 from striate.data.clips import Clips
 from striate.data.distortion import Distortion, distort
+from striate.data.given import Example
 from striate.data.kinds import Preparation
 from striate.data.preprocessing import Preprocessing
 from striate.data.spectrograms import Spectrograms
@@ -366,7 +367,8 @@ def test_evaluation_and_prediction_answer_on_the_cpu(cuda: torch.device) -> None
     devices.place(model, cuda)
     logits = evaluation.logits(model, PICTURE, held(PICTURE, 3), device=cuda)
     assert (logits.device.type, logits.shape) == ("cpu", (3, 5))
-    found = list(prediction.predict(bundle, list(pixels), top=2, device=cuda, workers=1))
+    examples = [Example(str(number), one) for number, one in enumerate(pixels)]
+    found = list(prediction.predict(bundle, examples, top=2, device=cuda, workers=1))
     assert [len(one.classes) for one in found] == [2, 2, 2]
 
 
