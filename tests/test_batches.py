@@ -22,10 +22,11 @@ def threads() -> list[str]:
     return [t.name for t in threading.enumerate() if t.name.startswith("striate-decode")]
 
 
-def test_leaving_a_loop_over_batches_stops_the_threads(photos: Path) -> None:
+def test_closing_pictures_after_a_loop_that_was_left_stops_the_threads(photos: Path) -> None:
     pictures = Pictures(folder(photos).splits["train"], COLOUR, workers=2)
     for _ in pictures.all(1):
         break
+    pictures.close()
     assert threads() == []
 
 

@@ -368,7 +368,8 @@ def test_evaluation_and_prediction_answer_on_the_cpu(cuda: torch.device) -> None
     logits = evaluation.logits(model, PICTURE, held(PICTURE, 3), device=cuda)
     assert (logits.device.type, logits.shape) == ("cpu", (3, 5))
     examples = [Example(str(number), one) for number, one in enumerate(pixels)]
-    found = list(prediction.predict(bundle, examples, top=2, device=cuda, workers=1))
+    decoders = prediction.open_decoders(bundle, 1)
+    found = list(prediction.predict(bundle, examples, decoders=decoders, top=2, device=cuda))
     assert [len(one.classes) for one in found] == [2, 2, 2]
 
 

@@ -15,6 +15,7 @@ from striate import devices, evaluation, files, inspection, models, prediction, 
 from striate.data import Columns, Data, Split
 from striate.data.given import examples
 from striate.data.kinds import limited, max_pixels
+from striate.decoding import Decoders
 from striate.description import Description, describe
 from striate.errors import DataError, UsageError
 from striate.evaluation import Evaluation
@@ -141,16 +142,28 @@ class Run:
         max_megapixels: float | None = None,
         poll: Callable[[], None] = lambda: None,
     ) -> Iterator[Prediction]:
-        """Rank as `predict` does, and give each picture's row as soon as it is known."""
+        """Rank as `predict` does, and yield each picture's row as soon as it is known."""
         bundle = _limited(self.bundle, max_megapixels)
-        yield from prediction.predict(
-            bundle,
-            examples(pictures, bundle.preprocessing.kind),
-            top=top,
-            device=devices.pick(device),
-            workers=workers,
-            poll=poll,
-        )
+        usual = workers is None and max_megapixels is None
+        opened = prediction.open_decoders(bundle, workers)  # nothing is forked before it is asked
+        with contextlib.nullcontext(self._decoders) if usual else opened as decoders:
+            yield from prediction.predict(
+                bundle,
+                examples(pictures, bundle.preprocessing.kind),
+                decoders=decoders,
+                top=top,
+                device=devices.pick(device),
+                poll=poll,
+            )
+
+    @cached_property
+    def _decoders(self) -> Decoders:
+        """Decoders that stay open: a prediction after the first starts no process."""
+        return prediction.open_decoders(self.bundle)
+
+    def close(self) -> None:
+        """End the processes that predictions have left open; the next one opens them again."""
+        self._decoders.close()
 
     def evaluate(
         self,

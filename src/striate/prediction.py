@@ -1,7 +1,7 @@
 """Pictures, sounds or clips, and a bundle -> ranked classes."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from striate import devices, evaluation
 from striate.data.given import Example
 from striate.data.kinds import allowance
-from striate.data.workers import Failed, ahead
+from striate.decoding import Decoders, Failed, ahead
 from striate.runs import Bundle
 
 BATCH = 64
@@ -64,20 +64,21 @@ def predict(
     bundle: Bundle,
     examples: Iterable[Example],
     *,
+    decoders: Decoders,
     top: int = 5,
     device: torch.device,
-    workers: int | None = None,
     poll: Callable[[], None] = lambda: None,
 ) -> Iterator[Prediction]:
-    """Give the `top` classes of each example, in order, as they are done.
+    """Yield the `top` classes of each example, in order, as they are done.
 
     An unreadable one is a row with its `error`; nothing is raised for it. A list is asked about as
     a whole; of an iterator a part is read ahead, so that it may be longer than memory, or endless.
+    `decoders` are those of `open_decoders`.
     """
-    count = devices.processors() if workers is None else workers
     devices.place(bundle.model, device)
     for part in [examples] if isinstance(examples, list) else _parts(iter(examples)):
-        yield from _answered(bundle, part, top=top, device=device, workers=count, poll=poll)
+        results = _decoded(bundle, [example.value for example in part], decoders)
+        yield from _answered(bundle, part, results, top=top, device=device, poll=poll)
 
 
 def _parts(examples: Iterator[Example]) -> Iterator[list[Example]]:
@@ -94,33 +95,44 @@ def _parts(examples: Iterator[Example]) -> Iterator[list[Example]]:
         yield part
 
 
+def open_decoders(bundle: Bundle, workers: int | None = None) -> Decoders:
+    """Return decoders of a bundle's examples: held open, they answer at once."""
+    count = devices.processors() if workers is None else workers
+    more = allowance(bundle.preprocessing)
+    return Decoders(bundle.preprocessing.pixels, count, guarded=True, allowance=more)
+
+
+Results = Generator[list[Any]]
+
+
+def _decoded(bundle: Bundle, values: Sequence[Any], decoders: Decoders) -> Results:
+    rows = range(len(values))
+    chunks = [rows[start : start + BATCH] for start in rows[::BATCH]]
+    if all(isinstance(value, (Path, bytes)) for value in values):
+        return decoders.ask([[values[row] for row in chunk] for chunk in chunks])
+    # Arrays and tensors hold no foreign bytes: they need no process of their own. Members of
+    # archives, which no pipe takes, are inherited by new ones.
+    safe = all(isinstance(value, (np.ndarray, Tensor)) for value in values)
+    more = allowance(bundle.preprocessing)
+    pixels = bundle.preprocessing.pixels
+    return ahead(pixels, values, chunks, decoders.workers, guarded=not safe, allowance=more)
+
+
 def _answered(
     bundle: Bundle,
     examples: Sequence[Example],
+    results: Results,
     *,
     top: int,
     device: torch.device,
-    workers: int,
     poll: Callable[[], None],
 ) -> Iterator[Prediction]:
-    rows = range(len(examples))
-    chunks = [rows[start : start + BATCH] for start in rows[::BATCH]]
-    values = [example.value for example in examples]
-    # Arrays and tensors hold no foreign bytes: they need no process of their own.
-    safe = all(isinstance(value, (np.ndarray, Tensor)) for value in values)
-    work = ahead(
-        bundle.preprocessing.pixels,
-        tuple(values) if safe else values,
-        chunks,
-        workers,
-        allowance=allowance(bundle.preprocessing),
-    )
-    with contextlib.closing(work) as found:
-        for chunk, results in zip(chunks, found, strict=True):
+    names = iter(example.name for example in examples)
+    with contextlib.closing(results) as found:
+        for chunk in found:
             poll()
-            shares = iter(_probabilities(bundle, results, device))
-            for row, result in zip(chunk, results, strict=True):
-                name = examples[row].name
+            shares = iter(_probabilities(bundle, chunk, device))
+            for result, name in zip(chunk, names, strict=False):
                 if isinstance(result, Failed):
                     yield Prediction(name, [], result.reason)
                 else:

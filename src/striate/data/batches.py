@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from striate import devices
+from striate.decoding import CHUNK, Decoders, Failed, each
 from striate.errors import DataError
 from striate.images import PictureError
 
 from . import pixelfile
 from .kinds import Preparation, allowance
+from .preprocessing import Moments
 from .splits import Split, is_stored
-from .workers import Failed, ahead
 
 # A quarter of most machines' memory.
 HELD_BYTES = 4 << 30
@@ -58,12 +59,19 @@ class Pictures:
         *,
         held: Tensor | None = None,
         workers: int = 0,
+        moments: Moments | None = None,
     ) -> None:
         self.split = split
         self.labels = torch.from_numpy(split.labels)
         self.held = held
+        self.moments = moments  # of all pixels, where they were looked at as they were read
         self._preprocessing = preprocessing
-        self._workers = workers
+        self._decoders = Decoders(
+            self._pixels,
+            workers,
+            guarded=is_stored(split.pictures),
+            allowance=allowance(preprocessing),
+        )
 
     def on(self, device: torch.device) -> "Pictures":
         """Return the same pictures with their pixels on a device, where a share of it holds them.
@@ -75,7 +83,11 @@ class Pictures:
         if self.held.nbytes > DEVICE_SHARE * devices.free_bytes(device):
             return self
         held = self.held.to(device)
-        return Pictures(self.split, self._preprocessing, held=held, workers=self._workers)
+        return Pictures(self.split, self._preprocessing, held=held)
+
+    def close(self) -> None:
+        """End the decoders; batches that are not held in memory open them again."""
+        self._decoders.close()
 
     def __len__(self) -> int:
         return len(self.split)
@@ -107,19 +119,15 @@ class Pictures:
 
     def _decoded(self, chunks: Sequence[Tensor]) -> Iterator[list[Tensor]]:
         places = [chunk.tolist() for chunk in chunks]
-        work = ahead(
-            self._preprocessing.pixels,
-            self.split.pictures,
-            places,
-            self._workers,
-            allowance=allowance(self._preprocessing),
-        )
-        with contextlib.closing(work) as found:
+        with contextlib.closing(self._decoders.ask(places)) as found:
             for chunk, results in zip(places, found, strict=True):
                 for row, result in zip(chunk, results, strict=True):
                     if isinstance(result, Failed):
                         raise PictureError(self.split.names[row], result.reason)
                 yield results
+
+    def _pixels(self, row: int) -> Tensor:
+        return self._preprocessing.pixels(self.split.pictures[row])
 
 
 def read(  # noqa: PLR0913
@@ -141,6 +149,7 @@ def read(  # noqa: PLR0913
     pixels of all that are readable, in their order.
     """
     count = devices.processors() if workers is None else workers
+    moments: Moments | None = None
     needed = len(split) * int(np.prod(preprocessing.held)) * preprocessing.dtype.itemsize
     results = decoded(split, preprocessing, count, strict=strict, poll=poll)
     if needed <= (HELD_BYTES if held_bytes is None else held_bytes):
@@ -149,12 +158,13 @@ def read(  # noqa: PLR0913
     elif cache is not None and is_stored(split.pictures):
         kept = _in_file(split, preprocessing, results, cache, needed)
     else:
-        kept = None, _passing(results, look)
+        moments = Moments() if preprocessing.dtype == torch.uint8 else None
+        kept = None, _passing(results, look, moments)
     pixels, reasons = kept
     part, unreadable = readable(split, reasons)
     if strict and unreadable:  # as the file of pixels says
         raise PictureError(*unreadable[0])
-    pictures = Pictures(part, preprocessing, held=pixels, workers=count)
+    pictures = Pictures(part, preprocessing, held=pixels, workers=count, moments=moments)
     if look and pixels is not None:
         for batch in pictures.all(2048):
             poll()
@@ -169,18 +179,19 @@ def decoded(
     split: Split, preprocessing: Preparation, workers: int, *, strict: bool, poll: Poll
 ) -> Iterator[Tensor | str]:
     """Give each picture's pixels (C, H, W), or why it has none; with `strict` that is an error."""
-    rows = range(len(split))
-    chunks = [rows[start : start + 256] for start in rows[::256]]
-    more = allowance(preprocessing)
-    work = ahead(preprocessing.pixels, split.pictures, chunks, workers, allowance=more)
-    # Closed whatever is raised: processes and threads must not be left to the collector.
-    with contextlib.closing(work) as found:
-        for chunk, results in zip(chunks, found, strict=True):
-            poll()
-            for row, result in zip(chunk, results, strict=True):
-                if strict and isinstance(result, Failed):
-                    raise PictureError(split.names[row], result.reason)
-                yield result.reason if isinstance(result, Failed) else result
+    found = each(
+        preprocessing.pixels,
+        split.pictures,
+        workers=workers,
+        guarded=is_stored(split.pictures),
+        allowance=allowance(preprocessing),
+        poll=poll,
+    )
+    with contextlib.closing(found):
+        for row, result in found:
+            if strict and isinstance(result, Failed):
+                raise PictureError(split.names[row], result.reason)
+            yield result.reason if isinstance(result, Failed) else result
 
 
 def _in_memory(results: Iterator[Tensor | str], held: Tensor) -> Kept:
@@ -193,14 +204,18 @@ def _in_memory(results: Iterator[Tensor | str], held: Tensor) -> Kept:
     return held[: len(held) - len(reasons)], reasons
 
 
-def _passing(results: Iterator[Tensor | str], look: Look | None) -> dict[int, str]:
-    """Show pixels as they pass and keep none; give why pictures have none."""
+def _passing(
+    results: Iterator[Tensor | str], look: Look | None, moments: Moments | None
+) -> dict[int, str]:
+    """Show pixels as they pass and keep none; return why pictures have none."""
     numbered, reasons = enumerate(results), {}
-    while batch := list(itertools.islice(numbered, 256)):
+    while batch := list(itertools.islice(numbered, CHUNK)):
         reasons.update({row: result for row, result in batch if isinstance(result, str)})
         pixels = [result for _, result in batch if isinstance(result, Tensor)]
         if look and pixels:
             look(torch.stack(pixels))
+        if moments and pixels:
+            moments.add(torch.stack(pixels).flatten(2, -2))  # of clips (N, C, T * H, W)
     return reasons
 
 

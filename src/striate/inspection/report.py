@@ -6,7 +6,7 @@ import functools
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,8 @@ from striate.data import Data
 from striate.data.batches import Unreadable
 from striate.data.preprocessing import Picture as Source
 from striate.data.preprocessing import as_array
-from striate.data.workers import Failed, ahead
+from striate.data.splits import is_stored
+from striate.decoding import Failed, each
 from striate.errors import DataError, UsageError
 from striate.wording import counted, percent
 
@@ -29,7 +30,6 @@ from .leaks import copies_of, matters
 
 IMBALANCE = 10  # times more pictures in the largest class than in the smallest
 CONSTANT = 1  # levels of 255 between the darkest and the brightest pixel, at most
-_CHUNK = 256
 _LEVELS = np.arange(256)
 
 
@@ -132,25 +132,22 @@ def _pass(
     look = functools.partial(_look, max_pixels=max_pixels)
     more = max(1.0, max_pixels / images.MAX_PIXELS)
     for name, split in data.splits.items():
-        rows = range(len(split))
-        chunks = [rows[start : start + _CHUNK] for start in rows[::_CHUNK]]
-        work = ahead(look, split.pictures, chunks, count, allowance=more)
-        with contextlib.closing(work) as found:
-            for row, result in _each(chunks, found, poll):
+        found = each(
+            look,
+            split.pictures,
+            workers=count,
+            guarded=is_stored(split.pictures),
+            allowance=more,
+            poll=poll,
+        )
+        with contextlib.closing(found):
+            for row, result in found:
                 if isinstance(result, Failed):
                     unreadable.append(Unreadable(split.names[row], result.reason))
                     continue
                 pictures.append(Picture(name, split.names[row], int(split.labels[row])))
-                seen.append(result)
+                seen.append(Seen._make(result))
     return pictures, seen, unreadable
-
-
-def _each(
-    chunks: Iterable[Sequence[int]], found: Iterable[list[Any]], poll: Callable[[], None]
-) -> Iterator[tuple[int, Any]]:
-    for chunk, results in zip(chunks, found, strict=True):
-        poll()
-        yield from zip(chunk, results, strict=True)
 
 
 def _look(picture: Source, max_pixels: int) -> Seen:

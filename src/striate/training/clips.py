@@ -13,8 +13,9 @@ from striate.data.augment import Augmentation, augment
 from striate.data.batches import Pictures
 from striate.data.clips import Clips
 from striate.data.kinds import Preparation
+from striate.data.splits import is_stored
 from striate.data.survey import Survey
-from striate.data.workers import Failed, ahead
+from striate.decoding import Failed, ahead
 from striate.errors import UsageError
 from striate.models import Architecture
 
@@ -81,7 +82,7 @@ def _survey(train: Split) -> tuple[int, Survey]:
         return given.shape[1], Survey(given.shape[2], given.shape[3], grey)
     rows = np.linspace(0, len(train) - 1, min(LOOKED_AT, len(train))).astype(int).tolist()
     # In a guarded process, as foreign bytes are always read.
-    (found,) = ahead(_look, given, [rows], 1)
+    (found,) = ahead(_look, given, [rows], 1, guarded=is_stored(given))
     seen = np.array([looks for looks in found if not isinstance(looks, Failed)])
     if not len(seen):
         return FRAMES, Survey(64, 64, False)

@@ -62,10 +62,15 @@ def normalisation(
         return {"normalise": "dataset", "mean": norm.mean, "std": norm.std}
     if recipe.normalise != "dataset":
         return {"normalise": recipe.normalise}
+    moments = train.moments or _measured(train)
+    return {"normalise": "dataset", "mean": moments.mean, "std": moments.std}
+
+
+def _measured(train: Pictures) -> Moments:
     moments = Moments()
     for batch in train.all():
         moments.add(batch.pixels if batch.pixels.ndim == 4 else batch.pixels.flatten(2, -2))
-    return {"normalise": "dataset", "mean": moments.mean, "std": moments.std}
+    return moments
 
 
 class Augmented:

@@ -1,5 +1,6 @@
 import ctypes
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -17,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from striate.data import workers
+from striate import decoding
 from striate.data.splits import Chosen, is_stored
-from striate.data.workers import AHEAD, Failed, ahead
+from striate.decoding import AHEAD, Decoders, Failed, guarded, wire
 from striate.images import PictureError
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
@@ -36,6 +37,11 @@ class Numbers(Sequence[Any]):
 
     def __getitem__(self, place: Any) -> Any:
         return place
+
+
+def ahead(work: Any, pictures: Any, chunks: Any, workers: int) -> Any:
+    """Decode as data do: what is in a list in guarded processes."""
+    return decoding.ahead(work, pictures, chunks, workers, guarded=is_stored(pictures))
 
 
 def numbers(kind: str, count: int) -> Any:
@@ -194,7 +200,7 @@ def hoard(_: int) -> None:
 def test_what_kills_a_process_fails_one_picture(
     harm: Any, reason: str, n: int, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
-    monkeypatch.setattr(workers, "SECONDS", 0.5 if harm is hang else 30)
+    monkeypatch.setattr(guarded, "SECONDS", 0.5 if harm is hang else 30)
     bad = {3, 4, 40, 99}
 
     def work(number: int) -> int:
@@ -223,8 +229,9 @@ def test_signals_to_the_whole_group_are_the_parents_to_answer() -> None:
 def test_processes_end_when_their_parent_is_killed() -> None:
     script = """
         import os, time
-        from striate.data.workers import ahead
-        found = ahead(lambda _: os.getpid(), [0] * 40, [range(20), range(20, 40)], 2)
+        from striate.decoding import ahead
+        chunks = [range(20), range(20, 40)]
+        found = ahead(lambda _: os.getpid(), [0] * 40, chunks, 2, guarded=True)
         print(*set(next(found)), flush=True)
         time.sleep(600)
     """
@@ -236,10 +243,124 @@ def test_processes_end_when_their_parent_is_killed() -> None:
     assert children
     parent.kill()
     parent.communicate()
-    deadline = time.monotonic() + 3 * workers._PATIENCE
+    deadline = time.monotonic() + 3 * guarded._PATIENCE
     while any(Path(f"/proc/{child}").exists() for child in children):
         assert time.monotonic() < deadline
         threading.Event().wait(0.1)
+
+
+@linux
+def test_decoders_that_are_open_fork_once_and_answer_again() -> None:
+    with Decoders(lambda number: (os.getpid(), number), 2, guarded=True) as decoders:
+        first = [list(decoders.ask([[k, k + 1]])) for k in range(20)]
+        seen = {process for (((process, _), _),) in first for process in [process]}
+        assert [[number for _, number in chunk] for (chunk,) in first] == [
+            [k, k + 1] for k in range(20)
+        ]
+        assert len(seen) <= 2
+        assert left()
+        unread = decoders.ask([[k] for k in range(100)])
+        next(unread)
+        unread.close()
+        assert [number for _, number in next(decoders.ask([[7, 8]]))] == [7, 8]
+    assert left() == []
+    with Decoders(square, 1, guarded=True) as decoders:
+        assert list(decoders.ask([[2]])) == [[4]]
+        decoders.close()
+        assert list(decoders.ask([[3]])) == [[9]]
+    assert left() == []
+
+
+@linux
+def test_decoders_that_nobody_holds_are_closed() -> None:
+    decoders = Decoders(square, 2, guarded=True)
+    assert list(decoders.ask([[2]])) == [[4]]
+    assert left()
+    del decoders
+    assert left() == []
+
+
+@linux
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pickle.dumps([1]),
+        b"",
+        b"\xff" * 40,
+        (3).to_bytes(8, "little") + b"[1]",
+        (1 << 60).to_bytes(8, "little"),
+        b"\x21\0\0\0\0\0\0\0" + b'{"array": ["float64", [4294967]]}',
+        b"\x1d\0\0\0\0\0\0\0" + b'{"array": ["object", [1, 2]]}' + bytes(16),
+        b"\x1a\0\0\0\0\0\0\0" + b'{"list": [1, 2]}          ' + b"more",
+    ],
+)
+def test_what_is_no_answer_is_one_failed_picture(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded, "packed", lambda _: [memoryview(answer)])
+    with Decoders(square, 1, guarded=True) as decoders:
+        ((result,),) = decoders.ask([[2]])
+    assert isinstance(result, Failed)
+    assert result.reason.startswith("its decoder answered")
+
+
+@linux
+@pytest.mark.parametrize(
+    "said", [b"x" + bytes(8), b"e" + b"\xff" * 8, b"e", b"m" + bytes(8), b"m\0\0\0\2\0\0\0\0"]
+)
+def test_a_process_that_says_something_else_is_replaced(
+    said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded, "SECONDS", 0.3)
+    odd: list[int] = []
+
+    def tell(link: Any, kind: bytes, size: int) -> None:
+        usual = kind + size.to_bytes(8, "little")
+        os.write(link.fileno(), said if odd else usual)
+
+    def work(number: int) -> int:
+        odd.extend([number] * (number == 3))
+        return number
+
+    monkeypatch.setattr(guarded, "_tell", tell)
+    with Decoders(work, 1, guarded=True) as decoders:
+        ((one, bad, other),) = decoders.ask([[1, 3, 5]])
+    assert (one, other) == (1, 5)
+    assert isinstance(bad, Failed)
+
+
+RESULTS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.builds(Failed, st.text()),
+    lambda inner: st.lists(inner) | st.lists(inner).map(tuple),
+)
+
+
+@given(RESULTS)
+def test_what_is_sent_is_read_as_it_was(result: Any) -> None:
+    content = memoryview(b"".join(wire.packed(result)))
+    assert wire.unpacked(content) == result
+
+
+@given(st.binary(), st.integers(0, 200), st.binary(max_size=3))
+def test_any_bytes_are_read_or_refused(noise: bytes, place: int, change: bytes) -> None:
+    made = b"".join(wire.packed([1, "two", np.arange(5, dtype=np.int16), (b"", None)]))
+    for content in (noise, made[:place] + change + made[place + len(change) :], made[:place]):
+        try:
+            wire.unpacked(memoryview(content))
+        except wire.WireError:
+            continue
+
+
+@pytest.mark.parametrize("odd", [object(), {"a": 1}, np.array([None]), 1j])
+def test_what_is_not_plain_is_not_sent(odd: Any) -> None:
+    with pytest.raises(TypeError, match="a guarded process cannot answer with"):
+        wire.packed([odd])
 
 
 def test_chosen_pictures_are_stored_as_those_they_are_chosen_from() -> None:
