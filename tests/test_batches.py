@@ -77,6 +77,7 @@ def test_each_unreadable_picture_is_listed_once_and_the_others_kept(
     (batch,) = pictures.all(99)
     for pixels, name in zip(batch.pixels, pictures.split.names, strict=True):
         assert torch.equal(pixels, COLOUR.pixels(photos / name))
+    pictures.close()
     with pytest.raises(PictureError, match=bad[0]):
         read(split, COLOUR, workers=workers, strict=True)
     assert threads() == []

@@ -400,7 +400,10 @@ def _carry_out(
     if tell:
         for note in [*ready.notes, *noted]:
             tell(note)
-    with devices.deterministic(session.learner.recipe.deterministic):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(devices.deterministic(session.learner.recipe.deterministic))
+        for part in session.pictures.values():
+            stack.callback(part.close)
         for event in teach(session, halt):
             if show:
                 show(session, event)
