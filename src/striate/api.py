@@ -156,7 +156,7 @@ class Run:
                 poll=poll,
             )
 
-    @cached_property
+    @functools.cached_property
     def _decoders(self) -> Decoders:
         """Decoders that stay open: a prediction after the first starts no process."""
         return prediction.open_decoders(self.bundle)
