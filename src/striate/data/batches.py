@@ -1,6 +1,7 @@
 """Pictures of a split as uint8 pixels: in memory where they fit, else in a file or decoded anew."""
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -67,7 +68,7 @@ class Pictures:
         self.moments = moments  # of all pixels, where they were looked at as they were read
         self._preprocessing = preprocessing
         self._decoders = Decoders(
-            self._pixels,
+            functools.partial(_pixels, split, preprocessing),  # not a method: that were a cycle
             workers,
             guarded=is_stored(split.pictures),
             allowance=allowance(preprocessing),
@@ -126,8 +127,9 @@ class Pictures:
                         raise PictureError(self.split.names[row], result.reason)
                 yield results
 
-    def _pixels(self, row: int) -> Tensor:
-        return self._preprocessing.pixels(self.split.pictures[row])
+
+def _pixels(split: Split, preprocessing: Preparation, row: int) -> Tensor:
+    return preprocessing.pixels(split.pictures[row])
 
 
 def read(  # noqa: PLR0913
