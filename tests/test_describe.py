@@ -87,7 +87,7 @@ def test_the_table_fits_the_terminal_and_cuts_no_number(
         assert max(map(len, table)) <= width
         assert heading.split()[-1] in ("field", "mult-adds")
         for row, line in zip(found.layers, table[1:], strict=True):
-            shown = re.sub(r" +[█▉▊▋▌▍▎▏]+ +[\d.]+%$", "", line)
+            shown = re.sub(r" +[█▉▊▋▌▍▎▏]+ +[\d.]+ %$", "", line)
             if row.receptive_field:
                 assert shown.split()[-1] == layertable.field(row)
             assert layertable.volume(row.output) in line
