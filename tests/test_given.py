@@ -160,7 +160,12 @@ def test_many_pictures_in_any_form_are_as_many_rows(
     }
     for name, form in forms.items():
         assert scores(run.predict(form)) == expected, name
-    assert run.predict(tmp_path / "all.zip")[3].file == f"{tmp_path}/all.zip/a/03.png"
+    said: list[str] = []
+    assert (
+        run.predict(tmp_path / "all.zip", tell=said.append)[3].file
+        == f"{tmp_path}/all.zip/a/03.png"
+    )
+    assert said == [f"{tmp_path}/all.zip: left out: 1 .txt (1 file, no picture by its ending)"]
     assert [row.file for row in run.predict(batch)] == [f"picture {n}" for n in range(len(batch))]
 
 
@@ -228,7 +233,7 @@ def test_archives_and_tables_say_what_is_wrong_with_them(tmp_path: Path) -> None
     (tmp_path / "whole.tar.gz").write_text("none")
     (tmp_path / "labels.csv").write_text("label\nx\n")
     for name, message in {
-        "none.zip": "has no pictures in it",
+        "none.zip": r"has no pictures in it; left out: 1 \.txt",
         "text.tar": "is no archive, or a damaged one",
         "whole.tar.gz": "compressed as a whole",
         "labels.csv": "no column for the picture's path",
@@ -238,7 +243,11 @@ def test_archives_and_tables_say_what_is_wrong_with_them(tmp_path: Path) -> None
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         archive.writestr("../out.png", b"")
         archive.writestr("a.png", b"")
+    with zipfile.ZipFile(tmp_path / "worse.zip", "w") as archive:
+        archive.writestr("../out.png", b"")
+    (only,) = list(examples(tmp_path / "worse.zip"))
     good, refused = list(examples(tmp_path / "bad.zip"))
+    assert str(only.value).endswith("worse.zip/../out.png")
     assert good.name.endswith("bad.zip/a.png")
     with pytest.raises(images.PictureError, match="its name leads out of the archive"):
         refused.value.read()

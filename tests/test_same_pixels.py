@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 import torch
 from PIL import Image
@@ -30,10 +31,10 @@ def save(folder: Path, number: int) -> None:
     """Save it in one of several formats and modes."""
     drawn = picture(number)
     folder.mkdir(parents=True, exist_ok=True)
-    kind = number % 6
+    kind = number % 10
     if kind == 0:
         exif = Image.Exif()
-        exif[0x0112] = 1 + number // 6 % 8
+        exif[0x0112] = 1 + number // 10 % 8
         drawn.save(folder / f"{number}.jpg", exif=exif, quality=90)
     elif kind == 1:
         drawn.save(folder / f"{number}.png")
@@ -45,8 +46,16 @@ def save(folder: Path, number: int) -> None:
         alpha = drawn.convert("L")
         drawn.putalpha(alpha)
         drawn.save(folder / f"{number}.webp", lossless=True)
-    else:
+    elif kind == 5:
         drawn.quantize(32).save(folder / f"{number}.gif")
+    elif kind == 6:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        drawn.save(folder / f"{number}.avif", exif=exif)
+    elif kind == 7:
+        pillow_heif.from_pillow(drawn).save(folder / f"{number}.heic")
+    else:
+        drawn.save(folder / f"{number}.{'jp2' if kind == 8 else 'tga'}")
 
 
 class Listener:

@@ -113,6 +113,7 @@ class Run:
         workers: int | None = None,
         max_megapixels: float | None = None,
         poll: Callable[[], None] = lambda: None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> list[Prediction]:
         """Rank the classes of pictures, a row each: of one, of many, or of what holds them.
 
@@ -120,6 +121,7 @@ class Run:
         (C, H, W); many are a list, an iterator, or a batch (N, H, W, C), of tensors (N, C, H, W).
         A path leads to a file, or to all in a folder, .zip, .tar or table, or that match a pattern.
         A network of sounds takes `striate.sounds.Sound`s, one of clips arrays (T, H, W[, 3]).
+        `tell` is given a line for what lies in a folder or an archive and is left out.
         """
         return list(
             self.stream(
@@ -129,6 +131,7 @@ class Run:
                 workers=workers,
                 max_megapixels=max_megapixels,
                 poll=poll,
+                tell=tell,
             )
         )
 
@@ -141,6 +144,7 @@ class Run:
         workers: int | None = None,
         max_megapixels: float | None = None,
         poll: Callable[[], None] = lambda: None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> Iterator[Prediction]:
         """Rank as `predict` does, and yield each picture's row as soon as it is known."""
         bundle = _limited(self.bundle, max_megapixels)
@@ -149,7 +153,7 @@ class Run:
         with contextlib.nullcontext(self._decoders) if usual else opened as decoders:
             yield from prediction.predict(
                 bundle,
-                examples(pictures, bundle.preprocessing.kind),
+                examples(pictures, bundle.preprocessing.kind, tell),
                 decoders=decoders,
                 top=top,
                 device=devices.pick(device),

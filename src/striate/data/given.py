@@ -21,6 +21,8 @@ from .archives import COMPRESSED, Archive, Inside
 from .archives import SUFFIXES as ARCHIVES
 from .folder import Place, leftovers, list_examples
 
+Tell = Callable[[str], None]
+
 _URL = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:/")
 # Axes of a batch: of pictures (N, H, W, C), or tensors (N, C, H, W), of clips (N, T, H, W, C).
 _BATCH_AXES = {"pictures": 4, "clips": 5}
@@ -61,15 +63,18 @@ class Absent:
         raise PictureError(self._name, self._reason)
 
 
-def examples(given: Any, kind: str = "pictures") -> list[Example] | Iterator[Example]:
+def examples(
+    given: Any, kind: str = "pictures", tell: Tell = lambda _: None
+) -> list[Example] | Iterator[Example]:
     """Give the examples meant by a path, an example, a batch, or many of them; a list, if finite.
 
     Of an iterator, or anything else that is only iterated over, each is found when it is asked for.
+    `tell` is given a line for what lies in a folder or an archive and is left out.
     """
     if isinstance(given, Mapping):
         raise UsageError(f"a {type(given).__name__} is no list of {kind}: give its values")
     items = _items(given)
-    found = _named((value for item in items for value in _expanded(item, kind)), kind)
+    found = _named((value for item in items for value in _expanded(item, kind, tell)), kind)
     return list(found) if isinstance(items, list) else found
 
 
@@ -88,64 +93,57 @@ def _named(values: Iterable[Any], kind: str) -> Iterator[Example]:
         yield Example(str(value) if has_name else f"{one(kind)} {row}", value)
 
 
-def _expanded(item: Any, kind: str) -> list[Any]:
+def _expanded(item: Any, kind: str, tell: Tell) -> list[Any]:
     """Give the examples that one thing stands for: of a path those it leads to, of a batch each."""
     if isinstance(item, (str, Path)):
-        return _at(str(item), kind)
+        return _at(str(item), kind, tell)
     if isinstance(item, io.IOBase):  # an open file
         return [item.read()]
     is_batch = isinstance(item, (np.ndarray, Tensor)) and item.ndim == _BATCH_AXES.get(kind)
     return list(item) if is_batch else [item]
 
 
-def _at(text: str, kind: str) -> list[Any]:
+def _at(text: str, kind: str, tell: Tell) -> list[Any]:
     path = lists.place(Path(), text).expanduser()
     if path.is_dir():
-        return _some(list(list_examples(path, kind)), path, kind)
-    if path.is_file():
-        return next((read(path, kind) for fits, read in _CONTAINERS if fits(path)), [path])
+        return _within(path, kind, tell)
+    if path.is_file() and path.name.lower().endswith((*ARCHIVES, *COMPRESSED)):
+        return _in_archive(path, kind, tell)
+    if path.is_file() and path.suffix.lower() in records.SUFFIXES:
+        return _in_table(path)
     if _URL.match(text):
         return [_absent_url(text)]
     if not path.exists() and glob.has_magic(str(path)):
         matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 -- it may begin anywhere
         if not matches:
             return [Absent(text, "no file matches this pattern")]
-        return [value for match in matches for value in _at(match, kind)]
+        return [value for match in matches for value in _at(match, kind, tell)]
     return [path]
 
 
-def _in_archive(path: Path, kind: str) -> list[Any]:
+def _within(root: Place, kind: str, tell: Tell) -> list[Any]:
+    found: list[Any] = list(list_examples(root, kind))
+    lines = leftovers(root, kind).lines(kind)
+    if not found:
+        raise DataError("; ".join([f"{shown(root)} has no {kind} in it", *lines]))
+    for line in lines:
+        tell(f"{shown(root)}: {line}")
+    return found
+
+
+def _in_archive(path: Path, kind: str, tell: Tell) -> list[Any]:
     archive = Archive(path)
     refused = [Absent(shown(file), reason) for file, reason in archive.refused]
+    for note in archive.notes:
+        tell(f"{shown(path)}: {note}")
     inside = Inside(archive)
-    return _some([*list_examples(inside, kind), *refused], inside, kind)
+    is_empty = next(list_examples(inside, kind), None) is None
+    return refused if refused and is_empty else [*_within(inside, kind, tell), *refused]
 
 
-def _in_table(path: Path, _: str) -> list[Any]:
+def _in_table(path: Path) -> list[Any]:
     return [_absent_url(text) if _URL.match(text) else at for text, at in lists.named(path)]
 
 
 def _absent_url(text: str) -> Absent:
     return Absent(text, "a URL: nothing is downloaded, save the file and give its path")
-
-
-def _is_archive(path: Path) -> bool:
-    return path.name.lower().endswith((*ARCHIVES, *COMPRESSED))
-
-
-def _is_table(path: Path) -> bool:
-    return path.suffix.lower() in records.SUFFIXES
-
-
-# What a file is that holds others, told by its name.
-_CONTAINERS: tuple[tuple[Callable[[Path], bool], Callable[[Path, str], list[Any]]], ...] = (
-    (_is_archive, _in_archive),
-    (_is_table, _in_table),
-)
-
-
-def _some(found: list[Any], place: Place, kind: str) -> list[Any]:
-    if not found:
-        lines = leftovers(place, kind).lines(kind)
-        raise DataError("; ".join([f"{shown(place)} has no {kind} in it", *lines]))
-    return found
