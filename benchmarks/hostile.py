@@ -2,8 +2,8 @@
 
     python benchmarks/hostile.py [--pictures 5000] [--seed 0]
 
-Mutated pictures of every format lie beside a tenth as many good ones; headers lie about sizes; archives
-name places outside themselves, hold links, devices, bombs and damaged members.
+Mutated pictures of every format lie beside a tenth as many good ones; headers lie about sizes;
+archives name places outside themselves, hold links, devices, bombs and damaged members.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,31 +32,27 @@ def save(folder: Path, number: int) -> None:
     """Save it in one of several formats and modes."""
     drawn = picture(number)
     folder.mkdir(parents=True, exist_ok=True)
-    kind = number % 10
-    if kind == 0:
-        exif = Image.Exif()
-        exif[0x0112] = 1 + number // 10 % 8
-        drawn.save(folder / f"{number}.jpg", exif=exif, quality=90)
-    elif kind == 1:
-        drawn.save(folder / f"{number}.png")
-    elif kind == 2:
-        drawn.convert("L").save(folder / f"{number}.png")
-    elif kind == 3:
-        drawn.convert("CMYK").save(folder / f"{number}.jpg")
-    elif kind == 4:
-        alpha = drawn.convert("L")
-        drawn.putalpha(alpha)
-        drawn.save(folder / f"{number}.webp", lossless=True)
-    elif kind == 5:
-        drawn.quantize(32).save(folder / f"{number}.gif")
-    elif kind == 6:
-        exif = Image.Exif()
-        exif[0x0112] = 6
-        drawn.save(folder / f"{number}.avif", exif=exif)
-    elif kind == 7:
-        pillow_heif.from_pillow(drawn).save(folder / f"{number}.heic")
-    else:
-        drawn.save(folder / f"{number}.{'jp2' if kind == 8 else 'tga'}")
+    place = folder / str(number)
+    exif = Image.Exif()
+    exif[0x0112] = 1 + number // 10 % 8
+    kinds: list[Callable[[], Any]] = [
+        lambda: drawn.save(f"{place}.jpg", exif=exif, quality=90),
+        lambda: drawn.save(f"{place}.png"),
+        lambda: drawn.convert("L").save(f"{place}.png"),
+        lambda: drawn.convert("CMYK").save(f"{place}.jpg"),
+        lambda: with_alpha(drawn).save(f"{place}.webp", lossless=True),
+        lambda: drawn.quantize(32).save(f"{place}.gif"),
+        lambda: drawn.save(f"{place}.avif", exif=exif),
+        lambda: pillow_heif.from_pillow(drawn).save(f"{place}.heic"),
+        lambda: drawn.save(f"{place}.jp2"),
+        lambda: with_alpha(drawn).save(f"{place}.tga"),
+    ]
+    kinds[number % len(kinds)]()
+
+
+def with_alpha(image: Image.Image) -> Image.Image:
+    image.putalpha(image.convert("L"))
+    return image
 
 
 class Listener:
