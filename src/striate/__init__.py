@@ -6,6 +6,7 @@ from striate.version import __version__
 
 if TYPE_CHECKING:
     from striate.api import Run, inspect, load, preview, train
+    from striate.classic.faces import detect
     from striate.description import describe
     from striate.errors import DataError, Stopped, UsageError
     from striate.painting import paint
@@ -17,6 +18,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "describe",
+    "detect",
     "inspect",
     "load",
     "paint",
@@ -29,6 +31,7 @@ _HOME = {
     "Stopped": "errors",
     "UsageError": "errors",
     "describe": "description",
+    "detect": "classic.faces",
     "paint": "painting",
 }
 

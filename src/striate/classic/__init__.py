@@ -1,12 +1,14 @@
-"""Hand-made features: detectors of lines, edges and blobs, and the maps that they give."""
+"""Hand-made features: detectors of lines, edges and blobs, their maps, and faces found by them."""
 
 from .detectors import DETECTORS, Filter, blob, find, gabor, line, named, sobel
+from .faces import Cascade, train_cascade
 from .maps import Response, Sliding, feature_map, look, matches, volume
 from .studio import draw, read
 from .toy import toy
 
 __all__ = [
     "DETECTORS",
+    "Cascade",
     "Filter",
     "Response",
     "Sliding",
@@ -22,5 +24,6 @@ __all__ = [
     "read",
     "sobel",
     "toy",
+    "train_cascade",
     "volume",
 ]

@@ -14,6 +14,7 @@ from . import (  # noqa: F401
     code,
     data,
     describe,
+    detect,
     evaluate,
     filters,
     paint,
@@ -21,6 +22,7 @@ from . import (  # noqa: F401
     predict,
     runs,
     train,
+    traincascade,
 )
 from .app import app
 

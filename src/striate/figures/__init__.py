@@ -1,6 +1,7 @@
 """Numbers to pictures: charts and sheets of pictures as PNG bytes, networks as SVG."""
 
 from .architecture import Volume, architecture
+from .boxes import SHOWN, Box, Part, boxes, features
 from .confusion import confusion
 from .curves import curves
 from .maps import Row as MapRow
@@ -10,13 +11,18 @@ from .sheet import overview, sheet
 from .shifts import shifts
 
 __all__ = [
+    "SHOWN",
+    "Box",
     "MapRow",
     "MapSlide",
+    "Part",
     "Volume",
     "architecture",
     "box_side",
+    "boxes",
     "confusion",
     "curves",
+    "features",
     "maps",
     "overview",
     "sheet",

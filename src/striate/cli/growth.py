@@ -1,0 +1,67 @@
+"""What a person sees of a cascade's training: on a terminal a moving line, and a line a stage."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+
+from striate import terminal
+from striate.classic.faces import Boosted, Cascade, Ended, Event, Grown, Noted
+
+
+class Growth:
+    """Shows the events of a training; a line a stage where there is no terminal."""
+
+    def __init__(self) -> None:
+        """Begin with nothing shown."""
+        self.status = Console(stderr=True).status("looking for pictures")
+
+    def __enter__(self) -> Self:
+        """Take the terminal, where there is one."""
+        if not terminal.is_plain():
+            self.status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the terminal back."""
+        self.status.stop()
+
+    def __call__(self, event: Event | Noted) -> None:
+        """Show one event."""
+        if isinstance(event, Noted):
+            self._line(event.text)
+        elif isinstance(event, Grown):
+            self._line(stage_line(event.cascade))
+        elif isinstance(event, Ended):
+            self._line(f"no stage more: {event.reason}")
+        elif isinstance(event, Boosted):
+            self.status.update(
+                f"stage {event.stage}: {event.stumps} features, {event.false_alarms:.1%} of the "
+                "held-out non-faces pass"
+            )
+        else:
+            self.status.update(
+                f"stage {event.stage}: {event.total} non-faces among {event.seen:,} windows"
+            )
+
+    def _line(self, text: str) -> None:
+        if terminal.is_plain():
+            terminal.say(text)
+        else:
+            self.status.console.print(text, highlight=False)
+
+
+def stage_line(cascade: Cascade) -> str:
+    """Say in a line what the last stage is like."""
+    record = cascade.stages[-1].record
+    return (
+        f"stage {len(cascade.stages)}: {len(cascade.stages[-1].features)} features, "
+        f"{record['detection']:.2%} of held-out faces and {record['false_alarms']:.2%} of held-out "
+        f"non-faces pass; {record['others']} non-faces of {record['seen']:,} windows, "
+        f"{terminal.duration(record['seconds'])}"
+    )
