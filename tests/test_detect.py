@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from test_faces import SIDE, face, write_data
 
 import striate
 from striate import cli, files
 from striate.classic import faces
-from striate.training.session import Halt
+from striate.classic.faces import network, scanning
+from striate.classic.faces.scanning import Grid
+from striate.stopping import Halt
 
 Capture = pytest.CaptureFixture[str]
 PLACED = ((10, 8, 14), (60, 20, 30), (100, 55, 50))  # left, top, side
@@ -84,12 +87,40 @@ def test_a_network_finds_faces_by_the_name_of_its_class(room: Path, capsys: Capt
     given = [str(room / "photo.png"), "--with", str(room / "run"), "--step", "2"]
     (row,) = found([*given, "--probability", "0.6"], capsys)
     for x, y, side in PLACED:
-        near = [abs(np.array(box) - (x, y, side, side)).max() for box in boxes(row)]
-        assert min(near) <= side / 4
+        middle = x + side / 2, y + side / 2
+        assert any(
+            left < middle[0] < left + width and top < middle[1] < top + height
+            for left, top, width, height in boxes(row)
+        )
     (other,) = found([*given, "--class", "other"], capsys)
     assert boxes(other) != boxes(row)
     assert cli.main(["detect", *given, "--class", "fac"]) == 2
     assert "did you mean face" in capsys.readouterr().err
+
+
+def test_a_network_judges_each_window_as_if_it_were_alone(room: Path) -> None:
+    run = striate.load(room / "run")
+    found = network.network(run.bundle, name="face", probability=0.2, device=torch.device("cpu"))
+    picture, step = np.asarray(photo())[:40, :50], 3
+    grid = Grid(scale=1.5, step=step).check(SIDE)
+    expected = []
+    for level in scanning.levels(picture, found.window, grid):
+        for top in range(0, level.pixels.shape[0] - SIDE + 1, step):
+            for left in range(0, level.pixels.shape[1] - SIDE + 1, step):
+                window = level.pixels[top : top + SIDE, left : left + SIDE]
+                (said,) = run.predict(np.ascontiguousarray(window))
+                chance = dict(said.classes)["face"]
+                if chance >= 0.2:
+                    down, across = level.factors
+                    box = [left * across, top * down, SIDE * across, SIDE * down]
+                    expected.append([*box, chance])
+    ours = [
+        [*box, score]
+        for part in network.scan(found, picture, grid)
+        for box, score in zip(*part, strict=True)
+    ]
+    assert expected
+    np.testing.assert_allclose(ours, expected, rtol=1e-4)
 
 
 def test_python_gives_the_boxes_of_the_command(room: Path, capsys: Capture) -> None:
@@ -203,7 +234,9 @@ def test_a_training_prints_its_stages_and_draws_its_features(
     heading, first, last = shown.out.splitlines()
     assert heading.split() == ["stage", "features", "faces", "non-faces", "windows", "seconds"]
     assert first.split()[0] == "1"
-    assert last == f"1 stages, {first.split()[1]} features  {out}"
+    assert last == f"1 stage, {first.split()[1]} features  {out}".replace(
+        " 1 features", " 1 feature"
+    )
     assert shown.err.startswith("stage 1: ")
     assert figure.read_bytes().startswith(b"\x89PNG")
     assert cli.main(["train-cascade", *given, *more]) == 2

@@ -195,6 +195,7 @@ COMMANDS = {
         Line("paint --again PAINTING -o new.png", NETWORK),
         Line("paint --resume PAINTING", NETWORK),
     ],
+    "detect": [Line("detect PICTURE --with RUN --class dark", NETWORK)],
     "runs": [Line("runs RUNS")],
     "code": [Line("code RUN"), Line("code RUN --json"), Line("code RUN --remember")],
 }
@@ -203,6 +204,7 @@ WITHOUT_RUN = {
     "data": ("DATA is what it looks at, and a run is none", Line("data RUN")),
     "shards": ("writes DATA", Line("shards RUN -o new")),
     "pooling": ("shifts pictures of DATA", Line("pooling RUN")),
+    "train-cascade": ("takes folders of faces", Line("train-cascade RUN RUN -o new.json")),
     "filters": ("hand-made filters over one picture", Line("filters RUN")),
     "models": ("lists names", Line("models")),
 }
@@ -294,6 +296,10 @@ ENTRIES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "load": (lambda place, **how: striate.load(place.run, **how).model, NETWORK),
     "train": (lambda place, **how: striate.train(resume=place.run, **how), BOTH),
     "describe": (lambda place, **how: striate.describe(place.run, **how), NETWORK),
+    "detect": (
+        lambda place, **how: striate.detect(place.picture, place.run, wanted="dark", **how),
+        NETWORK,
+    ),
     "paint": (
         lambda place, **how: list(
             striate.paint(place.picture, place.picture, model=str(place.run), size=32, **how)

@@ -5,7 +5,13 @@ import re
 from pathlib import PurePath
 from typing import Protocol
 
-_IRREGULAR = {"classes": "class", "copies": "copy", "entries": "entry", "near-copies": "near-copy"}
+_IRREGULAR = {
+    "boxes": "box",
+    "classes": "class",
+    "copies": "copy",
+    "entries": "entry",
+    "near-copies": "near-copy",
+}
 # Bytes that are no UTF-8 (as surrogates), control characters, and the backslash itself.
 _ODD = re.compile(r"[\udc80-\udcff\x00-\x1f\x7f\\]")
 

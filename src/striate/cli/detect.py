@@ -38,7 +38,7 @@ class Looked(NamedTuple):
 """)
 )
 def detect(
-    pictures: Annotated[list[Path], Parameter(help="Pictures, or folders of them.")],
+    pictures: Annotated[list[Path], Parameter(help="Pictures, or folders or archives of them.")],
     /,
     *,
     detector: Annotated[
@@ -104,7 +104,7 @@ def detect(
     """
     from striate import terminal
     from striate.classic import faces
-    from striate.training.session import Halt
+    from striate.stopping import Halt
 
     if out and out.suffix.lower() != ".png":
         raise UsageError(f"-o is a .png file, not {out}")
@@ -139,40 +139,38 @@ def _look(
     detector: "Detector", paths: Sequence[Path], choices: "Choices", *, drawn: bool, poll: Any
 ) -> Iterator[Looked]:
     """Look through pictures; their pixels are kept only where they are to be drawn."""
-    from striate import images, prediction
     from striate.classic import faces
+    from striate.data import given
+    from striate.data.preprocessing import as_array
     from striate.figures import SHOWN
 
     grid, shown = choices.grid(detector), 0
-    for path in prediction.find_files(paths):
+    for name, picture in given.examples([str(path) for path in paths]):
         poll()
         try:
-            pixels = images.decode(path)
-            found = faces.boxes(detector, pixels, choices, name=str(path), poll=poll)
+            pixels = as_array(picture)
+            found = faces.boxes(detector, pixels, choices, name=name, poll=poll)
         except DataError as error:
-            yield Looked(str(path), None, [], 0, str(error))
+            yield Looked(name, None, [], 0, str(error))
             continue
         keep = drawn and shown < SHOWN
         shown += keep
         windows = faces.count(pixels.shape, detector.window, grid)
-        yield Looked(str(path), pixels if keep else None, found, windows)
+        yield Looked(name, pixels if keep else None, found, windows)
 
 
 def _draw(rows: Sequence[Looked], out: Path) -> None:
     from striate import figures, files, terminal
+    from striate.wording import counted
 
     kept = [row for row in rows if row.pixels is not None]
     pictures = [row.pixels for row in kept if row.pixels is not None]
-    captions = [f"{Path(row.file).name}: {_many(len(row.found))}" for row in kept]
+    captions = [f"{Path(row.file).name}: {counted(len(row.found), 'boxes')}" for row in kept]
     found = [[figures.Box(*one[:4]) for one in row.found] for row in kept]
     files.write(out, figures.boxes(pictures, found, captions))
     readable = sum(row.error is None for row in rows)
     more = f" (the first {len(kept)} of {readable} pictures)" if len(kept) < readable else ""
     terminal.say(f"wrote {out}{more}")
-
-
-def _many(count: int) -> str:
-    return "1 box" if count == 1 else f"{count} boxes"
 
 
 def _document(row: Looked) -> dict[str, Any]:
@@ -182,6 +180,7 @@ def _document(row: Looked) -> dict[str, Any]:
 
 def _print(rows: Sequence[Looked]) -> None:
     from striate import terminal
+    from striate.wording import counted
 
     headings = ["picture", "left", "top", "width", "height", "windows", "score"]
     lines = []
@@ -195,4 +194,4 @@ def _print(rows: Sequence[Looked]) -> None:
         if row.error:
             print(row.error)
         elif not row.found:
-            print(f"{row.file}: nothing found in {row.windows:,} windows")
+            print(f"{row.file}: nothing found in {counted(row.windows, 'windows')}")

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from striate import terminal
 from striate.classic.faces import Boosted, Cascade, Ended, Event, Grown, Noted
+from striate.wording import counted, duration, percent
 
 
 class Growth:
@@ -41,12 +42,12 @@ class Growth:
             self._line(f"no stage more: {event.reason}")
         elif isinstance(event, Boosted):
             self.status.update(
-                f"stage {event.stage}: {event.stumps} features, {event.false_alarms:.1%} of the "
-                "held-out non-faces pass"
+                f"stage {event.stage}: {counted(event.stumps, 'features')}, "
+                f"{percent(event.false_alarms)} of the held-out non-faces pass"
             )
         else:
             self.status.update(
-                f"stage {event.stage}: {event.total} non-faces among {event.seen:,} windows"
+                f"stage {event.stage}: {event.total:,} non-faces among {event.seen:,} windows"
             )
 
     def _line(self, text: str) -> None:
@@ -58,10 +59,11 @@ class Growth:
 
 def stage_line(cascade: Cascade) -> str:
     """Say in a line what the last stage is like."""
-    record = cascade.stages[-1].record
+    stage = cascade.stages[-1]
+    record = stage.record
     return (
-        f"stage {len(cascade.stages)}: {len(cascade.stages[-1].features)} features, "
-        f"{record['detection']:.2%} of held-out faces and {record['false_alarms']:.2%} of held-out "
-        f"non-faces pass; {record['others']} non-faces of {record['seen']:,} windows, "
-        f"{terminal.duration(record['seconds'])}"
+        f"stage {len(cascade.stages)}: {counted(len(stage.features), 'features')}, "
+        f"{percent(record['detection'])} of held-out faces and {percent(record['false_alarms'])} "
+        f"of held-out non-faces pass; {record['others']:,} non-faces of {record['seen']:,} "
+        f"windows, {duration(record['seconds'])}"
     )

@@ -104,7 +104,7 @@ def train_cascade(
     """
     from striate import files, terminal
     from striate.classic import faces as detectors
-    from striate.training.session import Halt
+    from striate.stopping import Halt
 
     from .growth import Growth
 
@@ -156,6 +156,7 @@ def _rows(cascade: "Cascade") -> list[dict[str, Any]]:
 
 def _print(cascade: "Cascade", path: Path) -> None:
     from striate import terminal
+    from striate.wording import counted, percent
 
     rows = _rows(cascade)
     terminal.table(
@@ -164,8 +165,8 @@ def _print(cascade: "Cascade", path: Path) -> None:
             [
                 f"{row['stage']}",
                 f"{row['features']}",
-                terminal.share(row["detection"]),
-                terminal.share(row["false_alarms"]),
+                percent(row["detection"]),
+                percent(row["false_alarms"]),
                 f"{row['seen'] or 0:,}",
                 f"{row['seconds'] or 0:.1f}",
             ]
@@ -173,4 +174,4 @@ def _print(cascade: "Cascade", path: Path) -> None:
         ],
     )
     features = sum(row["features"] for row in rows)
-    print(f"{len(rows)} stages, {features} features  {path}")
+    print(f"{counted(len(rows), 'stages')}, {counted(features, 'features')}  {path}")

@@ -15,6 +15,7 @@ from striate import images
 from striate.data.folder import list_examples
 from striate.data.named import data_root
 from striate.errors import DataError, UsageError
+from striate.wording import counted
 
 from .integral import Pixels
 
@@ -137,7 +138,7 @@ def _with_others(known: Examples, folder: Path) -> Examples:
             bad.append(error)
     notes = [*known.notes, *_left_out(bad, folder)]
     if small:
-        notes.append(f"{small} pictures in {folder} are smaller than a window: left out")
+        notes.append(f"{folder}: {counted(small, 'pictures')} smaller than a window: left out")
     return known._replace(
         others=np.concatenate([known.others, *(one[None] for one in exact)]),
         scenes=(*known.scenes, *scenes),
@@ -148,7 +149,7 @@ def _with_others(known: Examples, folder: Path) -> Examples:
 def _left_out(bad: Sequence[images.PictureError], folder: Path) -> list[str]:
     if not bad:
         return []
-    return [f"{len(bad)} pictures in {folder} cannot be read and are left out, as {bad[0]}"]
+    return [f"{folder}: {counted(len(bad), 'unreadable pictures')} left out, as {bad[0]}"]
 
 
 def _listed(folder: Path) -> list[Path]:

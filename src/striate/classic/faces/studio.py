@@ -9,6 +9,7 @@ import numpy as np
 
 from striate import figures
 from striate.errors import DataError, Stopped, UsageError
+from striate.wording import counted
 
 from . import cascadefile, sources
 from .cascade import Cascade
@@ -167,7 +168,7 @@ def _check_free(path: Path | None) -> None:
 def _stopped(cascade: Cascade | None, path: Path | None) -> str:
     if cascade is None or path is None:
         return "stopped before the first stage was done: nothing is saved"
-    done = f"{len(cascade.stages)} stage{'s' * (len(cascade.stages) != 1)}"
+    done = counted(len(cascade.stages), "stages")
     return (
         f"stopped with {done} done, saved in {path}: continue with "
         f"`striate train-cascade --resume {path}`"
