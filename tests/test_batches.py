@@ -14,6 +14,7 @@ from striate.data.preprocessing import Preprocessing
 from striate.data.splits import Split
 from striate.errors import DataError
 from striate.images import PictureError
+from striate.stopping import Reading
 
 COLOUR = Preprocessing(size=(6, 5), channels=3, normalise="none")
 
@@ -101,8 +102,10 @@ def test_a_poll_may_stop_the_reading_between_two_batches(photos: Path) -> None:
     split = folder(photos).splits["train"].take(np.zeros(2000, np.int64))
     calls = itertools.count()
 
-    def poll() -> None:
-        if next(calls) == 2:
+    def poll(reading: Reading | None = None, /) -> None:
+        assert reading is not None
+        assert reading == (max(0, 256 * next(calls)), 2000, "pictures")
+        if reading.done == 512:
             raise Halted
 
     with pytest.raises(Halted):

@@ -36,7 +36,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     """Give the one line of complaint."""
-    found = capsys.readouterr().err.strip().splitlines()
+    said = capsys.readouterr().err.strip().splitlines()
+    found = [line for line in said if not line.startswith("reading ")]
     assert len(found) == 1, found
     assert found[0].startswith("striate: ")
     return found[0]
@@ -333,14 +334,14 @@ def test_the_bar_trains_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_work_under_way_is_shown_on_a_terminal_and_nowhere_else(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from striate import terminal
+    from striate import console
 
-    with terminal.working("looking"):
+    with console.working("looking"):
         pass
     assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(terminal, "is_plain", lambda: False)
+    monkeypatch.setattr(console, "is_plain", lambda: False)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with terminal.working("looking"):
+    with console.working("looking"):
         pass
     shown = capsys.readouterr()
     assert "looking" in shown.err

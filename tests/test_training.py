@@ -23,7 +23,7 @@ from striate.training import optim
 from striate.training.loop import Progress, Step, epoch, steps_an_epoch
 from striate.training.pictures import Augmented
 from striate.training.recipe import Recipe
-from striate.training.session import Epoch, Event, Saved, Session
+from striate.training.session import Begun, Epoch, Event, Saved, Session
 from striate.training.start import Means
 from striate.training.step import DivergedError, Learner, checked_update, update
 
@@ -42,7 +42,7 @@ class StopAfter:
         self.left, self.number = steps, number
 
     def __call__(self, _: Session, event: Event) -> None:
-        self.left -= not isinstance(event, (Epoch, Saved))
+        self.left -= not isinstance(event, (Begun, Epoch, Saved))
         if self.left == 0:
             self.left = -1
             signal.raise_signal(self.number)

@@ -24,7 +24,7 @@ from striate.models import Architecture, recognition
 from striate.prediction import Prediction
 from striate.runs import Bundle, Code, folder
 from striate.runs.code import carried
-from striate.stopping import Halt
+from striate.stopping import Halt, Poll, unheard
 from striate.training import recipe as recipes
 from striate.training.plan import make_splits
 from striate.training.plan import plan as resolve_plan
@@ -34,7 +34,7 @@ from striate.training.session import Event, Session, teach
 from striate.training.start import Means, Ready, begin
 from striate.training.start import resume as resume_run
 from striate.usercode import Consent
-from striate.wording import counted, percent
+from striate.wording import counted, percent, shown
 
 __all__ = ["Run", "inspect", "load", "plan", "preview", "summaries", "train"]
 
@@ -112,7 +112,7 @@ class Run:
         device: str = "auto",
         workers: int | None = None,
         max_megapixels: float | None = None,
-        poll: Callable[[], None] = lambda: None,
+        poll: Poll = unheard,
         tell: Callable[[str], None] = lambda _: None,
     ) -> list[Prediction]:
         """Rank the classes of pictures, a row each: of one, of many, or of what holds them.
@@ -143,7 +143,7 @@ class Run:
         device: str = "auto",
         workers: int | None = None,
         max_megapixels: float | None = None,
-        poll: Callable[[], None] = lambda: None,
+        poll: Poll = unheard,
         tell: Callable[[str], None] = lambda _: None,
     ) -> Iterator[Prediction]:
         """Rank as `predict` does, and yield each picture's row as soon as it is known."""
@@ -180,7 +180,7 @@ class Run:
         max_megapixels: float | None = None,
         path_column: str | None = None,
         label_column: str | None = None,
-        poll: Callable[[], None] = lambda: None,
+        poll: Poll = unheard,
     ) -> Evaluation:
         """Measure the network on its own test split (validation where it has none), or on `data`.
 
@@ -274,7 +274,7 @@ def inspect(
     path_column: str | None = None,
     label_column: str | None = None,
     max_megapixels: float = 50.0,
-    poll: Callable[[], None] = lambda: None,
+    poll: Poll = unheard,
 ) -> Report:
     """Look at data before training: counts, sizes, damage, duplicates, leaks, what is odd."""
     opened = sources.find(data, Columns(path_column, label_column))
@@ -307,7 +307,7 @@ def _summary(path: Path) -> dict[str, Any]:
     result, history = run.result, run.history
     done = {key: result.get(key) for key in ("split", "n", "accuracy", "best_epoch")}
     return {
-        "run": str(path),
+        "run": shown(path),
         "model": run.recipe.get("model"),
         **done,
         "epochs": len(history),
@@ -330,6 +330,7 @@ def train(
     trust_code: bool = False,
     path_column: str | None = None,
     label_column: str | None = None,
+    halt: Halt | None = None,
     **choices: Any,
 ) -> Run:
     """Train a network on `data` and leave a run folder; `choices` are the fields of a Recipe.
@@ -337,10 +338,10 @@ def train(
     `data` is a name, a folder, `file.py:function`, a torch Dataset or a dict of them by split;
     `model` a name, `file.py:function`, an nn.Module, or a class or function that gives one (with
     functools.partial for its arguments). With `resume` a run continues where it stands. `show` is
-    given each Step, Epoch and Saved as it happens, `tell` lines for people. Code that is named or
-    handed over is remembered as agreed to; a run that is resumed may carry other code, which is
-    executed with `trust_code` alone.
-    Of a table, the columns of paths and labels may be named.
+    given Begun, and each Step, Epoch and Saved as it happens, `tell` lines for people; `halt` says
+    what a signal is answered with, and who watches the reading. Code that is named or handed over
+    is remembered as agreed to; a run that is resumed may carry other code, which is executed with
+    `trust_code` alone. Of a table, the columns of paths and labels may be named.
 
     Raises UsageError, DataError, and Stopped after SIGINT or SIGTERM, when the state is saved.
     """
@@ -349,7 +350,7 @@ def train(
         raise UsageError(
             f"--resume continues {resume} in its own folder: leave out --out and --overwrite"
         )
-    halt, means = Halt(), means or Means()
+    halt, means = halt or Halt(), means or Means()
     with halt.listening(), torch.random.fork_rng(devices=[]):
         if resume is not None:
             path = folder.require(Path(resume).expanduser())

@@ -1,7 +1,7 @@
 """A network's answers over a data set, and what is drawn from them."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from striate.data.batches import Look, Pictures, Unreadable, decoded, readable
 from striate.data.kinds import Preparation
 from striate.metrics import Metrics
 from striate.runs import Bundle
+from striate.stopping import Poll, unheard
 
 BATCH = 256
 # Of a table of answers.
@@ -133,7 +134,7 @@ def stream(  # noqa: PLR0913
     device: torch.device,
     workers: int | None = None,
     strict: bool = False,
-    poll: Callable[[], None] = lambda: None,
+    poll: Poll = unheard,
     look: Look | None = None,
 ) -> Evaluation:
     """Ask the network about every picture of a split, decoded once and let go: any number of them.
@@ -173,7 +174,7 @@ def evaluate(
     *,
     split: str,
     device: torch.device,
-    poll: Callable[[], None] = lambda: None,
+    poll: Poll = unheard,
 ) -> Evaluation:
     """Ask the network about pictures that a training has read."""
     model = devices.place(bundle.model, device)
@@ -188,7 +189,7 @@ def logits(
     pictures: Pictures,
     *,
     device: torch.device,
-    poll: Callable[[], None] = lambda: None,
+    poll: Poll = unheard,
 ) -> Tensor:
     """Give the network's logits (N, K), float32 on the CPU, in the pictures' order.
 

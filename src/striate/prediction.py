@@ -1,7 +1,7 @@
 """Pictures, sounds or clips, and a bundle -> ranked classes."""
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from striate.data.given import Example
 from striate.data.kinds import allowance
 from striate.decoding import Decoders, Failed, ahead
 from striate.runs import Bundle
+from striate.stopping import Poll, unheard
 
 BATCH = 64
 FILES_AHEAD = 1024  # names that are read ahead of an iterator
@@ -67,7 +68,7 @@ def predict(
     decoders: Decoders,
     top: int = 5,
     device: torch.device,
-    poll: Callable[[], None] = lambda: None,
+    poll: Poll = unheard,
 ) -> Iterator[Prediction]:
     """Yield the `top` classes of each example, in order, as they are done.
 
@@ -125,12 +126,13 @@ def _answered(
     *,
     top: int,
     device: torch.device,
-    poll: Callable[[], None],
+    poll: Poll,
 ) -> Iterator[Prediction]:
     names = iter(example.name for example in examples)
     with contextlib.closing(results) as found:
-        for chunk in found:
-            poll()
+        for number, chunk in enumerate(found, 1):
+            done = min(number * BATCH, len(examples))
+            poll(Reading(done, len(examples), bundle.preprocessing.kind))
             shares = iter(_probabilities(bundle, chunk, device))
             for result, name in zip(chunk, names, strict=False):
                 if isinstance(result, Failed):

@@ -3,28 +3,60 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import NamedTuple, Protocol
 
 from striate.errors import Stopped
 
 
+class Reading(NamedTuple):
+    """How far the reading of some examples has come."""
+
+    done: int
+    total: int
+    kind: str  # pictures, sounds or clips
+
+
+class Poll(Protocol):
+    """Called between two batches, with how far a reading has come; what it raises ends the work."""
+
+    def __call__(self, reading: Reading | None = None, /) -> None: ...
+
+
+def unheard(_: Reading | None = None, /) -> None:
+    """Poll for nothing."""
+
+
 class Halt:
-    """Remembers that SIGINT or SIGTERM came; a second one ends the process at once."""
+    """Remembers that SIGINT or SIGTERM came; a second one ends the process at once.
 
-    def __init__(self) -> None:
+    `answer` is called at once, in the middle of whatever is done: with False, then with True.
+    `watch` is told how far a reading has come.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[bool], None] = lambda _: None,
+        watch: Callable[[Reading], None] = lambda _: None,
+    ) -> None:
         self.signal: int | None = None
+        self.answer, self.watch = answer, watch
 
-    def poll(self) -> None:
+    def poll(self, reading: Reading | None = None, /) -> None:
         """Raise Stopped if a signal came."""
+        if reading is not None:
+            self.watch(reading)
         if self.signal is not None:
             raise Stopped("stopped", self.signal)
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self.signal is not None:
+            self.answer(True)
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self.signal = number
+        self.answer(False)
 
     @contextlib.contextmanager
     def listening(self) -> Iterator["Halt"]:

@@ -1,23 +1,21 @@
-"""What a person sees while a network trains, and tables: on a terminal a bar, elsewhere lines."""
+"""What a person sees of a training, an evaluation and a report on data."""
 
-import contextlib
-import os
-import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
+from striate import console
 from striate.data import relabelled_line
 from striate.inspection import Report, leak_line, seen_line
 from striate.training.loop import Step
-from striate.training.session import Epoch, Event, Session
-from striate.wording import counted, duration, percent
+from striate.training.session import Begun, Epoch, Event, Session
+from striate.wording import counted, duration, one, percent, shown
+
+WIDE = 72  # letters a line from which the bar has room for its speed
 
 
 class View(Protocol):
@@ -26,94 +24,60 @@ class View(Protocol):
     def __call__(self, session: Session, event: Event) -> None:
         """Show one event."""
 
+    def watch(self, reading: console.Reading) -> None:
+        """Show how far the reading before the first step has come."""
+
     def close(self) -> None:
         """Leave the terminal as it was."""
 
 
 def view() -> View:
     """Choose the bar on a terminal, lines for files, pipes and NO_COLOR."""
-    return Lines() if is_plain() else Bar()
+    return Lines() if console.is_plain() else Bar()
 
 
-@contextlib.contextmanager
-def working(what: str) -> Iterator[None]:
-    """Show on a terminal that work is under way, where nothing else would be seen for a while."""
-    if is_plain():
-        yield
-        return
-    began = time.monotonic()
-    with Console(stderr=True).status(what) as status:
-        stop = threading.Event()
-
-        def tick() -> None:
-            while not stop.wait(1):
-                status.update(f"{what} {duration(time.monotonic() - began)}")
-
-        ticker = threading.Thread(target=tick, daemon=True)
-        ticker.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            ticker.join()
-
-
-def say(line: str) -> None:
-    """Write a line of progress: stdout is for results."""
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table on stdout; on no terminal it is as wide as it needs to be."""
-    console = Console(width=None if sys.stdout.isatty() else 10_000)
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for place, heading in enumerate(headings):
-        numeric = bool(rows) and all(_is_number(row[place]) for row in rows)
-        drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+def print_predictions(kind: str, rows: Sequence[Any]) -> None:
+    """Print the ranked classes of each picture, then why others have none."""
+    most = max((len(row.classes) for row in rows), default=0)
+    headings = [one(kind), "class", *[""] * (most - 1)]
+    console.table(headings, [_ranked(row, len(headings) - 1) for row in rows])
     for row in rows:
-        drawn.add_row(*row)
-    if console.is_terminal:
-        console.print(drawn)
-        return
-    with console.capture() as captured:
-        console.print(drawn)
-    print("\n".join(row.rstrip() for row in captured.get().splitlines()))
+        if row.error:
+            console.tell(f"unreadable: {row.file}: {row.error}")
 
 
-def prediction_row(row: Any) -> list[str]:
-    if row.error:
-        return [row.file, f"unreadable: {row.error}"]
-    ranked = "  ".join(f"{found.name} {percent(found.probability)}" for found in row.classes)
-    return [row.file, ranked]
+def _ranked(row: Any, most: int) -> list[str]:
+    cells = [f"{found.name} {percent(found.probability)}" for found in row.classes]
+    cells = ["unreadable"] if row.error else cells
+    return [row.file, *cells, *[""] * (most - len(cells))]
 
 
 def print_leak(leak: dict[str, Any] | None) -> None:
     """Say beside an accuracy what makes it too high."""
     if leak:
-        print(leak_line(leak))
+        console.tell(leak_line(leak))
 
 
 def print_evaluation(found: dict[str, Any]) -> None:
     low, high = found["interval"]
-    print(
+    console.tell(
         f"{found['split']} accuracy {percent(found['accuracy'])} (95 % interval {percent(low)} to "
         f"{percent(high)}, {counted(found['n'], found['kind'])})  "
         f"top-5 {percent(found['top5'])}  loss {found['loss']:.4f}"
     )
     print_leak(found["leak"])
     if found["trained_on"] and (line := seen_line(found["trained_on"], found["kind"])):
-        print(line)
+        console.tell(line)
     if found["relabelled"]:
-        print(relabelled_line(found["relabelled"]))
+        console.tell(relabelled_line(found["relabelled"]))
     if found["lost_classes"]:
         names = ", ".join(map(repr, found["lost_classes"]))
-        print(f"not measured, as none of their {found['kind']} can be read: {names}")
+        console.tell(f"not measured, as none of their {found['kind']} can be read: {names}")
     measured = [row["class"] for row in found["per_class"] if row["n"]]
     if len(measured) == 1:
-        print(f"one class only, {measured[0]}: this accuracy is its recall")
+        console.tell(f"one class only, {measured[0]}: this accuracy is its recall")
     keys = ("precision", "recall", "f1")
-    table(
+    console.table(
         ["class", "n", *keys],
         [
             [row["class"], f"{row['n']}", *(percent(row[key]) for key in keys)]
@@ -121,8 +85,8 @@ def print_evaluation(found: dict[str, Any]) -> None:
         ],
     )
     if found["confusions"]:
-        print("most confused:")
-        table(
+        console.tell("most confused:")
+        console.table(
             ["true", "predicted", "count"],
             [
                 [row["true"], row["predicted"], f"{row['count']}"]
@@ -133,7 +97,7 @@ def print_evaluation(found: dict[str, Any]) -> None:
 
 def print_report(report: Report) -> None:
     """Print what was found in data, the warnings last."""
-    print(report.layout)
+    console.tell(report.layout)
     sizes = report.sizes
     height, width = (
         f"{found['smallest']}-{found['largest']}"
@@ -141,13 +105,13 @@ def print_report(report: Report) -> None:
         else f"{found['smallest']}"
         for found in (sizes["height"], sizes["width"])
     )
-    print(
+    console.tell(
         f"{height} x {width} pixels (height x width): "
         f"{sizes['grey']} grey, {sizes['colour']} in colour"
     )
     mean, std = (" ".join(f"{v:.4f}" for v in values) for values in (report.mean, report.std))
-    print(f"mean {mean}, standard deviation {std} of the training pixels on 0 to 1")
-    table(
+    console.tell(f"mean {mean}, standard deviation {std} of the training pixels on 0 to 1")
+    console.table(
         ["class", *report.splits],
         [
             [name, *(f"{counts.get(split, 0)}" for split in report.splits)]
@@ -155,52 +119,71 @@ def print_report(report: Report) -> None:
         ],
     )
     for entry in report.unreadable:
-        print(f"unreadable: {entry.file}: {entry.reason}")
+        console.tell(f"unreadable: {entry.file}: {entry.reason}")
     for warning in report.warnings or ["nothing odd was found"]:
-        print(warning)
+        console.tell(warning)
 
 
 class Lines:
     """One plain line an epoch."""
 
+    def __init__(self) -> None:
+        self._reading = False
+
     def __call__(self, session: Session, event: Event) -> None:
         """Write the line when its epoch is on the disk."""
         if isinstance(event, Epoch):
-            say(line(session, event))
+            console.say("  ".join(parts(session, event)))
+
+    def watch(self, reading: console.Reading) -> None:
+        """Say once that pictures are being read."""
+        if not self._reading:
+            self._reading = True
+            console.say(f"reading {counted(reading.total, reading.kind)}")
 
     def close(self) -> None:
         """Nothing is open."""
 
 
 class Bar:
-    """A bar for the epoch under way, with a line above it for each that is done."""
+    """A bar for the reading, then the epoch under way, with a line above it for each done."""
 
     def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
+        self._progress = console.Strip(
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
-            TextColumn("{task.fields[numbers]}"),
+            TextColumn("{task.fields[numbers]}", markup=False),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=Console(stderr=True),
             expand=True,
             # The default, 30 s, would forget the evaluation between two epochs.
             speed_estimate_period=300,
         )
-        self._task: TaskID | None = None
+        self._progress.begin()
+        self._task = self._progress.add_task("looking at the data", total=None, numbers="")
         self._rate = Speed()
 
     def __call__(self, session: Session, event: Event) -> None:
         """Move the bar, or write an epoch's line above it."""
-        if self._task is None:
-            self._progress.start()
-            self._task = self._progress.add_task(
-                "", total=session.steps, completed=session.progress.step - 1, numbers=""
-            )
-        if isinstance(event, Step):
+        if isinstance(event, Begun):
+            self._begin(session)
+        elif isinstance(event, Step):
             self._step(session, event)
         elif isinstance(event, Epoch):
-            self._progress.console.print(line(session, event), highlight=False)
+            self._above(_fitted(session, event, self._progress.console.width))
             self._rate = Speed()
+
+    def watch(self, reading: console.Reading) -> None:
+        """Show how many pictures have been read, and that more is done when all have."""
+        if reading.done < reading.total:
+            self._progress.update(
+                self._task,
+                description=f"reading {counted(reading.total, reading.kind)}",
+                total=reading.total,
+                completed=reading.done,
+            )
+        else:
+            self._progress.reset(self._task, total=None, description="preparing")
 
     def close(self) -> None:
         """Stop the bar and show the cursor again."""
@@ -209,23 +192,36 @@ class Bar:
     @property
     def finished(self) -> bool:
         """Tell whether the bar has come to its end."""
-        return self._task is not None and self._progress.finished
+        return self._progress.finished
+
+    def _begin(self, session: Session) -> None:
+        """Stand where the training stands: what came before is not of its speed."""
+        self._progress.remove_task(self._task)
+        done = session.progress
+        self._task = self._progress.add_task(
+            f"epoch {done.epochs + 1}/{session.learner.recipe.epochs}",
+            total=session.steps,
+            completed=done.step,
+            numbers="",
+        )
+        self._rate = Speed()
 
     def _step(self, session: Session, step: Step) -> None:
-        assert self._task is not None
         self._rate.add(step.pictures)
         progress = session.progress
         seen, kind = max(progress.pictures, 1), session.pictures["train"].split.kind
-        numbers = (
-            f"loss {progress.loss_sum / seen:.3f}  accuracy {percent(progress.correct / seen)}  "
-            f"{self._rate.pictures_per_second():,.0f} {kind}/s"
-        )
+        numbers = f"loss {progress.loss_sum / seen:.3f}  {percent(progress.correct / seen)}"
+        if self._progress.console.width >= WIDE:
+            numbers += f"  {self._rate.pictures_per_second():,.0f} {kind}/s"
         self._progress.update(
             self._task,
             completed=step.number,
             description=f"epoch {step.epoch + 1}/{session.learner.recipe.epochs}",
             numbers=numbers,
         )
+
+    def _above(self, text: str) -> None:
+        self._progress.console.print(console.plain(text), highlight=False, soft_wrap=True)
 
 
 class Speed:
@@ -239,36 +235,38 @@ class Speed:
         self._pictures += pictures
 
     def pictures_per_second(self) -> float:
-        """Give the mean so far."""
+        """Compute the mean so far."""
         return self._pictures / max(time.monotonic() - self._began, 1e-9)
 
 
-def line(session: Session, event: Epoch) -> str:
-    """Write an epoch in one line."""
-    row = event.row
-    found = f"loss {row['train_loss']:.4f}  accuracy {percent(row['train_accuracy']):>8}"
+def parts(session: Session, event: Epoch, *, short: bool = False) -> list[str]:
+    """Write what an epoch's line has: its number, training, validation, the time, the mark."""
+    row, total = event.row, session.learner.recipe.epochs
+    loss, accuracy = ("", "") if short else ("loss ", "accuracy ")
+    written = [
+        f"epoch {row['epoch']:>{len(str(total))}}/{total}",
+        f"loss {row['train_loss']:.4f}  {accuracy}{percent(row['train_accuracy']):>8}",
+    ]
     if "validation_accuracy" in row:
-        found += (
-            f"  |  validation loss {row['validation_loss']:.4f}  "
-            f"accuracy {percent(row['validation_accuracy']):>8}"
+        written.append(
+            f"validation {loss}{row['validation_loss']:.4f}  "
+            f"{accuracy}{percent(row['validation_accuracy']):>8}"
         )
-    mark = "  best" if event.best and "validation_accuracy" in row else ""
-    total = session.learner.recipe.epochs
-    number = f"epoch {row['epoch']:>{len(str(total))}}/{total}"
-    return f"{number}  {found}  {duration(row['seconds'])}{mark}"
+    written.append(duration(row["seconds"]))
+    return [*written, "best"] if event.best and "validation_accuracy" in row else written
 
 
 def place(path: Path) -> str:
     """Write a path as one would type it here: below this folder, from this folder on."""
     here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return shown(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def _is_number(text: str) -> bool:
-    return text == "-" or text.replace(",", "").rstrip(" %").replace(".", "", 1).isdigit()
-
-
-def is_plain() -> bool:
-    """Tell whether stderr is no terminal that can be drawn on."""
-    dumb = os.environ.get("TERM") == "dumb"
-    return bool(not sys.stderr.isatty() or os.environ.get("NO_COLOR") or dumb)
+def _fitted(session: Session, event: Epoch, room: int) -> str:
+    """Write an epoch in one line, if need be without the names of its numbers, else in two."""
+    for short in (False, True):
+        line = "  ".join(parts(session, event, short=short))
+        if len(line) <= room:
+            return line
+    first, *rest = parts(session, event, short=True)
+    return f"{first}  {rest[0]}\n" + " " * (len(first) + 2) + "  ".join(rest[1:])

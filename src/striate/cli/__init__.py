@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
+from striate import console, streams
 from striate.errors import DataError, Stopped, UsageError
 
 # Imported for the commands that they add. torch is slow to import: commands load it when they are
@@ -31,6 +32,11 @@ __all__ = ["app", "main", "run"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line and give its exit code."""
+    with streams.guarded():
+        return _carried_out(arguments)
+
+
+def _carried_out(arguments: Sequence[str] | None) -> int:
     try:
         app(
             arguments,
@@ -38,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_error=False,
             result_action="return_value",
         )
+        sys.stdout.flush()
     except (UsageError, CycloptsError) as error:
         return _failed(error, 2)
     except DataError as error:
@@ -49,13 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain("stopped")
         return 130
     except BrokenPipeError:  # `striate runs | head`
-        sys.stderr.close()
         return 141
     return 0
 
 
 def run() -> None:
     """Be the `striate` command."""
+    streams.reserve()
     # Threads that wait by spinning for long take the processor from other programs, and from each
     # other: beside one busy core a small training takes twice as long. Without any spinning an
     # eigen-decomposition takes three times as long. Read when torch is loaded.
@@ -70,4 +77,4 @@ def _failed(error: Exception, status: int) -> int:
 
 
 def _complain(line: str) -> None:
-    sys.stderr.write(f"striate: {line}\n")
+    console.say(f"striate: {line}")

@@ -1,14 +1,21 @@
 """The application, and what several commands share: flags, examples, JSON."""
 
+import contextlib
 import json
-from typing import Annotated, Any
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, ArgumentCollection, Group, Parameter
 from cyclopts.config import Env
 
+from striate import console
 from striate.errors import UsageError
 from striate.usercode import is_reference
 from striate.version import __version__
+
+if TYPE_CHECKING:
+    from striate.stopping import Halt
 
 RUN_OPTIONS = Group("Run", sort_key=1)
 OUTPUT = Group("Output", sort_key=3)
@@ -91,6 +98,18 @@ AsJson = Annotated[
 ]
 
 
+@contextlib.contextmanager
+def answering(what: str) -> Iterator["Halt"]:
+    """Show what is done, and how far its reading has come; answer signals to stop at once."""
+    with console.working(what) as watch:
+        from striate.stopping import Halt
+
+        halt = Halt(console.stopping(), watch)
+        with halt.listening():
+            yield halt
+
+
 def print_json(document: Any) -> None:
     """Print the one document of --json."""
-    print(json.dumps(document, indent=2, ensure_ascii=False))
+    letters = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
+    print(json.dumps(document, indent=2, ensure_ascii=letters != "utf8"))

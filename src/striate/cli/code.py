@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from striate import console
 from striate.wording import printable
 
 from .app import AsJson, app, examples, switch
@@ -34,7 +35,7 @@ def code(
 
     What does not show on a screen is written as an escape, as \\x1b is.
     """
-    from striate import api, terminal, usercode
+    from striate import api, usercode
 
     found = api.load(run).code()
     place = usercode.remember(one.reference for one in found) if remember and found else None
@@ -46,9 +47,9 @@ def code(
         if not found:
             print(f"{printable(str(run))} carries no Python code")
     if place:
-        terminal.say(f"remembered as agreed to in {place}")
+        console.say(f"remembered as agreed to in {place}")
     elif not all(one.agreed for one in found):
-        terminal.say(
+        console.say(
             f"this machine has not run it before: --trust-code runs it once, `striate code "
             f"{usercode.quoted(run)} --remember` accepts it for good"
         )

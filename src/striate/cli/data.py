@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate import files
+from striate import console, files
 from striate.errors import UsageError
 from striate.wording import counted
 
@@ -17,6 +17,7 @@ from .app import (
     LabelColumn,
     PathColumn,
     Workers,
+    answering,
     app,
     examples,
     print_json,
@@ -52,14 +53,12 @@ def data(
     as_json: AsJson = False,
 ) -> None:
     """Look at DATA: counts, sizes, damage, duplicates, leaks between splits, and what is odd."""
-    from striate import api, terminal
-    from striate import data as sources
-    from striate.data.lists import as_csv
-    from striate.inspection import clean
-    from striate.stopping import Halt
+    with answering("decoding and comparing all pictures") as halt:
+        from striate import api, terminal
+        from striate import data as sources
+        from striate.data.lists import as_csv
+        from striate.inspection import clean
 
-    halt = Halt()
-    with halt.listening(), terminal.working("decoding and comparing all pictures"):
         opened = sources.find(data, sources.Columns(path_column, label_column))
         report = api.inspect(opened, workers=workers, max_megapixels=max_megapixels, poll=halt.poll)
         if show:
@@ -74,10 +73,10 @@ def data(
     else:
         terminal.print_report(report)
     if show:
-        terminal.say(f"wrote {show}")
+        console.say(f"wrote {show}")
     if fix:
         why = ", ".join(f"{count:,} {reason}" for reason, count in cleaned.left_out.items())
-        terminal.say(f"wrote {fix}: {counted(len(cleaned.kept), 'pictures')}; left out: {why}")
+        console.say(f"wrote {fix}: {counted(len(cleaned.kept), 'pictures')}; left out: {why}")
 
 
 @app.command(
@@ -100,19 +99,16 @@ def shards(
     as_json: AsJson = False,
 ) -> None:
     """Write picture files as WebDataset's tar shards, shuffled, SPLIT-000000.tar and so on."""
-    from striate import data as sources
-    from striate import terminal
-    from striate.data.sharding import write_shards
-    from striate.stopping import Halt
+    with answering("writing shards") as halt:
+        from striate import data as sources
+        from striate.data.sharding import write_shards
 
-    halt = Halt()
-    opened = sources.find(data, sources.Columns(path_column, label_column))
-    for note in (opened.layout, *opened.warnings):
-        terminal.say(note)
-    with halt.listening(), terminal.working("writing shards"):
+        opened = sources.find(data, sources.Columns(path_column, label_column))
+        for note in (opened.layout, *opened.warnings):
+            console.say(note)
         made = write_shards(opened, out, per_shard=per_shard, seed=seed, poll=halt.poll)
         written = [(str(shard.path), shard.pictures) for shard in made]
     if as_json:
         print_json([{"shard": path, "pictures": count} for path, count in written])
         return
-    terminal.table(["shard", "pictures"], [[path, f"{count}"] for path, count in written])
+    console.table(["shard", "pictures"], [[path, f"{count}"] for path, count in written])

@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from striate import terminal
+from striate import console
 from striate.painting import Frame
 
 WIDTH = 24  # of a residual's bar, in letters
@@ -25,7 +25,7 @@ class Easel:
 
     def __enter__(self) -> Self:
         """Take the terminal, where there is one."""
-        if not terminal.is_plain():
+        if not console.is_plain():
             self.live.start()
         return self
 
@@ -36,18 +36,18 @@ class Easel:
         trace: TracebackType | None,
     ) -> None:
         """Give the terminal back, the last level's line on it."""
-        if not terminal.is_plain():
+        if not console.is_plain():
             self.live.stop()
         if self.shown is not None:
-            terminal.say(line(self.shown))
+            console.say(line(self.shown))
 
     def __call__(self, frame: Frame) -> None:
         """Show a frame."""
         last = self.shown
         if last is not None and last.stages[-1].side != frame.stages[-1].side:
-            terminal.say(line(last))
+            console.say(line(last))
         self.shown = frame
-        if not terminal.is_plain():
+        if not console.is_plain():
             self.live.update(self._table(frame))
 
     def _table(self, frame: Frame) -> Group:
@@ -59,7 +59,7 @@ class Easel:
         table = Table(box=None, pad_edge=False, show_header=False)
         for name, residual in [*frame.style.items(), ("content", frame.content)]:
             filled = "\u2588" * round(WIDTH * min(1.0, residual))
-            table.add_row(name, f"{residual:.4f}", filled)
+            table.add_row(console.plain(name), f"{residual:.4f}", filled)
         return Group(title, table)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from striate import console
 from striate.wording import counted
 
 from .app import (
@@ -19,6 +20,7 @@ from .app import (
     Strict,
     TrustCode,
     Workers,
+    answering,
     app,
     examples,
     print_json,
@@ -60,13 +62,11 @@ def evaluate(
 
     Classes of other data are matched by name, never by order.
     """
-    from striate import api, evaluation, tables, terminal
-    from striate.stopping import Halt
+    with answering("asking the network") as halt:
+        from striate import api, evaluation, tables, terminal
 
-    if out:
-        tables.check(out)
-    halt = Halt()
-    with halt.listening(), terminal.working("asking the network"):
+        if out:
+            tables.check(out)
         found = api.load(run, trust_code=trust_code).evaluate(
             data,
             split=split,
@@ -79,14 +79,14 @@ def evaluate(
             poll=halt.poll,
         )
     for note in found.notes:
-        terminal.say(note)
+        console.say(note)
     for entry in found.unreadable:
-        terminal.say(f"left out: {entry.file}: {entry.reason}")
+        console.say(f"left out: {entry.file}: {entry.reason}")
     if out:
         with tables.writing(out, evaluation.COLUMNS) as add:
             for row in found.rows():
                 add(row)
-        terminal.say(f"wrote {out}: {counted(found.metrics.n, found.pictures.split.kind)}")
+        console.say(f"wrote {out}: {counted(found.metrics.n, found.pictures.split.kind)}")
     if as_json:
         print_json(found.to_json())
         return

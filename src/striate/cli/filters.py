@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from striate import console
 from striate.errors import UsageError
 
 from .app import OUTPUT, AsJson, app, examples, print_json
@@ -64,7 +65,7 @@ def filters(
     under its positive weights, paper under its negative ones. Angles are in degrees,
     counter-clockwise from a lying line.
     """
-    from striate import classic, files, terminal
+    from striate import classic, files
 
     if out and out.suffix.lower() != ".png":
         raise UsageError(f"-o is a .png file, not {out}")
@@ -74,7 +75,7 @@ def filters(
     responses = classic.look(pixels, chosen, how)
     if out:
         files.write(out, classic.draw(picture.name, pixels, responses, how))
-        terminal.say(f"wrote {out}")
+        console.say(f"wrote {out}")
     rows = [_row(response) for response in responses]
     if as_json:
         print_json(rows)
@@ -98,11 +99,9 @@ def _row(response: "Response") -> dict[str, Any]:
 
 
 def _print(rows: "Sequence[dict[str, Any]]") -> None:
-    from striate import terminal
-
     headings = ["filter", "map", "least", "mean", "greatest"]
     drawing = "matches" in rows[0]
-    terminal.table(
+    console.table(
         headings + ["matches"] * drawing,
         [
             [

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from striate import console
 from striate.description import Description, Memory, Row
 from striate.description.numbers import short, size
 from striate.wording import counted, percent
@@ -26,15 +27,22 @@ class Column(NamedTuple):
 
 def show(found: Description) -> None:
     """Print the layers, their sums, and the memory that a step takes."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPED)
-    parts = [_heading(found), "", _layers(found, console.width), "", *_sums(found), ""]
-    if console.is_terminal:
-        console.print(*parts, _memory(found), sep="\n")
+    screen = Console(highlight=False)
+    if not screen.is_terminal:
+        screen = Console(highlight=False, width=PIPED)
+    parts = [
+        _heading(found),
+        "",
+        _layers(found, screen.width),
+        "",
+        *map(console.plain, _sums(found)),
+        "",
+    ]
+    if screen.is_terminal:
+        screen.print(*parts, _memory(found), sep="\n")
     else:  # without the spaces that fill each line up
-        with console.capture() as captured:
-            console.print(*parts, _memory(found), sep="\n")
+        with screen.capture() as captured:
+            screen.print(*parts, _memory(found), sep="\n")
         print("\n".join(line.rstrip() for line in captured.get().splitlines()))
     if found.untrainable:
         print(f"no step of training: {found.untrainable}")
@@ -79,7 +87,7 @@ def _layers(found: Description, width: int) -> Table:
     for row, texts in zip(found.layers, cells, strict=True):
         style = "" if row.parameters or row.kind == "Input" else "dim"
         bar = [_bar(row.multiply_adds / most, row.multiply_adds / total)] if wide else []
-        table.add_row(*texts, *bar, style=style)
+        table.add_row(*map(console.plain, texts), *bar, style=style)
     return table
 
 
@@ -124,7 +132,7 @@ def _memory(found: Description) -> Table:
     for place, heading in enumerate(headings):
         table.add_column(heading, justify="right" if place else "left", no_wrap=True)
     for name, memory in found.memory.items():
-        table.add_row(name, *(size(value) for value in _parts(memory)))
+        table.add_row(console.plain(name), *(size(value) for value in _parts(memory)))
     return table
 
 

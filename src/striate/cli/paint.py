@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from striate import console
 from striate.errors import DataError, UsageError
 from striate.wording import counted
 
@@ -138,7 +139,6 @@ def paint(
     The PNG carries what it was made from: names and SHA-256 of the files, the settings, the seed.
     """
     since = time.monotonic()
-    from striate import terminal
     from striate.painting.record import Work
     from striate.painting.settings import Budget, Settings, seconds, size_in_bytes
     from striate.painting.studio import Task
@@ -171,7 +171,7 @@ def paint(
     if as_json:
         print_json(made)
         return
-    terminal.table(
+    console.table(
         ["painting", "style", "content", "seconds"],
         [
             [row["out"], f"{row['style']:.4f}", f"{row['content']:.3f}", f"{row['seconds']:.1f}"]
@@ -182,7 +182,6 @@ def paint(
 
 def _paint(tasks: Iterator["Task"], device: str, *, trust_code: bool) -> list[dict[str, Any]]:
     """Carry out tasks one by one, with a network that is loaded once."""
-    from striate import terminal
     from striate.painting import studio
     from striate.stopping import Halt
 
@@ -190,14 +189,14 @@ def _paint(tasks: Iterator["Task"], device: str, *, trust_code: bool) -> list[di
 
     network: Network | None = None
     made = []
-    halt = Halt()
+    halt = Halt(console.stopping())
     with halt.listening():
         for task in tasks:
             _check_out(task.out)
             task.work.check()
             network = network or studio.network(task.work, device, trust_code=trust_code)
             need = studio.need(task.work, network, task.budget)
-            terminal.say(f"{task.out}: {_told(need)}")
+            console.say(f"{task.out}: {_told(need)}")
             with Easel(task.out.name, task.budget.seconds) as show:
                 frame = None
                 frames = studio.run(task, network, poll=halt.poll)
@@ -278,7 +277,6 @@ def _queue(work: "Work", out: Path, common: dict[str, Any]) -> Iterator["Task"]:
 
     What is no picture for all its name is left out: it would stop the queue each time.
     """
-    from striate import terminal
     from striate.images import PictureError, decode
     from striate.painting import record
     from striate.painting.studio import Task
@@ -290,19 +288,19 @@ def _queue(work: "Work", out: Path, common: dict[str, Any]) -> Iterator["Task"]:
         target = out / f"{path.name}.png"
         task = Task(one, target, **{**common, "since": time.monotonic()})
         if record.is_done(one, target):
-            terminal.say(f"{target} is there already")
+            console.say(f"{target} is there already")
             continue
         try:
             decode(path)
         except PictureError as error:
-            terminal.say(f"left out: {error}")
+            console.say(f"left out: {error}")
             unreadable += 1
             continue
         yield dataclasses.replace(task, begun=record.begun(one, target))
     if unreadable == len(pictures):
         raise DataError(f"none of the pictures in {work.content} could be read")
     if unreadable:
-        terminal.say(f"left out: {unreadable:,} of {counted(len(pictures), 'pictures')}")
+        console.say(f"left out: {unreadable:,} of {counted(len(pictures), 'pictures')}")
 
 
 def _pictures(folder: Path, out: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from striate import console
 from striate.errors import UsageError
 from striate.wording import counted
 
@@ -36,12 +37,12 @@ def pooling(
     The maps are those of line detectors. A change of 1 is as far as another picture's map; kept is
     the share of answering cells that stay as they were, to within a tenth of the greatest.
     """
-    from striate import files, terminal
+    from striate import files
     from striate.classic import invariance
 
     if out and out.suffix.lower() != ".png":
         raise UsageError(f"-o is a .png file, not {out}")
-    with terminal.working("comparing maps"):
+    with console.working("comparing maps"):
         pictures = invariance.pictures_of(data, count)
         rows = invariance.invariance(pictures, most=most)
         if out:
@@ -49,11 +50,11 @@ def pooling(
                 out, invariance.draw(rows, f"{counted(len(pictures), 'pictures')} of {data}")
             )
     if out:
-        terminal.say(f"wrote {out}")
+        console.say(f"wrote {out}")
     if as_json:
         print_json({"data": data, "pictures": len(pictures), "rows": [r._asdict() for r in rows]})
         return
-    terminal.table(
+    console.table(
         ["layer", *(f"{what} {shift}" for what in ("change", "kept") for shift in range(most + 1))],
         [
             [

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from cyclopts.exceptions import UnknownOptionError
 from cyclopts.token import Token
 
+from striate import console
 from striate.errors import DataError, UsageError
 from striate.wording import counted
 
@@ -20,6 +21,7 @@ from .app import (
     MaxMegapixels,
     TrustCode,
     Workers,
+    answering,
     app,
     examples,
     print_json,
@@ -62,16 +64,14 @@ def predict(
 
     An unreadable one is a row with its error; the exit code is 1 only if none could be read.
     """
-    from striate import api, terminal
-    from striate.stopping import Halt
-
     _refuse_options(pictures)
     if top < 1:
         raise UsageError(f"--top is 1 or more, not {top}")
     if pictures.count("-") > 1:
         raise UsageError("- is standard input, which holds one picture: name it once")
-    halt = Halt()
-    with halt.listening(), terminal.working("asking the network"):
+    with answering("asking the network") as halt:
+        from striate import api, terminal
+
         loaded = api.load(run, trust_code=trust_code)
         kind = loaded.bundle.preprocessing.kind
         rows = loaded.stream(
@@ -90,7 +90,7 @@ def predict(
     if as_json:
         print_json([row.to_json() for row in found])
     else:
-        terminal.table([kind[:-1], "class"], [terminal.prediction_row(row) for row in found])
+        terminal.print_predictions(kind, found)
     if all(row.error for row in found):
         raise DataError(f"none of the {kind} could be read")
 
@@ -114,13 +114,13 @@ def _standard_input() -> Any:
 
 
 def _write_predictions(rows: Iterable[Any], out: Path, top: int, kind: str) -> None:
-    from striate import prediction, tables, terminal
+    from striate import prediction, tables
 
     count = unreadable = 0
     with tables.writing(out, prediction.columns(top)) as add:
         for row in rows:
             add(row.row())
             count, unreadable = count + 1, unreadable + bool(row.error)
-    terminal.say(f"wrote {out}: {counted(count, kind)}, {unreadable:,} of them unreadable")
+    console.say(f"wrote {out}: {counted(count, kind)}, {unreadable:,} of them unreadable")
     if count == unreadable:
         raise DataError(f"none of the {kind} could be read")

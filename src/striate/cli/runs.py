@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from striate import console
 from striate.wording import duration, percent
 
 from .app import (
@@ -28,7 +29,7 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """List the runs in a folder, the best accuracy first."""
-    from striate import api, terminal
+    from striate import api
     from striate.inspection import leak_line
 
     rows = api.summaries(folder)
@@ -36,9 +37,9 @@ def runs(
         print_json(rows)
         return
     if not rows:
-        terminal.say(f"no runs in {folder}: `striate train digits` makes one")
+        console.say(f"no runs in {folder}: `striate train digits` makes one")
         return
-    terminal.table(
+    console.table(
         ["run", "model", "epochs", "split", "n", "accuracy", "time", "state"],
         [
             [
@@ -62,7 +63,6 @@ def runs(
 @app.command
 def models(*, as_json: AsJson = False) -> None:
     """List the networks that --model knows by name."""
-    from striate import terminal
     from striate.models import MODELS
     from striate.models.arguments import defaults
 
@@ -88,4 +88,4 @@ def models(*, as_json: AsJson = False) -> None:
         ["timm/NAME", "", "", "any network of timm"],
         ["file.py:function", "", "", "your own; it is saved with the run"],
     ]
-    terminal.table(["model", "smallest", "arguments", ""], rows)
+    console.table(["model", "smallest", "arguments", ""], rows)

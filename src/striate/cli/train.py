@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate import usercode
+from striate import console, usercode
 from striate.flags import Flags, from_file, given
 from striate.usercode import Consent
 from striate.wording import counted, duration, percent
@@ -83,9 +83,11 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a network on DATA and leave a run folder."""
-    from striate import api, terminal
-    from striate.inspection.leaks import copies_of
-    from striate.training.start import Means
+    with console.working("starting"):
+        from striate import api, terminal
+        from striate.inspection.leaks import copies_of
+        from striate.stopping import Halt
+        from striate.training.start import Means
 
     written, typed = from_file(config), given(flags)
     choices = {**written, **typed}
@@ -105,9 +107,10 @@ def train(
             overwrite=overwrite,
             means=Means(device, workers, strict, save_every, cache),
             show=view,
-            tell=terminal.say,
             trust_code=trust_code,
             **columns,
+            tell=console.say,
+            halt=Halt(console.stopping("after this step"), view.watch),
             **choices,
         )
     finally:
@@ -121,7 +124,7 @@ def train(
     if leak := result["leak"]:  # said whole when the training began
         copies = copies_of(leak["copies"], leak.get("near", 0))
         count += f", {leak['copies']:,} with a {copies} in train"
-    print(
+    console.tell(
         f"{result['split']} accuracy {percent(result['accuracy'])} "
         f"(95 % interval {percent(low)} to {percent(high)}, {count})  "
         f"{duration(result['train_seconds'])}  {terminal.place(run.folder)}"

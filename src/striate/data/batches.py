@@ -16,6 +16,7 @@ from striate import devices
 from striate.decoding import CHUNK, Decoders, Failed, each
 from striate.errors import DataError
 from striate.images import PictureError
+from striate.stopping import Poll, Reading, unheard
 
 from . import pixelfile
 from .kinds import Preparation, allowance
@@ -27,7 +28,6 @@ HELD_BYTES = 4 << 30
 # Of an accelerator's free memory, for the pixels of one split.
 DEVICE_SHARE = 1 / 4
 
-Poll = Callable[[], None]
 Look = Callable[[Tensor], None]
 
 
@@ -132,13 +132,24 @@ def _pixels(split: Split, preprocessing: Preparation, row: int) -> Tensor:
     return preprocessing.pixels(split.pictures[row])
 
 
+def part_of(splits: Mapping[str, Split], name: str, poll: Poll) -> Poll:
+    """Poll with how far the reading of all these splits has come, while one of them is read."""
+    total = sum(map(len, splits.values()))
+    before = sum(map(len, itertools.takewhile(lambda s: s is not splits[name], splits.values())))
+
+    def poll_of_all(reading: Reading | None = None, /) -> None:
+        poll(reading and Reading(before + reading.done, total, splits[name].kind))
+
+    return poll_of_all
+
+
 def read(  # noqa: PLR0913
     split: Split,
     preprocessing: Preparation,
     *,
     workers: int | None = None,
     strict: bool = False,
-    poll: Poll = lambda: None,
+    poll: Poll = unheard,
     held_bytes: int | None = None,
     cache: Path | None = None,
     look: Look | None = None,
@@ -187,7 +198,7 @@ def decoded(
         workers=workers,
         guarded=is_stored(split.pictures),
         allowance=allowance(preprocessing),
-        poll=poll,
+        poll=part_of({"": split}, "", poll),
     )
     with contextlib.closing(found):
         for row, result in found:

@@ -90,7 +90,7 @@ def _items(given: Any) -> Iterable[Any]:
 def _named(values: Iterable[Any], kind: str) -> Iterator[Example]:
     for row, value in enumerate(values):
         has_name = isinstance(value, (Path, Stored))
-        yield Example(str(value) if has_name else f"{one(kind)} {row}", value)
+        yield Example(shown(str(value)) if has_name else f"{one(kind)} {row}", value)
 
 
 def _expanded(item: Any, kind: str, tell: Tell) -> list[Any]:

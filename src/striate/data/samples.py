@@ -161,8 +161,8 @@ def _picture(group: Group) -> str | None:
         return named[0]
     one, other = (shown(str(group[ending])) for ending in pictures[:2])
     raise DataError(
-        f"{one} and {PurePosixPath(other).name} are {len(pictures)} pictures of one "
-        "sample: in a shard's names all after the first dot is the ending: write no dot before it"
+        f"{one} and {PurePosixPath(other).name} are {counted(len(pictures), 'pictures')} of "
+        "one sample: in a shard's names all after the first dot is the ending: write no dot before it"
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Self
 from numpy.typing import NDArray
 
 from striate.images import PictureError
+from striate.stopping import Poll, Reading, unheard
 
 from .guarded import LostError, Process
 from .wire import Failed
@@ -171,7 +172,7 @@ def each(
     workers: int,
     guarded: bool,
     allowance: float = 1.0,
-    poll: Callable[[], None] = lambda: None,
+    poll: Poll = unheard,
 ) -> Generator[tuple[int, Any]]:
     """Do `work` on every picture, once; yields places and results in order.
 
@@ -182,8 +183,9 @@ def each(
     found = ahead(work, pictures, chunks, workers, guarded=guarded, allowance=allowance)
     # Closed whatever is raised: processes and threads must not be left to the collector.
     with contextlib.closing(found):
+        poll(Reading(0, len(rows), "pictures"))
         for chunk, results in zip(chunks, found, strict=True):
-            poll()
+            poll(Reading(chunk.stop, len(rows), "pictures"))
             yield from zip(chunk, results, strict=True)
 
 

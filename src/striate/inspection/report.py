@@ -6,7 +6,7 @@ import functools
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +17,13 @@ from PIL import Image
 
 from striate import devices, images
 from striate.data import Data
-from striate.data.batches import Unreadable
+from striate.data.batches import Unreadable, part_of
 from striate.data.preprocessing import Picture as Source
 from striate.data.preprocessing import as_array
 from striate.data.splits import is_stored
 from striate.decoding import Failed, each
 from striate.errors import DataError, UsageError
+from striate.stopping import Poll, unheard
 from striate.wording import counted, percent
 
 from . import duplicates
@@ -94,7 +95,7 @@ def inspect(
     *,
     workers: int | None = None,
     max_pixels: int = images.MAX_PIXELS,
-    poll: Callable[[], None] = lambda: None,
+    poll: Poll = unheard,
 ) -> Report:
     """Decode every picture once, and look at all of them together."""
     if data.kind != "pictures":
@@ -123,7 +124,7 @@ def inspect(
 
 
 def _pass(
-    data: Data, workers: int | None, max_pixels: int, poll: Callable[[], None]
+    data: Data, workers: int | None, max_pixels: int, poll: Poll
 ) -> tuple[list[Picture], list[Seen], list[Unreadable]]:
     pictures: list[Picture] = []
     seen: list[Seen] = []
@@ -138,7 +139,7 @@ def _pass(
             workers=count,
             guarded=is_stored(split.pictures),
             allowance=more,
-            poll=poll,
+            poll=part_of(data.splits, name, poll),
         )
         with contextlib.closing(found):
             for row, result in found:
@@ -202,7 +203,7 @@ def _sizes(seen: Sequence[Seen]) -> dict[str, Any]:
     }
 
 
-def _copies(pictures: Sequence[Picture], seen: Sequence[Seen], poll: Callable[[], None]) -> Copies:
+def _copies(pictures: Sequence[Picture], seen: Sequence[Seen], poll: Poll) -> Copies:
     groups: dict[bytes, list[int]] = defaultdict(list)
     for place, one in enumerate(seen):
         groups[one.digest].append(place)

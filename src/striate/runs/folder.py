@@ -22,6 +22,7 @@ from striate.errors import DataError, UsageError
 from striate.models.tensorfiles import from_safetensors
 from striate.usercode import Consent
 from striate.version import __version__
+from striate.wording import shown
 
 from . import bundle, checkpoints
 from .bundle import Bundle
@@ -319,7 +320,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "threads": torch.get_num_threads(),
         "cuda": torch.version.cuda if torch.cuda.is_available() else None,
-        "command": sys.argv,
+        "command": [shown(word) for word in sys.argv],
     }
 
 

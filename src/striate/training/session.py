@@ -37,7 +37,13 @@ class Saved(NamedTuple):
     path: Path
 
 
-Event = Step | Epoch | Saved
+class Begun(NamedTuple):
+    """All is ready for the first step, or the next."""
+
+    step: int  # steps done
+
+
+Event = Begun | Step | Epoch | Saved
 
 
 @dataclass
@@ -64,6 +70,7 @@ def teach(session: Session, halt: Halt) -> Iterator[Event]:
 
     A state that is not finite is never saved; DivergedError says what to try.
     """
+    yield Begun(session.progress.step)
     try:
         yield from _epochs(session, halt)
     except Stopped as stop:

@@ -13,7 +13,7 @@ from torch import nn
 from striate import data as sources
 from striate import devices, models
 from striate.data import Data, Split
-from striate.data.batches import Pictures, Unreadable, read
+from striate.data.batches import Pictures, Unreadable, part_of, read
 from striate.data.kinds import Preparation
 from striate.errors import DataError, UsageError
 from striate.inspection import Gathering, Leak, fingerprint_table, leaks
@@ -182,7 +182,7 @@ def _read(
             preprocessing,
             workers=means.workers,
             strict=means.strict,
-            poll=halt.poll,
+            poll=part_of(splits, name, halt.poll),
             cache=means.cache,
             look=looking[name].add if name in looking else None,
         )

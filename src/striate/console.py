@@ -1,0 +1,236 @@
+"""Lines and tables as wide as the terminal, and work under way; plain text where there is none."""
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol, TextIO
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from striate.wording import counted, duration, printable
+
+GAP = 2  # blanks between two columns
+SHORTEST = 12  # letters that are left of a shortened word
+
+
+class Reading(Protocol):
+    """How far the reading of some examples has come."""
+
+    @property
+    def done(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+
+
+Watch = Callable[[Reading], None]
+
+
+def say(line: str) -> None:
+    """Write a line of progress: stdout is for results."""
+    sys.stderr.write(_lines(line, sys.stderr) + "\n")
+    sys.stderr.flush()
+
+
+def tell(line: str) -> None:
+    """Write a line of results."""
+    print(_lines(line, sys.stdout))
+
+
+def stopping(when: str = "") -> Callable[[bool], None]:
+    """Make the answer to a signal to stop: said at once, though the stop comes a little later."""
+
+    def answer(again: bool) -> None:
+        if again:  # whatever is drawn stays, and the shell goes on below it
+            sys.stderr.write("\n")
+            sys.stderr.flush()
+        else:
+            say(f"stopping {when}; press again to stop now".replace(" ;", ";"))
+
+    return answer
+
+
+def plain(text: str) -> Text:
+    """Hand a text to rich as it is: what is in brackets is no markup, and nothing steers."""
+    return Text("\n".join(map(printable, text.split("\n"))))
+
+
+def is_plain() -> bool:
+    """Tell whether stderr is no terminal that can be drawn on."""
+    dumb = os.environ.get("TERM") == "dumb"
+    return bool(not sys.stderr.isatty() or os.environ.get("NO_COLOR") or dumb)
+
+
+def width() -> int:
+    """Count the letters of a line on the terminal that stderr is."""
+    return Console(stderr=True).width
+
+
+def wrapped(line: str, room: int, indent: str = "  ") -> str:
+    r"""Break a line between words only, and not before a sign of per cent.
+
+    >>> wrapped("accuracy 92.80 % on a/long/path", 20)
+    'accuracy 92.80 % on\n  a/long/path'
+    """
+    lines = [""]
+    for word in re.findall(r" *[^ ]+(?:(?<=\d) %[^ ]*)?", line):
+        if lines[-1].strip() and cell_len(lines[-1] + word) > room:
+            lines.append(indent + word.lstrip())
+        else:
+            lines[-1] += word
+    return "\n".join(lines)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on stdout; on no terminal it is as wide as it needs to be."""
+    on_terminal = sys.stdout.isatty()
+    console = Console(width=None if on_terminal else 10_000)
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    cells = [[printable(cell) for cell in row] for row in (headings, *rows)]
+    numeric = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(headings))]
+    if on_terminal:
+        cells = _fitted(cells, numeric, console.width)
+    for heading, is_number in zip(cells[0], numeric, strict=True):
+        drawn.add_column(
+            plain(heading),
+            justify="right" if is_number else "left",
+            no_wrap=True,
+            overflow="ignore",
+        )
+    for row in cells[1:]:
+        drawn.add_row(*map(plain, row))
+    if on_terminal:
+        console.print(drawn)
+        return
+    with console.capture() as captured:
+        console.print(drawn)
+    print("\n".join(row.rstrip() for row in captured.get().splitlines()))
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[Watch]:
+    """Show on a terminal that work is under way, and how far, if its reading is watched."""
+    if is_plain():
+        yield lambda _: None
+        return
+    bar = Strip(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[numbers]}", markup=False),
+        Elapsed(),
+        console=Console(stderr=True),
+        transient=True,
+        expand=True,
+    )
+    task = bar.add_task(what, total=None, numbers="")
+
+    def watch(reading: Reading) -> None:
+        numbers = f"{reading.done:,} of {counted(reading.total, reading.kind)}"
+        bar.update(task, total=reading.total, completed=reading.done, numbers=numbers)
+
+    bar.begin()
+    try:
+        yield watch
+    finally:
+        bar.stop()
+
+
+class Narrower(NamedTuple):
+    """What is drawn with some columns left free at its right."""
+
+    drawn: RenderableType
+    columns: int
+
+    def __rich_console__(self, screen: Console, options: ConsoleOptions) -> RenderResult:
+        room = max(1, options.max_width - self.columns)
+        yield from screen.render(self.drawn, options.update_width(room))
+
+
+class Strip(Progress):
+    """A bar that leaves columns free at its right, where a terminal echoes Ctrl-C.
+
+    An echo that went on to the next line would leave the bar behind, drawn twice.
+    """
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """Draw the bar."""
+        yield Narrower(self.make_tasks_table(self.tasks), len("^C^C "))
+
+    def begin(self) -> None:
+        """Take the terminal; the cursor stays, as a process that is killed cannot bring it back."""
+        self.start()
+        self.console.show_cursor(True)
+
+
+class Elapsed(ProgressColumn):
+    """The time since a task's start."""
+
+    def render(self, task: Task) -> Text:
+        """Write it."""
+        return Text(duration(task.elapsed or 0))
+
+
+def _lines(line: str, stream: TextIO) -> str:
+    line = printable(line)
+    if not stream.isatty():
+        return line
+    return wrapped(line, Console(file=stream).width)
+
+
+def _fitted(cells: Sequence[Sequence[str]], numeric: Sequence[bool], room: int) -> list[list[str]]:
+    """Break cells between words, then shorten words, until the columns fit; numbers stay whole."""
+    columns = list(zip(*cells, strict=True))
+    widths = [max(map(cell_len, column)) for column in columns]
+    excess = sum(widths) + GAP * (len(widths) - 1) - room
+    words = [
+        max(cell_len(word) for cell in column for word in [*cell.split(), ""]) for column in columns
+    ]
+    for least in (words, [min(SHORTEST, word) for word in words]):
+        while excess > 0:
+            free = [
+                (widths[i] - least[i], i)
+                for i in range(len(widths))
+                if not numeric[i] and widths[i] > least[i]
+            ]
+            if not free:
+                break
+            widths[max(free)[1]] -= 1
+            excess -= 1
+    return [
+        [
+            cell if is_number else _cell(cell, most)
+            for cell, most, is_number in zip(row, widths, numeric, strict=True)
+        ]
+        for row in cells
+    ]
+
+
+def _cell(text: str, room: int) -> str:
+    if cell_len(text) <= room:
+        return text
+    short = re.sub(r"\S+", lambda word: shortened(word[0], room), text)
+    return wrapped(short, room, indent="")
+
+
+def shortened(word: str, room: int) -> str:
+    """Leave out the middle of a word that is too long.
+
+    >>> shortened("photos/winter/house-1.png", 14)
+    'phot…use-1.png'
+    """
+    if cell_len(word) <= room:
+        return word
+    head = (room - 1) // 3
+    tail = room - 1 - head
+    return f"{set_cell_size(word, head)}…{set_cell_size(word[::-1], tail)[::-1]}"
+
+
+def _is_number(text: str) -> bool:
+    return text == "-" or text.replace(",", "").rstrip("% *").replace(".", "", 1).isdigit()

@@ -1,0 +1,88 @@
+"""Lines and tables on a terminal: as wide as it is, and no word in two."""
+
+import io
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from striate import console
+
+WORDS = st.text(st.sampled_from("ab[]/.%é漢"), min_size=1, max_size=30)
+TEXTS = st.lists(WORDS, min_size=1, max_size=6).map(" ".join)
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def printed(monkeypatch: pytest.MonkeyPatch, columns: int) -> Screen:
+    """Put a terminal of so many columns in stdout's place."""
+    screen = Screen()
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", "24")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stdout", screen)
+    return screen
+
+
+@given(TEXTS, st.integers(10, 100))
+def test_a_line_breaks_between_words_only(line: str, room: int) -> None:
+    wrapped = console.wrapped(line, room)
+    assert wrapped.split() == line.split()
+    for part in wrapped.splitlines():
+        assert cell_len(part) <= room or len(part.split()) == 1 or " %" in part
+
+
+@given(WORDS, st.integers(3, 40))
+def test_a_shortened_word_fits(word: str, room: int) -> None:
+    short = console.shortened(word, room)
+    assert cell_len(short) <= room
+    assert (short == word) == (cell_len(word) <= room)
+
+
+@given(
+    rows=st.lists(st.tuples(TEXTS, TEXTS, st.integers(0, 10**6).map(str)), min_size=1, max_size=4),
+    columns=st.sampled_from([50, 60, 80]),
+)
+def test_a_table_fits_the_terminal_and_its_words_and_numbers_are_whole(
+    rows: list[tuple[str, str, str]], columns: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        screen = printed(patched, columns)
+        console.table(["file", "class", "count"], rows)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
+    assert all(cell_len(line) <= columns for line in text.splitlines())
+    shown = text.split()
+    for row in rows:
+        assert row[-1] in shown
+        for word in " ".join(row[:-1]).split():
+            if cell_len(word) <= console.SHORTEST:
+                assert word in shown, "neither cut, nor taken for markup"
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=4))
+def test_names_are_never_markup(rows: list[tuple[str, str]]) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        stream = io.StringIO()
+        patched.setattr("sys.stdout", stream)
+        console.table(["file", "class"], rows)
+    lines = stream.getvalue().splitlines()[1:]
+    for (name, label), line in zip(rows, lines, strict=True):
+        assert line.startswith(name)
+        assert line.endswith(label)
+
+
+def test_names_do_not_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = printed(monkeypatch, 80)
+    console.table(["file\x1b[2J"], [["a\x1b]0;b\x07\u202ec"]])
+    console.tell("d\x1b[2J")
+    assert set(re.findall(r"\x1b.", screen.getvalue())) <= {"\x1b["}
+    assert not re.search("\x1b\\[2J|[\x07\u202e]", screen.getvalue())

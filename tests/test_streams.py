@@ -1,0 +1,116 @@
+"""stdout and stderr that are full, closed, or of few letters."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from striate import cli, console
+
+TINY = ["--model", "mlp", "--arguments.hidden", "4", "--epochs", "1", "--batch-size", "512"]
+FULL = Path("/dev/full")
+full = pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a line of sh in which STRIATE is the command."""
+    words = {**os.environ, **environment, "STRIATE": f"{sys.executable} -m striate"}
+    return subprocess.run(["sh", "-c", line], capture_output=True, env=words, check=False)
+
+
+@pytest.mark.parametrize("where", [pytest.param(">/dev/full", marks=full), ">&-"])
+@pytest.mark.parametrize("arguments", ["models --json", "--help"])
+def test_results_that_cannot_be_written_are_one_line(where: str, arguments: str) -> None:
+    found = shell(f"$STRIATE {arguments} {where}")
+    assert found.returncode == 1
+    (line,) = found.stderr.decode().splitlines()
+    assert line.startswith("striate: cannot write to stdout: ")
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
+    found = shell("{ $STRIATE models --json; echo $? >&2; } | true")
+    assert found.stderr.decode() in ("141\n", "0\n")
+
+
+class Broken:
+    """A stream that takes nothing."""
+
+    encoding = "utf-8"
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def isatty(self) -> bool:
+        return False
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation
+
+    def write(self, text: str) -> int:
+        raise self.error if text else AssertionError
+
+    def flush(self) -> None:
+        raise self.error
+
+
+ERRORS = [OSError(28, "No space left on device"), BrokenPipeError(), ValueError("closed file")]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_no_progress_stops_a_training(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr", Broken(error))
+    assert cli.main(["train", "digits", *TINY, "-o", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "run" / "result.json").exists()
+
+
+@pytest.mark.parametrize("where", [pytest.param("2>/dev/full", marks=full), "<&- 2>&-"])
+def test_a_process_without_stderr_trains(where: str, tmp_path: Path) -> None:
+    found = shell(f"$STRIATE train digits {' '.join(TINY)} -o {tmp_path}/run {where}")
+    assert found.returncode == 0
+    assert found.stdout.startswith(b"test accuracy")
+    assert (tmp_path / "run" / "result.json").exists()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_letters_that_stdout_lacks_are_replaced(encoding: str, tmp_path: Path) -> None:
+    run, photo = (
+        tmp_path / "run",
+        tmp_path / os.fsdecode("gr\u00fcn\u00df[b]".encode() + b"\xe9.png"),
+    )
+    code = (
+        "import sys\nfrom pathlib import Path\nimport numpy as np\nfrom PIL import Image\n"
+        "from striate import cli\nrun, photo = sys.argv[1:]\n"
+        "Image.fromarray(np.zeros((8, 8), np.uint8)).save(photo)\n"
+        f"assert cli.main(['train', 'digits', *{TINY}, '-o', run]) == 0\n"
+        "assert cli.main(['predict', run, photo]) == 0\n"
+        "print('JSON')\nassert cli.main(['predict', run, photo, '--json']) == 0\n"
+        "assert cli.main(['predict', run, photo, '-o', run + '/rows.jsonl']) == 0\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, os.fspath(run), os.fspath(photo)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr.decode()
+    text, _, document = found.stdout.decode(encoding).partition("JSON\n")
+    name = "gr\u00fcn\u00df[b]\\xe9.png"
+    assert ("gr?n?[b]" if encoding == "ascii" else name) in text
+    (row,) = json.loads(document)
+    assert row["file"] == f"{tmp_path}/{name}"
+    (written,) = (run / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(written)["file"] == row["file"]
+
+
+def test_the_streams_are_as_they_were(capsys: pytest.CaptureFixture[str]) -> None:
+    before = sys.stdout, sys.stderr
+    assert cli.main(["models"]) == 0
+    assert (sys.stdout, sys.stderr) == before
+    console.say("still there")
+    assert capsys.readouterr().err == "still there\n"
