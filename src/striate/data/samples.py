@@ -162,7 +162,8 @@ def _picture(group: Group) -> str | None:
     one, other = (shown(str(group[ending])) for ending in pictures[:2])
     raise DataError(
         f"{one} and {PurePosixPath(other).name} are {counted(len(pictures), 'pictures')} of "
-        "one sample: in a shard's names all after the first dot is the ending: write no dot before it"
+        "one sample: in a shard's names all after the first dot is the ending: write no dot "
+        "before it"
     )
 
 
