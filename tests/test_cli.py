@@ -15,6 +15,7 @@ from PIL import Image
 
 import striate
 from striate import cli
+from striate.errors import SYNONYMS
 from striate.training import recipe as recipes
 from striate.wording import percent
 
@@ -213,6 +214,79 @@ def test_runs_are_listed_the_best_first(here: Path, capsys: pytest.CaptureFixtur
     assert rows[0]["accuracy"] >= rows[1]["accuracy"]
     assert cli.main(["runs"]) == 0
     assert "digits-convnet-1" in capsys.readouterr().out
+
+
+def test_runs_stand_by_their_data_with_what_differs(
+    here: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mlp = ["--model", "mlp", "--arguments.hidden", "4", "--batch-size", "512"]
+    asked = [["digits", *mlp, "--epochs", "1", "--seed", seed] for seed in ("0", "1")]
+    asked += [[str(photos), *mlp, "--epochs", "1"]]
+    for given in asked:
+        assert cli.main(["train", *given]) == 0
+    (here / "runs" / "digits-mlp-2" / "result.json").unlink()
+    (here / "runs" / "digits-mlp-2" / "metrics.jsonl").unlink()
+    capsys.readouterr()
+    assert cli.main(["runs", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["differs"] for row in rows if row["data"] == "digits"] == [{"seed": 0}, {"seed": 1}]
+    assert all(row["train_seconds"] > 0 for row in rows), "the checkpoint knows"
+    assert cli.main(["runs"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    heads = [number for number, line in enumerate(lines) if line.startswith("run ")]
+    assert lines[heads[0] - 1].startswith(str(photos))
+    assert lines[heads[1] - 1] == "digits, 359 examples of its test split"
+    assert re.search(r"digits-mlp-1 .* %.* seed 0$", lines[heads[1] + 1])
+    assert re.search(r"digits-mlp-2 .* unfinished .* seed 1$", lines[heads[1] + 2])
+
+
+def theirs() -> list[tuple[str, str]]:
+    """List the flags of other programs that a training understands, and ours."""
+    names = {*recipes.names(), "workers", "out"}
+    return [(theirs, ours) for theirs, ours in SYNONYMS.items() if ours in names]
+
+
+VALUES = {"rate": "0.25", "model": "mlp", "optimiser": "adamw", "colour": "rgb", "schedule": "step"}
+
+
+@pytest.mark.parametrize(("word", "ours"), theirs())
+def test_flags_of_other_programs_are_understood(
+    word: str, ours: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value = {**VALUES, "normalise": "none", "label_smoothing": "0.25"}.get(ours, "8")
+    printed = []
+    for flag in (recipes.flag(word), recipes.flag(ours)):
+        assert cli.main(["train", "digits", flag, value, "--print-config"]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert list(here.iterdir()) == []
+    if ours in recipes.names():
+        (here / "my.toml").write_text(f"{word} = 1\n")
+        assert cli.main(["train", "digits", "--config", "my.toml"]) == 2
+        assert f"did you mean {ours}?" in one_line(capsys)
+
+
+def test_a_command_without_such_a_flag_says_what_was_typed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["paint", "a.png", "b.png", "--lr", "1"]) == 2
+    assert "--lr" in one_line(capsys)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_is_written_after_it_was_said_and_agreed_to(
+    shell: str, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    monkeypatch.delenv("ZSH_CUSTOM", raising=False)
+    asked = ["--install-completion", "--shell", shell]
+    assert cli.main(asked) == 2
+    said = one_line(capsys)
+    assert list(here.iterdir()) == []
+    assert cli.main([*asked, "--yes"]) == 0
+    written = {str(path) for path in here.rglob("*") if path.is_file()}
+    assert written == set(re.findall(rf"{re.escape(str(here))}[^\s,:]*", said))
+    assert set(re.findall(rf"{here}[^\s,:]*", capsys.readouterr().err)) == written
 
 
 def test_no_runs_is_no_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from striate.data.preprocessing import Preprocessing
 from striate.data.splits import Data, Origin, Split
 from striate.errors import DataError, Stopped, UsageError
 from striate.runs import bundle, checkpoints
+from striate.stopping import Halt, Reading
 from striate.training import optim
 from striate.training.loop import Progress, Step, epoch, steps_an_epoch
 from striate.training.pictures import Augmented
@@ -46,6 +47,24 @@ class StopAfter:
         if self.left == 0:
             self.left = -1
             signal.raise_signal(self.number)
+
+
+def test_a_signal_is_answered_at_once_and_the_first_step_is_waited_for(tmp_path: Path) -> None:
+    heard: list[object] = []
+    halt = Halt(answer=heard.append, watch=heard.append)
+
+    def show(_: Session, event: Event) -> None:
+        heard.append(type(event))
+        if isinstance(event, Step) and event.number == 2:
+            signal.raise_signal(signal.SIGINT)
+            assert heard[-1] is False, "said before the step ends"
+
+    with pytest.raises(Stopped, match="stopped after step 2"):
+        api.train("digits", out=tmp_path / "run", show=show, halt=halt, **TINY)
+    readings = [one for one in heard if isinstance(one, Reading)]
+    assert {one.total for one in readings} == {1797}
+    assert (readings[0].done, readings[-1].done) == (0, 1797)
+    assert heard[len(readings) :] == [Begun, Step, Step, False]
 
 
 @pytest.fixture(scope="module")

@@ -297,21 +297,39 @@ def preview(
 
 
 def summaries(parent: Path | str = "runs") -> list[dict[str, Any]]:
-    """Give a row a run in a folder, the best accuracy first, unfinished ones last."""
-    rows = [_summary(path) for path in folder.list_runs(Path(parent).expanduser())]
+    """Make a row a run in a folder, the best accuracy first, unfinished ones last."""
+    paths = folder.list_runs(Path(parent).expanduser())
+    rows = [_summary(path) for path in paths]
+    recipes = [_flat(folder.read_recipe(path)) for path in paths]
+    for row, own in zip(rows, recipes, strict=True):
+        others = [r for r, other in zip(recipes, rows, strict=True) if other["data"] == row["data"]]
+        keys = dict.fromkeys(key for recipe in others for key in recipe)
+        row["differs"] = {
+            key: own.get(key)
+            for key in keys
+            if key not in ("model", "epochs") and any(r.get(key) != own.get(key) for r in others)
+        }
     return sorted(rows, key=lambda row: (row["accuracy"] is None, -(row["accuracy"] or 0)))
+
+
+def _flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a recipe's arguments among its choices, as their flags are written."""
+    own = {f"arguments.{name}": value for name, value in recipe.get("arguments", {}).items()}
+    return {**{name: value for name, value in recipe.items() if name != "arguments"}, **own}
 
 
 def _summary(path: Path) -> dict[str, Any]:
     run = Run(path)
     result, history = run.result, run.history
+    origin = folder.read_json(path, folder.DATA)["origin"]
     done = {key: result.get(key) for key in ("split", "n", "accuracy", "best_epoch")}
     return {
         "run": shown(path),
+        "data": origin.get("text"),
         "model": run.recipe.get("model"),
         **done,
         "epochs": len(history),
-        "train_seconds": history[-1]["seconds"] if history else 0.0,
+        "train_seconds": folder.seconds(path),
         "finished": bool(result),
         "leak": result.get("leak"),
     }

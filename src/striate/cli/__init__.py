@@ -13,6 +13,7 @@ from striate.errors import DataError, Stopped, UsageError
 # called, --help does without.
 from . import (  # noqa: F401
     code,
+    completion,
     data,
     describe,
     detect,
@@ -25,7 +26,7 @@ from . import (  # noqa: F401
     train,
     traincascade,
 )
-from .app import app
+from .app import app, usual
 
 __all__ = ["app", "main", "run"]
 
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _carried_out(arguments: Sequence[str] | None) -> int:
     try:
         app(
-            arguments,
+            usual(sys.argv[1:] if arguments is None else arguments),
             exit_on_error=False,
             print_error=False,
             result_action="return_value",

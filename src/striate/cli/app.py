@@ -3,14 +3,14 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, ArgumentCollection, Group, Parameter
 from cyclopts.config import Env
 
 from striate import console
-from striate.errors import UsageError
+from striate.errors import SYNONYMS, UsageError
 from striate.usercode import is_reference
 from striate.version import __version__
 
@@ -45,7 +45,28 @@ app = App(
     config=_environment,
     suppress_keyboard_interrupt=False,  # main() gives the signal's own exit code
 )
-app.register_install_completion_command()
+
+
+def usual(words: Sequence[str]) -> list[str]:
+    """Write the flags that other programs have as ours, where the command has none of that name.
+
+    >>> usual(["train", "digits", "--lr=0.1", "--bs", "8", "--", "--lr"])
+    ['train', 'digits', '--rate=0.1', '--batch-size', '8', '--', '--lr']
+    """
+    if not words or words[0].startswith("-") or words[0] not in app:
+        return list(words)
+    arguments = app[words[0]].assemble_argument_collection()
+    flags = {name for argument in arguments for name in argument.names}
+    end = words.index("--") if "--" in words else len(words)
+    return [*(_usual(word, flags) for word in words[:end]), *words[end:]]
+
+
+def _usual(word: str, flags: Collection[str]) -> str:
+    flag, equals, value = word.partition("=")
+    known = SYNONYMS.get(flag.removeprefix("--").replace("-", "_"), "")
+    ours = "--" + known.replace("_", "-")
+    is_theirs = flag.startswith("--") and flag not in flags and ours in flags
+    return f"{ours}{equals}{value}" if is_theirs else word
 
 
 def switch(text: str, *, name: str | None = None, group: Group = RUN_OPTIONS) -> Parameter:

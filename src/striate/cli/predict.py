@@ -81,7 +81,7 @@ def predict(
             workers=workers,
             max_megapixels=max_megapixels,
             poll=halt.poll,
-            tell=terminal.say,
+            tell=console.say,
         )
         if out:
             _write_predictions(rows, out, top, kind)

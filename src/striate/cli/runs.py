@@ -1,12 +1,13 @@
 """`striate runs` and `striate models`."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from striate import console
-from striate.wording import duration, percent
+from striate.wording import counted, duration, percent
 
 from .app import (
     AsJson,
@@ -28,7 +29,7 @@ def runs(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs in a folder, the best accuracy first."""
+    """List the runs in a folder by what they were trained on, the best accuracy first."""
     from striate import api
     from striate.inspection import leak_line
 
@@ -39,25 +40,38 @@ def runs(
     if not rows:
         console.say(f"no runs in {folder}: `striate train digits` makes one")
         return
+    for name in sorted({row["data"] for row in rows}):
+        _print_group(name, [row for row in rows if row["data"] == name])
+    for row in rows:
+        if row["leak"]:
+            console.tell(f"* {row['run']}: {leak_line(row['leak'])}")
+
+
+def _print_group(name: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Print the runs on one data set, and in what their choices differ."""
+    split = {(row["split"], row["n"]) for row in rows if row["finished"]}
+    measured = [f"{counted(n, 'examples')} of its {part} split" for part, n in split]
+    console.tell(f"{name}" + (f", {measured[0]}" if len(measured) == 1 else ""))
+    several = len(measured) > 1
     console.table(
-        ["run", "model", "epochs", "split", "n", "accuracy", "time", "state"],
+        ["run", "model", "epochs", *["split", "n"] * several, "accuracy", "time", "differs in"],
         [
             [
                 row["run"],
                 row["model"],
                 f"{row['epochs']}",
-                row["split"] or "-",
-                f"{row['n']}" if row["n"] else "-",
-                percent(row["accuracy"]) + ("*" if row["leak"] else ""),
+                *([row["split"] or "-", f"{row['n'] or '-'}"] if several else []),
+                _accuracy(row),
                 duration(row["train_seconds"]),
-                "done" if row["finished"] else "unfinished",
+                ", ".join(f"{key} {value}" for key, value in row["differs"].items()),
             ]
             for row in rows
         ],
     )
-    for row in rows:
-        if row["leak"]:
-            print(f"* {row['run']}: {leak_line(row['leak'])}")
+
+
+def _accuracy(row: dict[str, Any]) -> str:
+    return percent(row["accuracy"]) + "*" * bool(row["leak"]) if row["finished"] else "unfinished"
 
 
 @app.command

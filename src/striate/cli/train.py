@@ -82,7 +82,11 @@ def train(
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a network on DATA and leave a run folder."""
+    """Train a network on DATA and leave a run folder.
+
+    Flags of other programs are understood too: --lr, --bs, --wd, --arch, --optimizer, --color,
+    --img-size, --scheduler, --num-workers, --output and their like.
+    """
     with console.working("starting"):
         from striate import api, terminal
         from striate.inspection.leaks import copies_of

@@ -133,7 +133,7 @@ def _within(root: Place, kind: str, tell: Tell) -> list[Any]:
 
 def _in_archive(path: Path, kind: str, tell: Tell) -> list[Any]:
     archive = Archive(path)
-    refused = [Absent(shown(file), reason) for file, reason in archive.refused]
+    refused = [Absent(str(file), reason) for file, reason in archive.refused]
     for note in archive.notes:
         tell(f"{shown(path)}: {note}")
     inside = Inside(archive)

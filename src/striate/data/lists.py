@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from striate.errors import DataError
-from striate.wording import counted, shown
+from striate.wording import counted, original, shown
 
 from . import columns, records
 from .classes import canonical
@@ -153,8 +153,9 @@ def as_csv(rows: Iterable[tuple[Path, str, str]], home: Path) -> bytes:
     for path, label, split in rows:
         whole = path.absolute()
         inside = whole.is_relative_to(above)
-        writer.writerow([whole.relative_to(above) if inside else whole, label, split])
-    return text.getvalue().encode("utf-8", "surrogateescape")
+        name = shown(whole.relative_to(above) if inside else whole)
+        writer.writerow([name, label, split])
+    return text.getvalue().encode()
 
 
 def _tables(root: Path) -> list[tuple[Path, str | None]]:
@@ -231,11 +232,16 @@ def _python_label(label: Any, where: str) -> str:
 
 
 def place(home: Path, text: str) -> Path:
-    r"""Return the file that a cell names: backslashes are folders where no such file is there."""
+    r"""Return the file that a cell names.
+
+    Where there is none, a name that `shown` wrote is read back, and backslashes are folders.
+    """
     if text.lower().startswith("file://"):
         return Path(unquote(urlsplit(text).path))
     at = home / text
     if "\\" in text and not _is_file(at):
+        if _is_file(home / original(text)):
+            return home / original(text)
         return home / text.replace("\\", "/")
     return at
 

@@ -1,5 +1,6 @@
 """Checkpoints: folders that appear whole, are verified when read, and are kept while of use."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,6 +66,17 @@ def latest(run: Path) -> tuple[Checkpoint, list[str]]:
     raise DataError(
         f"{run} has no usable checkpoint{reason}: train again with --out {run} --overwrite"
     )
+
+
+def seconds(run: Path) -> list[float]:
+    """List how long a run was trained until its checkpoints; their blobs are not looked at."""
+    found = []
+    for folder in _folders(run):
+        with contextlib.suppress(DataError):
+            state = files.read_document(folder / STATE).get("state")
+            value = state.get("seconds") if isinstance(state, dict) else None
+            found += [float(value)] if isinstance(value, (int, float)) else []
+    return found
 
 
 def best(run: Path) -> Checkpoint | None:

@@ -262,6 +262,13 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         return [_checked(json.loads(line), path) for line in lines]
 
 
+def seconds(folder: Path) -> float:
+    """Tell how long a run has been trained: as its newest checkpoint says, else its last epoch."""
+    history = read_history(folder)
+    ended = [float(history[-1]["seconds"])] if history else [0.0]
+    return max(ended + ([] if read_result(folder) else checkpoints.seconds(folder)))
+
+
 def load_bundle(
     folder: Path, *, device: torch.device | None = None, trust_code: bool = False
 ) -> Bundle:
