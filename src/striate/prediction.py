@@ -15,7 +15,7 @@ from striate.data.given import Example
 from striate.data.kinds import allowance
 from striate.decoding import Decoders, Failed, ahead
 from striate.runs import Bundle
-from striate.stopping import Poll, unheard
+from striate.stopping import Poll, Reading, unheard
 
 BATCH = 64
 FILES_AHEAD = 1024  # names that are read ahead of an iterator
