@@ -8,9 +8,20 @@ import numpy as np
 from cyclopts import Group, Parameter
 from numpy.typing import NDArray
 
+from striate import console
 from striate.errors import DataError, UsageError
 
-from .app import OUTPUT, RUN_OPTIONS, AsJson, Device, TrustCode, app, examples, print_json
+from .app import (
+    OUTPUT,
+    RUN_OPTIONS,
+    AsJson,
+    Device,
+    TrustCode,
+    answering,
+    app,
+    examples,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from striate.classic.faces import Choices, Found
@@ -102,9 +113,7 @@ def detect(
     Windows that overlap are merged to one box. A picture that cannot be read, or is smaller than a
     window, is a row with its reason; the exit code is 1 only if that is so of all.
     """
-    from striate import terminal
     from striate.classic import faces
-    from striate.stopping import Halt
 
     if out and out.suffix.lower() != ".png":
         raise UsageError(f"-o is a .png file, not {out}")
@@ -118,8 +127,7 @@ def detect(
         probability=probability,
         device=device,
     )
-    halt = Halt()
-    with halt.listening(), terminal.working("looking for faces"):
+    with answering("looking for faces") as halt:
         ready = faces.find(detector, choices, trust_code=trust_code)
         choices.grid(ready)
         rows = list(_look(ready, pictures, choices, drawn=bool(out), poll=halt.poll))
@@ -160,7 +168,7 @@ def _look(
 
 
 def _draw(rows: Sequence[Looked], out: Path) -> None:
-    from striate import figures, files, terminal
+    from striate import figures, files
     from striate.wording import counted
 
     kept = [row for row in rows if row.pixels is not None]
@@ -170,7 +178,7 @@ def _draw(rows: Sequence[Looked], out: Path) -> None:
     files.write(out, figures.boxes(pictures, found, captions))
     readable = sum(row.error is None for row in rows)
     more = f" (the first {len(kept)} of {readable} pictures)" if len(kept) < readable else ""
-    terminal.say(f"wrote {out}{more}")
+    console.say(f"wrote {out}{more}")
 
 
 def _document(row: Looked) -> dict[str, Any]:
@@ -179,7 +187,6 @@ def _document(row: Looked) -> dict[str, Any]:
 
 
 def _print(rows: Sequence[Looked]) -> None:
-    from striate import terminal
     from striate.wording import counted
 
     headings = ["picture", "left", "top", "width", "height", "windows", "score"]
@@ -189,9 +196,9 @@ def _print(rows: Sequence[Looked]) -> None:
             place = [f"{number:.0f}" for number in one[:4]]
             lines.append([row.file, *place, f"{one.windows}", f"{one.score:.3f}"])
     if lines:
-        terminal.table(headings, lines)
+        console.table(headings, lines)
     for row in rows:
         if row.error:
-            print(row.error)
+            console.tell(row.error)
         elif not row.found:
-            print(f"{row.file}: nothing found in {counted(row.windows, 'windows')}")
+            console.tell(f"{row.file}: nothing found in {counted(row.windows, 'windows')}")

@@ -5,7 +5,7 @@ from typing import Self
 
 from rich.console import Console
 
-from striate import terminal
+from striate import console
 from striate.classic.faces import Boosted, Cascade, Ended, Event, Grown, Noted
 from striate.wording import counted, duration, percent
 
@@ -19,7 +19,7 @@ class Growth:
 
     def __enter__(self) -> Self:
         """Take the terminal, where there is one."""
-        if not terminal.is_plain():
+        if not console.is_plain():
             self.status.start()
         return self
 
@@ -51,10 +51,10 @@ class Growth:
             )
 
     def _line(self, text: str) -> None:
-        if terminal.is_plain():
-            terminal.say(text)
+        if console.is_plain():
+            console.say(text)
         else:
-            self.status.console.print(text, highlight=False)
+            self.status.console.print(console.plain(text), highlight=False)
 
 
 def stage_line(cascade: Cascade) -> str:

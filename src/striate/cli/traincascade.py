@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from striate import console
 from striate.errors import UsageError
 
 from .app import OUTPUT, RUN_OPTIONS, AsJson, app, examples, print_json
@@ -102,7 +103,7 @@ def train_cascade(
     stages before it took for one. A stage is saved as soon as it is done; Ctrl-C leaves the stages
     that are.
     """
-    from striate import files, terminal
+    from striate import files
     from striate.classic import faces as detectors
     from striate.stopping import Halt
 
@@ -124,7 +125,7 @@ def train_cascade(
     if resume and (out or window):
         raise UsageError("--resume writes to the file that it goes on with: leave out -o, --window")
     target = resume or out or Path("cascade.json")
-    halt = Halt()
+    halt = Halt(console.stopping())
     with halt.listening(), Growth() as show:
         cascade = detectors.train_cascade(
             faces,
@@ -138,7 +139,7 @@ def train_cascade(
         )
     if figure:
         files.write(figure, detectors.draw_features(cascade))
-        terminal.say(f"wrote {figure}")
+        console.say(f"wrote {figure}")
     if as_json:
         print_json({"cascade": str(target), "stages": _rows(cascade)})
         return
@@ -155,11 +156,10 @@ def _rows(cascade: "Cascade") -> list[dict[str, Any]]:
 
 
 def _print(cascade: "Cascade", path: Path) -> None:
-    from striate import terminal
     from striate.wording import counted, percent
 
     rows = _rows(cascade)
-    terminal.table(
+    console.table(
         ["stage", "features", "faces", "non-faces", "windows", "seconds"],
         [
             [
@@ -174,4 +174,4 @@ def _print(cascade: "Cascade", path: Path) -> None:
         ],
     )
     features = sum(row["features"] for row in rows)
-    print(f"{counted(len(rows), 'stages')}, {counted(features, 'features')}  {path}")
+    console.tell(f"{counted(len(rows), 'stages')}, {counted(features, 'features')}  {path}")
