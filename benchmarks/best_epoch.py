@@ -35,6 +35,15 @@ TRAININGS: dict[str, dict[str, Any]] = {
         **SMALL,
     },
     "photos at 32 pixels": {"data": "photos", "size": 32, "epochs": 20, **SMALL},
+    "photos, fine-tuned at 96 pixels": {
+        "data": "photos",
+        "size": 96,
+        "epochs": 4,
+        "model": "timm/efficientnet_lite0",
+        "weights": str(data_root() / "weights" / "efficientnet_lite0.safetensors"),
+        "rate": 0.02,
+        "batch_size": 32,
+    },
     "photos, constant rate": {
         "data": "photos",
         "size": 32,

@@ -60,6 +60,7 @@ def test_training_prints_one_json_document(here: Path, capsys: pytest.CaptureFix
         "loss",
         "epochs",
         "best_epoch",
+        "ended",
         "train_seconds",
         "parameters",
     }

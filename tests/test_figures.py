@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from striate import figures
+from striate.epochs import best as best_row
 from striate.figures import style
 from striate.figures.curves import best, scale_loss
 from striate.figures.sheet import caption_lines, resized
-from striate.training.session import best_row
 
 Pixels = NDArray[np.uint8]
 RED, WHITE = (255, 0, 0), (255, 255, 255)
@@ -256,7 +256,7 @@ from striate import figures
 from striate.figures import style
 from striate.figures.curves import best, scale_loss
 from striate.figures.sheet import caption_lines, resized
-from striate.training.session import best_row
+from striate.training.session import teach
 assert "matplotlib" not in sys.modules
 figures.confusion([[1]], ["a"])
 import matplotlib

@@ -433,9 +433,9 @@ def test_patience_ends_a_run_early(tmp_path: Path) -> None:
     run = api.train(
         "digits", out=tmp_path / "run", **{**TINY, "epochs": 50, "rate": 0.0, "patience": 3}
     )
-    accuracies = [row["validation_accuracy"] for row in run.history]
-    best = max(range(len(accuracies)), key=accuracies.__getitem__)
-    assert len(accuracies) == best + 1 + 3
+    scores = [(row["validation_accuracy"], -row["validation_loss"]) for row in run.history]
+    assert len(scores) == scores.index(max(scores)) + 1 + 3
+    assert run.result["ended"] == "patience"
 
 
 def test_memory_that_runs_out_names_the_batch_size_to_try(

@@ -29,7 +29,7 @@ from striate.training import recipe as recipes
 from striate.training.plan import make_splits
 from striate.training.plan import plan as resolve_plan
 from striate.training.preview import preview as draw_preview
-from striate.training.results import finish
+from striate.training.results import ended, finish
 from striate.training.session import Event, Session, teach
 from striate.training.start import Means, Ready, begin
 from striate.training.start import resume as resume_run
@@ -430,6 +430,8 @@ def _carry_out(
         for event in teach(session, halt):
             if show:
                 show(session, event)
+        if tell:
+            tell(ended(session).line)
         finish(session, halt, trust_code=trust_code)
     return Run(session.folder, trust_code=trust_code)
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from striate.epochs import best as best_epoch
+
 from . import style
 
 if TYPE_CHECKING:
@@ -162,17 +164,8 @@ def _mark_best(axes: "Axes", history: History, name: str, scale: float) -> None:
 
 
 def best(history: History) -> tuple[Mapping[str, float], str, str]:
-    """Give the epoch that a run keeps, of which split it is the best, and that split's colour.
-
-    The highest validation accuracy wins; among equals the lower loss, then the later epoch.
-    """
+    """Give the epoch that a run keeps, of which split it is the best, and that split's colour."""
     rated = [row for row in history if math.isfinite(row.get("validation_accuracy", math.nan))]
     if rated:
-        return max(rated, key=_rank), "validation", style.ORANGE
+        return best_epoch(rated), "validation", style.ORANGE
     return (history[-1] if history else {}), "train", style.BLUE
-
-
-def _rank(row: Mapping[str, float]) -> tuple[float, float, float]:
-    loss = row.get("validation_loss", math.nan)
-    # A loss that is not known is the worst: NaN would make the order depend on the rows' own.
-    return row["validation_accuracy"], -loss if math.isfinite(loss) else -math.inf, row["epoch"]

@@ -61,7 +61,8 @@ class Recipe:
     clip: float | None = _choice(None, "Largest norm of the gradient; above it, scaled down.")
     precision: str = _choice("auto", "auto (bfloat16 on a GPU, else float32), float32 or bfloat16.")
     patience: int | None = _choice(
-        None, "Stop after this many epochs without a better validation accuracy."
+        None,
+        "Stop after this many epochs none of which is better: by validation accuracy, then loss.",
     )
 
     size: int = _choice(

@@ -6,13 +6,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from striate import evaluation, figures, files, metrics
+from striate import epochs, evaluation, figures, files, metrics
+from striate.epochs import End
 from striate.evaluation import Evaluation
 from striate.runs import folder
 from striate.stopping import Halt
 from striate.wording import counted, percent
 
-from .session import Session, best_row
+from .session import Session
 
 MISTAKES = 24  # in the picture
 
@@ -37,6 +38,12 @@ def finish(session: Session, halt: Halt, *, trust_code: bool = False) -> None:
     files.write(path / folder.PREDICTIONS, sink.getvalue().to_pybytes())
     files.write(path / folder.OVERVIEW, overview(session, found))
     files.write(path / folder.RESULT, files.json_bytes(_result(session, found)))
+
+
+def ended(session: Session) -> End:
+    """Say why a finished training stopped, and which epoch it kept."""
+    recipe = session.learner.recipe
+    return epochs.end(session.progress.history, recipe.epochs, recipe.patience)
 
 
 def overview(session: Session, found: Evaluation) -> bytes:
@@ -75,7 +82,8 @@ def _result(session: Session, found: Evaluation) -> dict[str, Any]:
         "leak": found.leak,
         **{key: numbers[key] for key in ("n", "interval", "top5", "loss")},
         "epochs": progress.epochs,
-        "best_epoch": best_row(progress.history)["epoch"],
+        "best_epoch": epochs.best(progress.history)["epoch"],
+        "ended": ended(session).reason,
         "train_seconds": round(progress.seconds, 3),
         "parameters": sum(p.numel() for p in session.learner.model.parameters()),
     }

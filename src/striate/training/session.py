@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from striate import evaluation, metrics
 from striate.data.batches import Pictures
+from striate.epochs import best, is_over, score
 from striate.errors import DataError, Stopped
 from striate.models import Architecture
 from striate.models.tensorfiles import from_safetensors
@@ -92,7 +93,7 @@ def teach(session: Session, halt: Halt) -> Iterator[Event]:
     folder.write_bundle(session.folder)
 
 
-def save(session: Session, *, score: tuple[float, ...] | None = None) -> Path:
+def save(session: Session, *, rank: tuple[float, ...] | None = None) -> Path:
     """Save a checkpoint now; a state that is not finite is a DivergedError."""
     learner, progress = session.learner, session.progress
     state = learner.model.state_dict()
@@ -101,8 +102,8 @@ def save(session: Session, *, score: tuple[float, ...] | None = None) -> Path:
         raise DivergedError(f"{broken[0]} is not finite")
     document = {
         **bundle.card(session.architecture, learner.preprocessing, session.classes),
-        "metrics": _validation(progress.history[-1]) if score else {},
-        "state": {**asdict(progress), "score": list(score) if score else None},
+        "metrics": _validation(progress.history[-1]) if rank else {},
+        "state": {**asdict(progress), "score": list(rank) if rank else None},
     }
     tensors = optim.save_state(learner.optimiser, learner.model)
     content = {
@@ -112,22 +113,17 @@ def save(session: Session, *, score: tuple[float, ...] | None = None) -> Path:
     return checkpoints.save(session.folder, document, content)
 
 
-def best_row(history: list[dict[str, Any]]) -> dict[str, Any]:
-    """Give the epoch that the bundle is of."""
-    return max(history, key=lambda row: (_score(row), row["epoch"]))
-
-
 def _epochs(session: Session, halt: Halt) -> Iterator[Event]:
     progress, recipe = session.progress, session.learner.recipe
     per_epoch = steps_an_epoch(len(session.pictures["train"]), recipe)
-    while progress.epochs < recipe.epochs and not _patience_is_over(session):
+    while not is_over(progress.history, recipe.epochs, recipe.patience):
         if progress.step < (progress.epochs + 1) * per_epoch:
             yield from _steps(session, halt)
         row = _evaluate(session, halt)
         progress.close_epoch(row)
-        yield Saved(progress.step, save(session, score=_score(row)))
+        yield Saved(progress.step, save(session, rank=score(row)))
         folder.write_history(session.folder, progress.history)
-        yield Epoch(row, best=best_row(progress.history) is row)
+        yield Epoch(row, best=best(progress.history) is row)
 
 
 def _steps(session: Session, halt: Halt) -> Iterator[Event]:
@@ -174,23 +170,8 @@ def _evaluate(session: Session, halt: Halt) -> dict[str, Any]:
     return {**row, "seconds": round(progress.seconds, 3)}
 
 
-def _score(row: dict[str, Any]) -> tuple[float, ...]:
-    """Order epochs: by validation accuracy, then loss; without a validation split the last wins."""
-    if "validation_accuracy" in row:
-        return (row["validation_accuracy"], -row["validation_loss"])
-    return (float(row["epoch"]),)
-
-
 def _validation(row: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in row.items() if k != "seconds"}
-
-
-def _patience_is_over(session: Session) -> bool:
-    history, patience = session.progress.history, session.learner.recipe.patience
-    if patience is None or not history or "validation_accuracy" not in history[-1]:
-        return False
-    top = max(history, key=lambda row: row["validation_accuracy"])
-    return len(history) - int(top["epoch"]) >= patience
 
 
 def _advice(session: Session, error: DivergedError) -> DivergedError:
