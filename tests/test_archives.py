@@ -358,6 +358,10 @@ def test_shards_are_not_written_over_something(photos: Path, tmp_path: Path) -> 
     found = sources.find(photos)
     with pytest.raises(UsageError, match="not an empty folder"):
         list(write_shards(found, photos))
+    (photos / "list.csv").write_text("path,label\ncross/0.png,a\nring/0,b\n")
+    (photos / "ring" / "0.png").rename(photos / "ring" / "0")
+    with pytest.raises(DataError, match=r"ring/0 has not the ending of a picture"):
+        list(write_shards(sources.find(photos / "list.csv"), tmp_path / "bare"))
     with pytest.raises(UsageError, match="is not a file: shards are made of picture files"):
         list(write_shards(sources.find("digits"), tmp_path / "digits"))
     with pytest.raises(UsageError, match="holds 1 picture or more, not 0"):

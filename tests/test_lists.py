@@ -232,6 +232,8 @@ def test_the_same_row_twice_counts_once_and_a_missing_file_is_unreadable(photos:
         ),
         ("a.csv", "path,label\nx.png,a\ny.png,b\n", "none of 2 .* line 2: x.png.*start from"),
         ("a.csv", "path,label\nC:\\x.png,a\nC:\\y.png,b\n", "a whole path, of another computer"),
+        ("a.csv", "C:\\x.png,a\nC:\\y.png,b\n", "its first line must be a header"),
+        ("a.csv", f"path,label\n{'x' * 5000}.png,a\ny.png,b\n", r"line 2: x{100}\.\.\.\)"),
         ("a.csv", "path,label\n/x/x.png,a\n/x/y.png,b\n", "a whole path, of another computer"),
         ("a.csv", "path,label\nx,a\ny,b\n", "names need their ending"),
         ("a.parquet", "no parquet", "is damaged"),
@@ -364,6 +366,9 @@ def test_labels_have_one_form_and_those_that_look_alike_are_named(photos: Path) 
         found = sources.find(store(rows, photos.parent / f"list{suffix}"))
         assert found.classes == ("caf\xe9", "dog")
         assert found.warnings == ()
+    rows[3]["label"] = "Dog"
+    found = sources.find(store(rows, photos.parent / "list.csv"))
+    assert any("'Dog'" in one and "'dog'" in one for one in found.warnings)
 
 
 @pytest.mark.parametrize("words", [("True", "False"), ("1", "0"), ("yes", ""), (True, False)])

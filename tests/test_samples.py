@@ -158,5 +158,5 @@ def test_refused_members_are_counted_by_their_reason(tmp_path: Path) -> None:
     found = sources.find(path)
     assert found.warnings == (
         f"2 members: a second member of that name: left out ({path}/a.png for one)",
-        f"{path}/../c.png: its name leads out of the archive: left out",
+        f"{path}/../c.png: its name leads out of the archive: it has .. in it: left out",
     )

@@ -1,10 +1,11 @@
 """Which columns of a table are the path, the label and the split, and which are not used."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from striate.errors import DataError, choose
+from striate.images import is_picture
 from striate.wording import shown
 
 from . import records
@@ -120,9 +121,11 @@ def not_used(columns: Sequence[str]) -> str:
 def no_column(table: Table, known: Sequence[str], what: str, flag: str) -> DataError:
     """Return the error for a column that is missing."""
     there = ", ".join(shown(column) for column in table.columns)
+    headless = any(is_picture(PurePath(column)) for column in table.columns)
+    note = ": its first line must be a header" if headless else ""
     return DataError(
         f"{shown(table.path)} has no column for {what}: name one {' or '.join(known)}, or say "
-        f"which it is with {flag} (it has {there})"
+        f"which it is with {flag} (it has {there}{note})"
     )
 
 

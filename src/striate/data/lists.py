@@ -31,6 +31,7 @@ from .splits import NAMES, Data, Origin, Split, class_order, split_name
 
 METADATA = tuple(f"metadata{suffix}" for suffix in SUFFIXES)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_LONGEST = 100  # letters of a cell in a message
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -191,7 +192,7 @@ def _listed(table: Table, wanted: Columns, split: str | None = None) -> Listed:
         part = split or columns.split_of(row, found, where)
         no_split += part is None
         if _URL.match(text) and not text.lower().startswith("file://"):
-            urls.append(f"line {line}: {shown(text)}")
+            urls.append(f"line {line}: {_as_written(text)}")
             continue
         _add(entries, Entry(place(home, text), label, part or "train", text, home, where))
     listed = list(entries.values())
@@ -268,13 +269,19 @@ def _missing(entries: Sequence[Entry]) -> list[str]:
     gone = [entry for entry in entries if not _is_file(entry.path)]
     if not gone:
         return []
-    first = f"{gone[0].where}: {shown(gone[0].text)}"
+    first = f"{gone[0].where}: {_as_written(gone[0].text)}"
     if len(gone) < len(entries):
         return [f"{len(gone)} of {counted(len(entries), 'listed files')} not there ({first})"]
     raise DataError(
         f"none of {counted(len(entries), 'listed files')} is there ({first}): "
         f"{_advice(gone[0].text, gone[0].home)}"
     )
+
+
+def _as_written(text: str) -> str:
+    """Write a cell for a message: short, in one line, its backslashes as they are."""
+    line = shown(text).replace("\\x5c", "\\")
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
 def _advice(text: str, home: Path) -> str:

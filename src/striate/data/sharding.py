@@ -11,7 +11,7 @@ import numpy as np
 
 from striate import devices, files
 from striate.errors import DataError, UsageError
-from striate.images import Stored
+from striate.images import Stored, is_picture
 
 from .splits import Data, Split
 
@@ -65,11 +65,19 @@ def _write(
         for key, row in enumerate(rows, start):
             poll()
             name, label = split.names[row], int(split.labels[row])
-            suffix = PurePosixPath(name).suffix.lower()
+            content = _bytes(split.pictures[row], name)
             about = {"label": data.classes[label], "file_name": name}
-            _add(archive, f"{key:08d}{suffix}", _bytes(split.pictures[row], name))
+            _add(archive, f"{key:08d}{_ending(name)}", content)
             _add(archive, f"{key:08d}.cls", str(label).encode())
             _add(archive, f"{key:08d}.json", json.dumps(about, ensure_ascii=False).encode())
+
+
+def _ending(name: str) -> str:
+    """Give the ending by which a reader of shards tells a picture."""
+    path = PurePosixPath(name)
+    if not is_picture(path):
+        raise DataError(f"{name} has not the ending of a picture, such as .jpg: rename it")
+    return path.suffix.lower()
 
 
 def _bytes(picture: Any, name: str) -> bytes:
