@@ -117,6 +117,7 @@ def test_labels_may_be_whole_numbers_of_any_kind(label: object) -> None:
         (1.0, "train/00001 has 1.0"),
         (1.5, "train/00001 has 1.5"),
         ("cat", "train/00001 has 'cat'"),
+        (" ", "train/00001 has ' '"),
         (None, "train/00001 has None"),
         (torch.tensor(1.0), r"train/00001 has tensor\(1.\)"),
         (torch.eye(30), "train/00001 has Tensor tensor"),

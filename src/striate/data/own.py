@@ -198,7 +198,7 @@ def _listed(dataset: Any) -> Any:
 
 
 def _label(label: Any, part: str, row: int) -> int | str:
-    if isinstance(label, str) and canonical(label):
+    if isinstance(label, str) and label.strip():
         return canonical(label)
     try:
         number = operator.index(label)  # no rounding: 1.5 is no class

@@ -219,7 +219,8 @@ def _of_json(member: Inside) -> str | None:
 
 
 def _of_text(member: Inside) -> str | None:
-    return canonical(_text(member)) or None
+    text = _text(member)
+    return canonical(text) if text.strip() else None
 
 
 _READERS = {"json": _of_json, "cls": _of_text, "txt": _of_text}
