@@ -13,14 +13,15 @@ import torch
 from torch import nn
 
 import striate
-from striate import api
+from striate import api, models
+from striate import data as sources
 from striate.data.batches import Pictures
 from striate.data.preprocessing import Preprocessing
 from striate.data.splits import Data, Origin, Split
 from striate.errors import DataError, Stopped, UsageError
-from striate.runs import bundle, checkpoints
+from striate.runs import bundle, checkpoints, folder
 from striate.stopping import Halt, Reading
-from striate.training import optim
+from striate.training import conductor, optim, start
 from striate.training.loop import Progress, Step, epoch, steps_an_epoch
 from striate.training.pictures import Augmented
 from striate.training.recipe import Recipe
@@ -130,6 +131,48 @@ def test_every_kind_of_training_continues_to_the_same_bits(
         api.train("digits", out=tmp_path / "cut", show=StopAfter(4), **chosen)
     api.train(resume=tmp_path / "cut")
     assert weights(tmp_path / "cut") == weights(straight.folder)
+
+
+def test_a_learner_without_a_folder_takes_the_same_steps(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = sources.find("digits")
+    plan = models.find("convnet", TINY["arguments"])
+    prepared = start.prepare(data, TINY, plan, means=Means(), halt=Halt())
+    assert list(tmp_path.iterdir()) == []
+    progress, losses = Progress(), []
+    for _ in range(TINY["epochs"]):
+        for steps in epoch(prepared.learner, prepared.pictures["train"], progress):
+            for step in steps:
+                progress.count(step)
+        losses.append(progress.loss_sum / progress.pictures)
+        progress.close_epoch({})
+    assert losses == [row["train_loss"] for row in api.load(whole).history]
+
+
+def test_the_predictions_of_a_run_are_read_back(whole: Path) -> None:
+    table = folder.read_predictions(whole)
+    run = api.load(whole)
+    found = run.evaluate()
+    assert table["file"].to_pylist() == list(found.names)
+    columns = (table[name].to_pylist() for name in ("class", "predicted"))
+    right = [label == answer for label, answer in zip(*columns, strict=True)]
+    assert sum(right) / len(right) == run.accuracy
+    shares = np.array(table["probabilities"].to_pylist())
+    np.testing.assert_allclose(shares, found.logits.double().softmax(1).numpy(), atol=1e-12)
+
+
+def test_closing_a_training_frees_its_folder(tmp_path: Path) -> None:
+    data, plan = sources.find("digits"), models.find("convnet", TINY["arguments"])
+    happening = conductor.train(data, TINY, plan, run=tmp_path / "run", means=Means(), halt=Halt())
+    ready, first, *_ = itertools.islice(happening, 3)
+    assert isinstance(ready, start.Ready)
+    assert isinstance(first, Step)
+    with pytest.raises(UsageError, match="is in use"):
+        api.train(resume=tmp_path / "run")
+    happening.close()
+    assert api.train(resume=tmp_path / "run").result["epochs"] == TINY["epochs"]
 
 
 def test_other_seeds_give_other_weights(whole: Path, tmp_path: Path) -> None:

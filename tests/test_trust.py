@@ -290,6 +290,7 @@ OFFERED: dict[str, tuple[Callable[[api.Run, Place], Any], tuple[str, ...]]] = {
     "describe": (lambda run, _: run.describe(), NETWORK),
     "leak": (lambda run, _: run.leak("test"), ()),
     "code": (lambda run, _: run.code(), ()),
+    "close": (lambda run, _: run.close(), NETWORK),
 }
 ENTRIES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "Run": (lambda place, **how: api.Run(place.run, **how).model, NETWORK),

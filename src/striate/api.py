@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +11,32 @@ import torch
 from torch import nn
 
 from striate import data as sources
-from striate import devices, evaluation, files, inspection, models, prediction, usercode
+from striate import devices, evaluation, inspection, prediction, usercode
 from striate.data import Columns, Data, Split
 from striate.data.given import examples
 from striate.data.kinds import limited, max_pixels
 from striate.decoding import Decoders
 from striate.description import Description, describe
+from striate.epochs import End
 from striate.errors import DataError, UsageError
 from striate.evaluation import Evaluation
 from striate.inspection import Report
-from striate.models import Architecture, recognition
+from striate.models import Architecture
 from striate.prediction import Prediction
 from striate.runs import Bundle, Code, folder
 from striate.runs.code import carried
 from striate.stopping import Halt, Poll, unheard
+from striate.training import conductor
 from striate.training import recipe as recipes
+from striate.training.conductor import Happening
+from striate.training.networks import architecture
 from striate.training.plan import make_splits
 from striate.training.plan import plan as resolve_plan
 from striate.training.preview import preview as draw_preview
-from striate.training.results import ended, finish
-from striate.training.session import Event, Session, teach
-from striate.training.start import Means, Ready, begin
-from striate.training.start import resume as resume_run
+from striate.training.session import Event, Session
+from striate.training.start import Means, Ready
 from striate.usercode import Consent
-from striate.wording import counted, percent, shown
+from striate.wording import percent, shown
 
 __all__ = ["Run", "inspect", "load", "plan", "preview", "summaries", "train"]
 
@@ -234,13 +236,8 @@ class Run:
             whole = set(opened.splits) == {"train"} and split is None
             chosen = sources.by_name(opened, opened.split(name), self.classes)
             return "all" if whole else name, opened, chosen
-        table = folder.read_splits(self.folder)
-        name = split or evaluation.preferred(table)
-        if name not in table:
-            raise UsageError(f"this run has no {name} split, it has {', '.join(table)}")
         consent = Consent(self.folder, self._trust_code)
-        opened = sources.reopen(folder.read_origin(self.folder), consent)
-        return name, opened, sources.assigned(opened, {name: table[name]}, self.classes)[name]
+        return evaluation.opened(self.folder, split, self.classes, consent)
 
 
 def load(path: Path | str, *, trust_code: bool = False) -> Run:
@@ -263,7 +260,7 @@ def plan(
     recipes.check_names(choices, where="striate.plan")
     opened = sources.find(_required(data), _columns(data, path_column, label_column))
     train_split = make_splits(opened, choices)["train"]
-    recipe = resolve_plan(train_split, choices, _architecture(model, choices, opened)[0])
+    recipe = resolve_plan(train_split, choices, architecture(model, choices, opened)[0])
     return folder.recipe_text(recipes.as_table(recipe))
 
 
@@ -293,7 +290,7 @@ def preview(
     """Draw training pictures as the network sees them, plain and augmented: PNG."""
     recipes.check_names(choices, where="striate.preview")
     opened = sources.find(data, Columns(path_column, label_column))
-    return draw_preview(opened, choices, _architecture(model, choices, opened)[0])
+    return draw_preview(opened, choices, architecture(model, choices, opened)[0])
 
 
 def summaries(parent: Path | str = "runs") -> list[dict[str, Any]]:
@@ -368,28 +365,58 @@ def train(
         raise UsageError(
             f"--resume continues {resume} in its own folder: leave out --out and --overwrite"
         )
+    columns = _columns(data, path_column, label_column)
     halt, means = halt or Halt(), means or Means()
     with halt.listening(), torch.random.fork_rng(devices=[]):
         if resume is not None:
             path = folder.require(Path(resume).expanduser())
-            with _owned(path):
-                columns = _columns(data, path_column, label_column)
-                data = None if data is None else sources.find(data, columns)
-                consent = Consent(path, trust_code)
-                ready = _resumed(path, data, {"model": model, **choices}, (means, halt), consent)
-                return _carry_out(ready, halt, show, tell, trust_code=trust_code)
+            given = {"model": model, **choices}
+            opened = None if data is None else sources.find(data, columns)
+            consent = Consent(path, trust_code)
+            happening = conductor.resume(
+                path, opened, given, means=means, halt=halt, consent=consent
+            )
+            return Run(_watched(happening, show or _quiet, tell or _quiet), trust_code=trust_code)
         recipes.check_names(choices, where="striate.train")
-        opened = sources.find(_required(data), _columns(data, path_column, label_column))
-        plan, initial = _architecture(model, choices, opened)
-        path = (
-            Path(out).expanduser()
-            if out
-            else folder.new_folder(Path("runs"), opened.name, plan.name)
+        opened = sources.find(_required(data), columns)
+        plan, initial = architecture(model, choices, opened)
+        path = Path(out).expanduser() if out else _new_folder(opened, plan)
+        happening = conductor.train(
+            opened,
+            choices,
+            plan,
+            run=path,
+            means=means,
+            halt=halt,
+            initial=initial,
+            overwrite=overwrite,
         )
-        folder.claim(path, overwrite=overwrite)
-        with _removed_unless_begun(path), _owned(path):
-            ready = begin(opened, choices, plan, run=path, means=means, halt=halt, initial=initial)
-            return _carry_out(ready, halt, show, tell)
+        return Run(_watched(happening, show or _quiet, tell or _quiet))
+
+
+def _new_folder(data: Data, plan: Architecture) -> Path:
+    return folder.new_folder(Path("runs"), data.name, plan.name)
+
+
+def _quiet(*_: Any) -> None:
+    """Show nothing."""
+
+
+def _watched(happening: Generator[Happening], show: Show, tell: Callable[[str], None]) -> Path:
+    """Carry a training out, show what happens, and return its folder."""
+    session: Session | None = None
+    with contextlib.closing(happening):
+        for event in happening:
+            if isinstance(event, Ready):
+                session = event.session
+                for note in event.notes:
+                    tell(note)
+            elif isinstance(event, End):
+                tell(event.line)
+            elif session:
+                show(session, event)
+    assert session is not None, "a training begins, or raises"
+    return session.folder
 
 
 def _limited(bundle: Bundle, megapixels: float | None) -> Bundle:
@@ -408,123 +435,3 @@ def _required(data: Any) -> Any:
     if data is None:
         raise UsageError("DATA is missing: a name, a folder or file.py:function")
     return data
-
-
-def _carry_out(
-    ready: Ready,
-    halt: Halt,
-    show: Show | None,
-    tell: Callable[[str], None] | None,
-    *,
-    trust_code: bool = False,
-) -> Run:
-    session = ready.session
-    noted = _remember(session.folder)
-    if tell:
-        for note in [*ready.notes, *noted]:
-            tell(note)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(devices.deterministic(session.learner.recipe.deterministic))
-        for part in session.pictures.values():
-            stack.callback(part.close)
-        for event in teach(session, halt):
-            if show:
-                show(session, event)
-        if tell:
-            tell(ended(session).line)
-        finish(session, halt, trust_code=trust_code)
-    return Run(session.folder, trust_code=trust_code)
-
-
-def _remember(run: Path) -> list[str]:
-    """Remember as agreed to what the user gave of a run's code, and say so."""
-    try:
-        place = usercode.remember_given(code.reference for code in carried(run))
-    except DataError as error:
-        return [
-            f"this run's code is not remembered as yours ({error}): later commands will ask for "
-            "--trust-code"
-        ]
-    return [f"this run's code is remembered as yours in {place}"] if place else []
-
-
-def _resumed(
-    path: Path,
-    data: Any,
-    choices: Mapping[str, Any],
-    way: tuple[Means, Halt],
-    consent: Consent,
-) -> Ready:
-    given = {name: value for name, value in choices.items() if value is not None}
-    epochs = given.pop("epochs", None)
-    if given:
-        raise UsageError(
-            f"a run is continued as it was begun: leave out {recipes.flag(next(iter(given)))} "
-            "(only --epochs may grow, for schedules that do not depend on it)"
-        )
-    means, halt = way
-    return resume_run(path, epochs=epochs, data=data, means=means, halt=halt, consent=consent)
-
-
-def _architecture(
-    model: Any, choices: Mapping[str, Any], data: Data
-) -> tuple[Architecture, nn.Module | None]:
-    arguments = choices.get("arguments", {})
-    if model is None or isinstance(model, str):
-        flat = data.kind == "clips" and choices.get("frames") == 1
-        usual = models.USUAL["pictures" if flat else data.kind]
-        return models.find(model or usual, arguments), None
-    made = model.func if isinstance(model, functools.partial) else model
-    if recognition.is_from_library(made):
-        return _of_library(model, arguments, data)
-    maker = type(model) if isinstance(model, nn.Module) else model
-    reference = usercode.reference(maker)
-    try:
-        usercode.load(reference)
-    except (DataError, UsageError) as error:
-        raise UsageError(
-            f"{reference.name} cannot be built again from its source file ({error}): give a class "
-            "or function of a file of your own, or functools.partial of one with its arguments"
-        ) from error
-    reference = usercode.given(reference._replace(arguments={**reference.arguments, **arguments}))
-    plan = Architecture(f"user.py:{reference.name}", reference.arguments, reference.source)
-    return plan, model if isinstance(model, nn.Module) else None
-
-
-def _of_library(
-    model: Any, arguments: Mapping[str, Any], data: Data
-) -> tuple[Architecture, nn.Module | None]:
-    """Find a library's network by its name; one that is built already gives its weights."""
-    if isinstance(model, functools.partial):
-        return models.find(recognition.name_of(model.func), {**model.keywords, **arguments}), None
-    name = recognition.name_of(model)
-    if not isinstance(model, nn.Module):
-        return models.find(name, arguments), None
-    if arguments:
-        raise UsageError("arguments are of a network that is given by its name, not of one built")
-    wanted, there = len(data.classes), recognition.outputs(model)
-    if there != wanted:
-        raise UsageError(
-            f"this {name} answers with {there} numbers, and the data have "
-            f"{counted(wanted, 'classes')}: build it with num_classes={wanted}, or give its name"
-        )
-    return models.find(name), model
-
-
-@contextlib.contextmanager
-def _owned(path: Path) -> Iterator[None]:
-    """Keep other processes out of a run, and remove what a killed one left in it."""
-    with files.lock(path / folder.LOCK):
-        for place in (path, path / folder.CHECKPOINTS):
-            files.remove_stale(place)
-        yield
-
-
-@contextlib.contextmanager
-def _removed_unless_begun(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        if not folder.is_run(path):
-            files.remove(path)
-        raise

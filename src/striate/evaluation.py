@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from striate import data as sources
 from striate import devices, metrics
-from striate.data import Split
+from striate.data import Data, Split
 from striate.data.batches import Look, Pictures, Unreadable, decoded, readable
 from striate.data.kinds import Preparation
+from striate.errors import UsageError
 from striate.metrics import Metrics
-from striate.runs import Bundle
+from striate.runs import Bundle, folder
 from striate.stopping import Poll, unheard
+from striate.usercode import Consent
 
 BATCH = 256
 # Of a table of answers.
@@ -124,6 +128,22 @@ class Evaluation:
                 "probabilities": list(self.logits.double().softmax(1).numpy()),
             }
         )
+
+
+def opened(
+    run: Path, split: str | None, classes: Sequence[str], consent: Consent
+) -> tuple[str, Data, Split]:
+    """Open a run's own split again, its labels by name: the split's name, the data, the split.
+
+    None is the one that an accuracy is of. Raises UsageError for a split that the run has not,
+    DataError where the data or one of its pictures are gone.
+    """
+    table = folder.read_splits(run)
+    name = split or preferred(table)
+    if name not in table:
+        raise UsageError(f"this run has no {name} split, it has {', '.join(table)}")
+    data = sources.reopen(folder.read_origin(run), consent)
+    return name, data, sources.assigned(data, {name: table[name]}, classes)[name]
 
 
 def stream(  # noqa: PLR0913

@@ -246,6 +246,29 @@ def read_fingerprints(folder: Path) -> pa.Table | None:
         return tables.read_parquet(files.read(path), checksums=True)
 
 
+def write_predictions(folder: Path, answers: pa.Table) -> None:
+    """Write what the finished network said of each picture of the split that it was judged on."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(answers, sink, compression="zstd")
+    files.write(folder / PREDICTIONS, sink.getvalue().to_pybytes())
+
+
+def read_predictions(folder: Path) -> pa.Table:
+    """Read what the finished network said: file, class, predicted, probability, probabilities.
+
+    A row a picture of the split in the result, in that split's order.
+    """
+    path = require_whole(folder) / PREDICTIONS
+    with _readable(path):
+        table = tables.read_parquet(files.read(path), checksums=True)
+        missing = {"file", "class", "predicted", "probability", "probabilities"} - {
+            *table.column_names
+        }
+        if missing:
+            raise ValueError(f"it has no column {min(missing)}")
+        return table
+
+
 def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
     """Write one JSON line an epoch."""
     lines = [json.dumps(row, allow_nan=False) + "\n" for row in history]

@@ -3,9 +3,6 @@
 import dataclasses
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from striate import epochs, evaluation, figures, files, metrics
 from striate.epochs import End
 from striate.evaluation import Evaluation
@@ -33,9 +30,7 @@ def finish(session: Session, halt: Halt, *, trust_code: bool = False) -> None:
     recorded = folder.read_json(path, folder.DATA)["leaks"]
     leak = next((entry for entry in recorded if entry["split"] == split), None)
     found = dataclasses.replace(found, leak=leak)
-    sink = pa.BufferOutputStream()
-    pq.write_table(found.table(), sink, compression="zstd")
-    files.write(path / folder.PREDICTIONS, sink.getvalue().to_pybytes())
+    folder.write_predictions(path, found.table())
     files.write(path / folder.OVERVIEW, overview(session, found))
     files.write(path / folder.RESULT, files.json_bytes(_result(session, found)))
 

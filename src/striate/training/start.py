@@ -16,7 +16,7 @@ from striate.data import Data, Split
 from striate.data.batches import Pictures, Unreadable, part_of, read
 from striate.data.kinds import Preparation
 from striate.errors import DataError, UsageError
-from striate.inspection import Gathering, Leak, fingerprint_table, leaks
+from striate.inspection import Fingerprints, Gathering, Leak, fingerprint_table, leaks
 from striate.models import Architecture
 from striate.runs import bundle, checkpoints, folder
 from striate.stopping import Halt
@@ -49,17 +49,29 @@ class Ready(NamedTuple):
     notes: list[str]  # lines for people
 
 
-def begin(  # noqa: PLR0913
+class Prepared(NamedTuple):
+    """A learner, and what it learns from; nothing of it is in a folder."""
+
+    data: Data
+    architecture: Architecture
+    learner: Learner
+    pictures: dict[str, Pictures]  # of each split, on the learner's device where they fit
+    unreadable: list[Unreadable]
+    fingerprints: Mapping[str, Fingerprints]
+    leaking: list[Leak]
+    loaded: list[str]  # lines about weights that were loaded
+
+
+def prepare(
     data: Data,
     given: Mapping[str, Any],
     architecture: Architecture,
     *,
-    run: Path,
     means: Means,
     halt: Halt,
     initial: nn.Module | None = None,
-) -> Ready:
-    """Resolve every choice, read the pictures, build the network, and write the run's start.
+) -> Prepared:
+    """Resolve every choice, read the pictures, and build the network.
 
     With `initial`, the network starts from that one's weights.
     """
@@ -68,7 +80,8 @@ def begin(  # noqa: PLR0913
     shares = {"validation_share": recipe.validation_share, "test_share": recipe.test_share}
     said = sources.taken(data, splits, **shares)
     data = dataclasses.replace(data, warnings=(*data.warnings, *said))
-    recipe = dataclasses.replace(recipe, precision=_precision(recipe, devices.pick(means.device)))
+    device = devices.pick(means.device)
+    recipe = dataclasses.replace(recipe, precision=_precision(recipe, device))
     kind = KINDS[data.kind]
     geometry = kind.geometry(recipe, architecture)
     # Built before the pictures are read, so that what it refuses is said at once.
@@ -81,27 +94,33 @@ def begin(  # noqa: PLR0913
     preprocessing = kind.fitted(geometry, recipe, pictures["train"], architecture)
     if initial is not None:
         model.load_state_dict(initial.state_dict())
-    learner = _assemble(recipe, model, preprocessing, devices.pick(means.device))
+    learner = _assemble(recipe, model, preprocessing, device)
+    pictures = _on(device, pictures)
+    return Prepared(data, architecture, learner, pictures, unreadable, prints, leaking, loaded)
+
+
+def begin(prepared: Prepared, run: Path, *, save_every: float) -> Ready:
+    """Write the start of a run, and its first checkpoint, from what was prepared."""
+    data, architecture, learner, pictures, unreadable, prints, leaking, loaded = prepared
     session = Session(
         run,
         architecture,
         data.classes,
         learner,
-        _on(learner.device, pictures),
+        pictures,
         Progress(),
-        means.save_every,
+        save_every,
     )
     folder.write_start(
         run,
-        recipe=as_table(recipe),
+        recipe=as_table(learner.recipe),
         data=_record(data, architecture, pictures, unreadable, leaking),
         splits={name: _listing(part.split, data.classes) for name, part in pictures.items()},
         fingerprints=fingerprint_table(prints),
     )
     save(session)
-    return Ready(
-        session, [*_notes(data, pictures, unreadable), *(leak.line() for leak in leaking), *loaded]
-    )
+    notes = [*_notes(data, pictures, unreadable), *(leak.line() for leak in leaking), *loaded]
+    return Ready(session, notes)
 
 
 def resume(
@@ -161,7 +180,7 @@ def fingerprint(pictures: Pictures) -> str:
     """Give a SHA-256 of pixels and labels; of names and labels where pixels are not held."""
     digest = hashlib.sha256(pictures.labels.numpy().tobytes())
     if pictures.held is not None:
-        digest.update(pictures.held.numpy().data)
+        digest.update(pictures.held.cpu().numpy().data)
     else:
         digest.update("\n".join(pictures.split.names).encode())
     return digest.hexdigest()
