@@ -38,7 +38,7 @@ def test_a_line_breaks_between_words_only(line: str, room: int) -> None:
     wrapped = console.wrapped(line, room)
     assert wrapped.split() == line.split()
     for part in wrapped.splitlines():
-        assert cell_len(part) <= room or len(part.split()) == 1 or " %" in part
+        assert cell_len(part) <= room or len(part.split()) == 1 or re.search(r"\d (%|s|h)", part)
 
 
 @given(WORDS, st.integers(3, 40))
@@ -78,6 +78,12 @@ def test_names_are_never_markup(rows: list[tuple[str, str]]) -> None:
     for (name, label), line in zip(rows, lines, strict=True):
         assert line.startswith(name)
         assert line.endswith(label)
+
+
+def test_numbers_stand_at_the_right(capsys: pytest.CaptureFixture[str]) -> None:
+    console.table(["class", "n", "share"], [["a", "1,000", "9.50 %"], ["b", "5", "100.00 %"]])
+    rows = capsys.readouterr().out.splitlines()
+    assert rows == ["class      n     share", "a      1,000    9.50 %", "b          5  100.00 %"]
 
 
 def test_names_do_not_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

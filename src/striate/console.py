@@ -16,7 +16,10 @@ from rich.text import Text
 from striate.wording import counted, duration, printable
 
 GAP = 2  # blanks between two columns
+LONG = 32  # letters of a word that is shortened before other columns are broken into lines
 SHORTEST = 12  # letters that are left of a shortened word
+# A word with the blanks before it; a figure and its unit are one.
+WORD = re.compile(r" *[^ ]+(?:(?<=\d) (?:%|s|min|h)(?![^\W_])[^ ]*)?")
 
 
 class Reading(Protocol):
@@ -74,13 +77,13 @@ def width() -> int:
 
 
 def wrapped(line: str, room: int, indent: str = "  ") -> str:
-    r"""Break a line between words only, and not before a sign of per cent.
+    r"""Break a line between words only, and not between a figure and its unit.
 
     >>> wrapped("accuracy 92.80 % on a/long/path", 20)
     'accuracy 92.80 % on\n  a/long/path'
     """
     lines = [""]
-    for word in re.findall(r" *[^ ]+(?:(?<=\d) %[^ ]*)?", line):
+    for word in WORD.findall(line):
         if lines[-1].strip() and cell_len(lines[-1] + word) > room:
             lines.append(indent + word.lstrip())
         else:
@@ -102,7 +105,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             plain(heading),
             justify="right" if is_number else "left",
             no_wrap=True,
-            overflow="ignore",
+            overflow="crop",
         )
     for row in cells[1:]:
         drawn.add_row(*map(plain, row))
@@ -185,14 +188,16 @@ def _lines(line: str, stream: TextIO) -> str:
 
 
 def _fitted(cells: Sequence[Sequence[str]], numeric: Sequence[bool], room: int) -> list[list[str]]:
-    """Break cells between words, then shorten words, until the columns fit; numbers stay whole."""
+    """Shorten very long words, break cells between words, then shorten more, until columns fit."""
     columns = list(zip(*cells, strict=True))
     widths = [max(map(cell_len, column)) for column in columns]
-    excess = sum(widths) + GAP * (len(widths) - 1) - room
+    excess = sum(widths) + GAP * len(widths) - room
     words = [
-        max(cell_len(word) for cell in column for word in [*cell.split(), ""]) for column in columns
+        max(cell_len(word.strip()) for cell in column for word in [*WORD.findall(cell), ""])
+        for column in columns
     ]
-    for least in (words, [min(SHORTEST, word) for word in words]):
+    for shortest in (LONG, SHORTEST):
+        least = [min(shortest, word) for word in words]
         while excess > 0:
             free = [
                 (widths[i] - least[i], i)

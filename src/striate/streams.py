@@ -1,6 +1,7 @@
 """Standard output and error that are full, closed or narrow: results fail aloud, progress never."""
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -83,7 +84,8 @@ class _Results(_Guarded):
             if isinstance(error, UnicodeError):
                 raise
             self._discard()
-            reason = getattr(error, "strerror", None) or error
+            is_closed = isinstance(error, OSError) and error.errno == errno.EBADF
+            reason = "it is closed" if is_closed else getattr(error, "strerror", None) or error
             raise DataError(f"cannot write to stdout: {reason}") from error
 
 
