@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from striate import cli, console
+from striate import data as sources
 
 TINY = ["--model", "mlp", "--arguments.hidden", "4", "--epochs", "1", "--batch-size", "512"]
 FULL = Path("/dev/full")
@@ -114,3 +117,21 @@ def test_the_streams_are_as_they_were(capsys: pytest.CaptureFixture[str]) -> Non
     assert (sys.stdout, sys.stderr) == before
     console.say("still there")
     assert capsys.readouterr().err == "still there\n"
+
+
+def test_odd_names_go_through_a_fixed_table_and_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    r"""Bytes that are no UTF-8, a backslash, a newline and a name that looks escaped."""
+    names = [os.fsdecode(b"caf\xe9.png"), "a\\b.png", "two\nlines.png", "\\xe9.png"]
+    for label in ("[cat]", "dog"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number, name in enumerate(names):
+            pixels = np.random.default_rng([number, len(label)]).integers(0, 256, (16, 16))
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "photos" / label / name)
+    fixed = tmp_path / "clean.csv"
+    assert cli.main(["data", str(tmp_path / "photos"), "--fix", str(fixed), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unreadable"] == []
+    found, before = (sources.find(place).splits["train"] for place in (fixed, tmp_path / "photos"))
+    assert sorted(map(str, found.pictures)) == sorted(map(str, before.pictures))
+    assert all(isinstance(path, Path) and path.exists() for path in found.pictures)
