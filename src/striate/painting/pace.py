@@ -136,8 +136,11 @@ class Pace:
         now = time.monotonic()
         self.times.append(now)
         # The second one makes kernels and looks at the start once more: what follows is the rule.
+        # Until then: to enter took two runs at the least.
         known = (
-            (now - self.times[1]) / (steps - 2) if steps > 2 else (now - self.entered) / (steps + 1)
+            (now - self.times[1]) / (steps - 2)
+            if steps > 2
+            else (now - self.entered) / (steps - 1 + 2 / self.rhythm.stride)
         )
         self.fixed = min(fixed * self.rhythm.stride, known)
         self.cost = (known - self.fixed) / _pixels(side)
