@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from striate import api, devices, evaluation, metrics
-from striate.data.named import data_root
+from striate.data.sources.named import data_root
 from striate.training.session import Epoch, Event, Session
 
 Row = dict[str, Any]

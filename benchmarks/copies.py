@@ -14,7 +14,7 @@ from PIL import Image
 
 from striate import data as sources
 from striate.data import Split
-from striate.data.preprocessing import as_array
+from striate.data.preparation.preprocessing import as_array
 from striate.images import decode
 from striate.inspection import duplicates
 from striate.inspection.duplicates import Thumbs

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 import striate
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
 
 SIZE = 224
 

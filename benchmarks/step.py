@@ -19,7 +19,7 @@ from torch import nn
 
 from striate import devices, models
 from striate.data.batches import Pictures
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
 from striate.data.splits import Split
 from striate.training import optim
 from striate.training.loop import Progress, epoch

@@ -8,7 +8,7 @@ import torch
 
 from striate import classic
 from striate.classic import invariance
-from striate.data.named import data_root
+from striate.data.sources.named import data_root
 from striate.figures import lessons
 from striate.layers import example, reference
 

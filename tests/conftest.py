@@ -10,7 +10,7 @@ from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 
-from striate.data.named import LISTED
+from striate.data.sources.named import LISTED
 
 settings.register_profile("striate", deadline=None, derandomize=True)
 # `make fuzz`: other examples each time, and more of them.

@@ -13,13 +13,14 @@ import pytest
 import torch
 
 from striate import data as sources
-from striate.data import Data, shards
-from striate.data.archives import Archive, Inside
+from striate.data import Data
 from striate.data.batches import read
-from striate.data.lists import as_csv
-from striate.data.preprocessing import Preprocessing
-from striate.data.sharding import write_shards
-from striate.data.survey import survey
+from striate.data.preparation.preprocessing import Preprocessing
+from striate.data.preparation.survey import survey
+from striate.data.sources import shards
+from striate.data.sources.archives import Archive, Inside
+from striate.data.sources.lists import as_csv
+from striate.data.sources.sharding import write_shards
 from striate.errors import DataError, UsageError
 from striate.images import PictureError
 

@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as vision
 
 from striate import devices
-from striate.data.augment import DRAWS, Augmentation, augment, uniform
+from striate.data.augmenting.augment import DRAWS, Augmentation, augment, uniform
 from striate.errors import UsageError
 
 law = settings(deadline=None, derandomize=True, max_examples=40)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.data.batches import Pictures, order, read
-from striate.data.layouts import folder
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
+from striate.data.sources.layouts import folder
 from striate.data.splits import Split
 from striate.errors import DataError
 from striate.images import PictureError

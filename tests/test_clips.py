@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from striate import videos
-from striate.data.augment import Augmentation, augment
-from striate.data.clips import Clips
-from striate.data.kinds import read_preparation
-from striate.data.preprocessing import Preprocessing
+from striate.data.augmenting.augment import Augmentation, augment
+from striate.data.preparation.clips import Clips
+from striate.data.preparation.kinds import read_preparation
+from striate.data.preparation.preprocessing import Preprocessing
 from striate.errors import DataError, UsageError
 from striate.images import PictureError
 from striate.training import clips as training

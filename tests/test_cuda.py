@@ -21,16 +21,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import striate
 from striate import devices, evaluation, models, prediction
-from striate.data.augment import Augmentation, augment
+from striate.data.augmenting.augment import Augmentation, augment
+from striate.data.augmenting.distortion import Distortion, distort
 from striate.data.batches import Pictures
-from striate.data.clips import Clips
-from striate.data.distortion import Distortion, distort
-from striate.data.given import Example
-from striate.data.kinds import Preparation
-from striate.data.preprocessing import Preprocessing
-from striate.data.spectrograms import Spectrograms
+from striate.data.preparation.clips import Clips
+from striate.data.preparation.kinds import Preparation
+from striate.data.preparation.preprocessing import Preprocessing
+from striate.data.preparation.spectrograms import Spectrograms
+from striate.data.preparation.whitening import Zca
+from striate.data.sources.given import Example
 from striate.data.splits import Split
-from striate.data.whitening import Zca
 from striate.description import describe
 from striate.painting import backbone, canvas, losses, pace, transfer
 from striate.painting.canvas import Style

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from striate.data.distortion import Distortion, distort
+from striate.data.augmenting.distortion import Distortion, distort
 from striate.errors import UsageError
 
 ALL = Distortion(shift=0.2, speed=0.3, tilt=0.5, noise=0.5)

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from striate import api, files, models
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
 from striate.errors import DataError
 from striate.models import Architecture
 from striate.runs import bundle, checkpoints, folder

@@ -16,9 +16,9 @@ from torchvision.datasets import ImageFolder
 from striate import usercode
 from striate.data import SOURCES, find, reopen
 from striate.data.batches import read
-from striate.data.folder import list_examples
-from striate.data.layouts import folder
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
+from striate.data.sources.folder import list_examples
+from striate.data.sources.layouts import folder
 from striate.data.splits import NAMES, SYNONYMS, complete
 from striate.errors import DataError, UsageError
 from striate.wording import original, shown

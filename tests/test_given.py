@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from striate import api, cli, images
-from striate.data.given import examples
-from striate.data.preprocessing import as_array
+from striate.data.preparation.preprocessing import as_array
+from striate.data.sources.given import examples
 from striate.errors import DataError, UsageError
 
 TINY: dict[str, Any] = {

@@ -15,7 +15,7 @@ from PIL import Image
 from striate import api, cli
 from striate import data as sources
 from striate.data.batches import read
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
 from striate.inspection import fingerprints, inspect, leaks
 from striate.inspection.duplicates import Thumbs, near, of_pixels, thumbnail, thumbs
 from striate.inspection.leaks import matters

@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 
 from striate import api, cli, models
-from striate.data import find, kinds
-from striate.data.clips import Clips
-from striate.data.preprocessing import Preprocessing
-from striate.data.spectrograms import Spectrograms
+from striate.data import find
+from striate.data.preparation import kinds
+from striate.data.preparation.clips import Clips
+from striate.data.preparation.preprocessing import Preprocessing
+from striate.data.preparation.spectrograms import Spectrograms
 from striate.errors import DataError, UsageError
 from striate.runs import bundle, folder
 from striate.sounds import Sound, encode

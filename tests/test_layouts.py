@@ -14,8 +14,8 @@ from PIL import Image
 
 from striate.cli import main
 from striate.data import find
-from striate.data.folder import LITTER, SYSTEM, ending
-from striate.data.layouts import folder
+from striate.data.sources.folder import LITTER, SYSTEM, ending
+from striate.data.sources.layouts import folder
 from striate.data.splits import Data
 from striate.errors import DataError
 from striate.images import KNOWN, SUFFIXES

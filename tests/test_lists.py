@@ -18,9 +18,10 @@ from PIL import Image
 
 from striate import api
 from striate import data as sources
-from striate.data import Data, columns, lists, records
+from striate.data import Data
 from striate.data.batches import read
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
+from striate.data.sources import columns, lists, records
 from striate.errors import DataError, UsageError
 from striate.inspection import clean, inspect
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from striate.data import find
-from striate.data.moving import DIRECTIONS, SIDE, clips
+from striate.data.sources.moving import DIRECTIONS, SIDE, clips
 from striate.errors import UsageError
 
 # A step down, and a step to the right.

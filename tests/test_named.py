@@ -11,7 +11,7 @@ import scipy.io
 from sklearn.datasets import load_digits
 
 from striate.data import SOURCES, find, reopen
-from striate.data.named import LISTED, data_root
+from striate.data.sources.named import LISTED, data_root
 from striate.data.splits import complete
 from striate.errors import DataError
 

@@ -22,7 +22,7 @@ from torchvision.datasets import ImageFolder
 
 from striate.data import complete, find, reopen
 from striate.data.batches import read
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
 from striate.data.splits import Data
 from striate.errors import DataError, UsageError
 

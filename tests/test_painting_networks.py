@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import striate
 from striate import cli, models
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
 from striate.errors import DataError, UsageError
 from striate.painting import backbone, networks
 from striate.painting.layers import fork

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from striate.data import pixelfile
-from striate.data.archives import Archive, Inside
 from striate.data.batches import Pictures, Unreadable, read
-from striate.data.layouts import folder
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
+from striate.data.sources.archives import Archive, Inside
+from striate.data.sources.layouts import folder
 from striate.data.splits import Split
 from striate.errors import DataError
 from striate.images import PictureError

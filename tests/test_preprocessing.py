@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
-from striate.data.preprocessing import (
+from striate.data.preparation.preprocessing import (
     FILTERS,
     FITS,
     NORMALISATIONS,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate import files, models
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
 from striate.errors import DataError, UsageError
 from striate.models import Architecture
 from striate.runs import bundle, checkpoints, folder

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from striate import api, cli, evaluation
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
 
 SIZES = [(40, 60), (64, 64), (33, 90), (120, 45)]
 

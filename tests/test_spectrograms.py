@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from striate.data import spectrograms
-from striate.data.spectrograms import Spectrograms
+from striate.data.preparation import spectrograms
+from striate.data.preparation.spectrograms import Spectrograms
 from striate.errors import DataError, UsageError
 from striate.sounds import Sound
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from striate.data import find, reopen
-from striate.data.speech import spoken_digits
+from striate.data.sources.speech import spoken_digits
 from striate.errors import DataError, UsageError
 from striate.sounds import Sound, encode
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from striate import images
-from striate.data.layouts import folder
-from striate.data.survey import LOOKED_AT, Survey, survey
+from striate.data.preparation.survey import LOOKED_AT, Survey, survey
+from striate.data.sources.layouts import folder
 
 SIDES = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), min_size=1, max_size=9)
 

@@ -16,7 +16,7 @@ import striate
 from striate import api, models
 from striate import data as sources
 from striate.data.batches import Pictures
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
 from striate.data.splits import Data, Origin, Split
 from striate.errors import DataError, Stopped, UsageError
 from striate.runs import bundle, checkpoints, folder

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
 from striate.errors import UsageError
 from striate.training import trial
 

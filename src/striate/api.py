@@ -13,8 +13,8 @@ from torch import nn
 from striate import data as sources
 from striate import devices, evaluation, inspection, prediction, usercode
 from striate.data import Columns, Data, Split
-from striate.data.given import examples
-from striate.data.kinds import limited, max_pixels
+from striate.data.preparation.kinds import limited, max_pixels
+from striate.data.sources.given import examples
 from striate.decoding import Decoders
 from striate.description import Description, describe
 from striate.epochs import End

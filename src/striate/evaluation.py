@@ -16,7 +16,7 @@ from striate import data as sources
 from striate import devices, metrics
 from striate.data import Data, Split
 from striate.data.batches import Look, Pictures, Unreadable, decoded, readable
-from striate.data.kinds import Preparation
+from striate.data.preparation.kinds import Preparation
 from striate.errors import UsageError
 from striate.metrics import Metrics
 from striate.runs import Bundle, folder

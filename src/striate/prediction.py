@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from striate import devices, evaluation
-from striate.data.given import Example
-from striate.data.kinds import allowance
+from striate.data.preparation.kinds import allowance
+from striate.data.sources.given import Example
 from striate.decoding import Decoders, Failed, ahead
 from striate.runs import Bundle
 from striate.stopping import Poll, Reading, unheard

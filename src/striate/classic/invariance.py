@@ -12,8 +12,8 @@ from torch import Tensor
 from striate import data as sources
 from striate import figures
 from striate.data.batches import read
-from striate.data.preprocessing import Preprocessing
-from striate.data.survey import survey
+from striate.data.preparation.preprocessing import Preprocessing
+from striate.data.preparation.survey import survey
 from striate.errors import DataError, UsageError
 from striate.layers import reference
 

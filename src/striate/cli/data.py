@@ -56,7 +56,7 @@ def data(
     with answering("decoding and comparing all pictures") as halt:
         from striate import api, terminal
         from striate import data as sources
-        from striate.data.lists import as_csv
+        from striate.data.sources.lists import as_csv
         from striate.inspection import clean
 
         opened = sources.find(data, sources.Columns(path_column, label_column))
@@ -101,7 +101,7 @@ def shards(
     """Write picture files as WebDataset's tar shards, shuffled, SPLIT-000000.tar and so on."""
     with answering("writing shards") as halt:
         from striate import data as sources
-        from striate.data.sharding import write_shards
+        from striate.data.sources.sharding import write_shards
 
         opened = sources.find(data, sources.Columns(path_column, label_column))
         for note in (opened.layout, *opened.warnings):

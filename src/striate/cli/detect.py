@@ -148,8 +148,8 @@ def _look(
 ) -> Iterator[Looked]:
     """Look through pictures; their pixels are kept only where they are to be drawn."""
     from striate.classic import faces
-    from striate.data import given
-    from striate.data.preprocessing import as_array
+    from striate.data.preparation.preprocessing import as_array
+    from striate.data.sources import given
     from striate.figures import SHOWN
 
     grid, shown = choices.grid(detector), 0

@@ -106,7 +106,7 @@ def _refuse_options(pictures: list[str]) -> None:
 
 
 def _standard_input() -> Any:
-    from striate.data.given import Named
+    from striate.data.sources.given import Named
 
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("- reads a picture from standard input, and none is piped in")

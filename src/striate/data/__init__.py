@@ -11,12 +11,12 @@ from striate.errors import DataError, UsageError, choose
 from striate.usercode import NO_CONSENT, Consent
 from striate.wording import original, shown
 
-from . import lists, moving, named, own, records, shards, speech
-from .archives import COMPRESSED, Archive
-from .archives import SUFFIXES as ARCHIVES
-from .columns import USUAL, Columns
-from .folder import list_examples
-from .layouts import archive, folder, of_one_class
+from .sources import lists, moving, named, own, records, shards, speech
+from .sources.archives import COMPRESSED, Archive
+from .sources.archives import SUFFIXES as ARCHIVES
+from .sources.columns import USUAL, Columns
+from .sources.folder import list_examples
+from .sources.layouts import archive, folder, of_one_class
 from .splits import (
     Data,
     Origin,

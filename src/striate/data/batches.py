@@ -19,8 +19,8 @@ from striate.images import PictureError
 from striate.stopping import Poll, Reading, unheard
 
 from . import pixelfile
-from .kinds import Preparation, allowance
-from .preprocessing import Moments
+from .preparation.kinds import Preparation, allowance
+from .preparation.preprocessing import Moments
 from .splits import Split, is_stored
 
 # A quarter of most machines' memory.

@@ -21,8 +21,8 @@ from striate import files
 from striate.errors import DataError
 from striate.images import Stored
 
-from .archives import Inside
-from .kinds import Preparation
+from .preparation.kinds import Preparation
+from .sources.archives import Inside
 from .splits import Split
 
 # What decides about pixels beside the files and the preprocessing.

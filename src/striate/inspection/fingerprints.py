@@ -10,7 +10,7 @@ from torch import Tensor
 
 from striate.data import Split
 from striate.data.batches import Pictures
-from striate.data.survey import smaller_than
+from striate.data.preparation.survey import smaller_than
 from striate.errors import DataError
 
 from . import duplicates

@@ -18,8 +18,8 @@ from PIL import Image
 from striate import devices, images
 from striate.data import Data
 from striate.data.batches import Unreadable, part_of
-from striate.data.preprocessing import Picture as Source
-from striate.data.preprocessing import as_array
+from striate.data.preparation.preprocessing import Picture as Source
+from striate.data.preparation.preprocessing import as_array
 from striate.data.splits import is_stored
 from striate.decoding import Failed, each
 from striate.errors import DataError, UsageError

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from striate import devices, features, models
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
 from striate.errors import DataError, UsageError, choose
 from striate.features import Activation
 from striate.models import tensorfiles

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from striate import files, models
-from striate.data.kinds import Preparation, read_preparation
-from striate.data.preprocessing import Preprocessing, Zca
+from striate.data.preparation.kinds import Preparation, read_preparation
+from striate.data.preparation.preprocessing import Preprocessing, Zca
 from striate.errors import DataError, UsageError
 from striate.models import Architecture
 from striate.models.tensorfiles import from_safetensors

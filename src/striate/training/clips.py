@@ -8,13 +8,14 @@ import numpy as np
 from torch import Tensor
 
 from striate import videos
-from striate.data import Split, clips
-from striate.data.augment import Augmentation, augment
+from striate.data import Split
+from striate.data.augmenting.augment import Augmentation, augment
 from striate.data.batches import Pictures
-from striate.data.clips import Clips
-from striate.data.kinds import Preparation
+from striate.data.preparation import clips
+from striate.data.preparation.clips import Clips
+from striate.data.preparation.kinds import Preparation
+from striate.data.preparation.survey import Survey
 from striate.data.splits import is_stored
-from striate.data.survey import Survey
 from striate.decoding import Failed, ahead
 from striate.errors import UsageError
 from striate.models import Architecture

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from striate import models
 from striate.data import Split
-from striate.data.augment import Augmentation, augment
+from striate.data.augmenting.augment import Augmentation, augment
 from striate.data.batches import Pictures
-from striate.data.kinds import Preparation, max_pixels
-from striate.data.preprocessing import Moments, Preprocessing, Zca
-from striate.data.survey import Survey, survey
+from striate.data.preparation.kinds import Preparation, max_pixels
+from striate.data.preparation.preprocessing import Moments, Preprocessing, Zca
+from striate.data.preparation.survey import Survey, survey
 from striate.errors import UsageError
 from striate.models import Architecture
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from striate import data as sources
 from striate.data import Data, Split
 from striate.data.batches import Pictures
-from striate.data.kinds import Preparation
+from striate.data.preparation.kinds import Preparation
 from striate.models import Architecture
 
 from . import clips, pictures, recipes, sounds

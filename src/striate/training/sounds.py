@@ -10,11 +10,12 @@ import numpy as np
 from torch import Tensor
 
 from striate import sounds
-from striate.data import Split, spectrograms
+from striate.data import Split
+from striate.data.augmenting.distortion import Distortion, distort
 from striate.data.batches import Pictures
-from striate.data.distortion import Distortion, distort
-from striate.data.kinds import Preparation
-from striate.data.spectrograms import Spectrograms
+from striate.data.preparation import spectrograms
+from striate.data.preparation.kinds import Preparation
+from striate.data.preparation.spectrograms import Spectrograms
 from striate.errors import UsageError, choose
 from striate.images import PictureError, Stored
 from striate.models import Architecture

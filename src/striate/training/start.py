@@ -14,7 +14,7 @@ from striate import data as sources
 from striate import devices, models
 from striate.data import Data, Split
 from striate.data.batches import Pictures, Unreadable, part_of, read
-from striate.data.kinds import Preparation
+from striate.data.preparation.kinds import Preparation
 from striate.errors import DataError, UsageError
 from striate.inspection import Fingerprints, Gathering, Leak, fingerprint_table, leaks
 from striate.models import Architecture

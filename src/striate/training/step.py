@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from striate import devices
-from striate.data.kinds import Preparation
+from striate.data.preparation.kinds import Preparation
 from striate.errors import DataError
 
 from .recipe import Recipe

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from striate.data.kinds import Preparation
+from striate.data.preparation.kinds import Preparation
 from striate.errors import UsageError
 
 

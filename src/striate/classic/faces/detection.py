@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate import devices
-from striate.data.preprocessing import as_array
+from striate.data.preparation.preprocessing import as_array
 from striate.errors import DataError, UsageError
 from striate.runs import Bundle, folder
 

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from striate import devices, evaluation
-from striate.data.preprocessing import Preprocessing
+from striate.data.preparation.preprocessing import Preprocessing
 from striate.errors import DataError, UsageError, choose
 from striate.runs import Bundle
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from striate import images
-from striate.data.folder import list_examples
-from striate.data.named import data_root
+from striate.data.sources.folder import list_examples
+from striate.data.sources.named import data_root
 from striate.errors import DataError, UsageError
 from striate.wording import counted
 

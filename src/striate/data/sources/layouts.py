@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from striate.data.classes import canonical, look_alikes, places
+from striate.data.preparation.kinds import recognised
+from striate.data.splits import Data, Split, split_name
 from striate.errors import DataError
 from striate.wording import counted, shown
 
 from .archives import Archive, Inside
-from .classes import canonical, look_alikes, places
 from .folder import (
     Place,
     has_examples,
@@ -27,9 +29,7 @@ from .folder import (
     relative,
     subfolders,
 )
-from .kinds import recognised
 from .splitnames import PART, like_split, marked, says_nothing
-from .splits import Data, Split, split_name
 
 Part = Mapping[str, Sequence[Place]]  # of a split: class -> its folders
 

@@ -8,10 +8,10 @@ single frame says nothing about the label. Only the order of frames does.
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.data.splits import Data, Origin, Split
 from striate.errors import UsageError
 
 from . import named
-from .splits import Data, Origin, Split
 
 FRAMES = 16
 SIDE = 32  # pixels; a digit has 28, with a border of 4 at least

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from striate.data.classes import canonical
 from striate.errors import DataError
 from striate.images import PictureError, is_picture
 from striate.wording import counted, shown
 
 from . import records
 from .archives import Archive, Inside
-from .classes import canonical
 
 _JSON_KEYS = ("label", "class", "cls", "category", "target")
 _NUMBERS = ("cls", "class")

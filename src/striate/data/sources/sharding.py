@@ -10,10 +10,9 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from striate import devices, files
+from striate.data.splits import Data, Split
 from striate.errors import DataError, UsageError
 from striate.images import Stored, is_picture
-
-from .splits import Data, Split
 
 
 class Written(NamedTuple):

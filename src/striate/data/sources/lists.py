@@ -17,17 +17,17 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
+from striate.data.classes import canonical
+from striate.data.preparation.kinds import is_of, recognised
+from striate.data.splits import NAMES, Data, Origin, Split, class_order, split_name
 from striate.errors import DataError
 from striate.wording import counted, original, shown
 
 from . import columns, records
-from .classes import canonical
 from .columns import LABELS, USUAL, Chosen, Columns
 from .folder import ending, leftovers, list_examples, made, subfolders
-from .kinds import is_of, recognised
 from .layouts import folder
 from .records import SUFFIXES, Table
-from .splits import NAMES, Data, Origin, Split, class_order, split_name
 
 METADATA = tuple(f"metadata{suffix}" for suffix in SUFFIXES)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")

@@ -12,6 +12,9 @@ import numpy as np
 from torch.utils.data import ConcatDataset, Subset
 
 from striate import usercode
+from striate.data.classes import canonical, look_alikes
+from striate.data.preparation.kinds import recognised
+from striate.data.splits import NAMES, Data, Origin, Split, class_order, split_name
 from striate.errors import DataError, UsageError, choose
 from striate.images import PictureError
 from striate.sounds import Sound
@@ -19,9 +22,6 @@ from striate.usercode import NO_CONSENT, Consent, Reference
 from striate.wording import counted
 
 from . import lists
-from .classes import canonical, look_alikes
-from .kinds import recognised
-from .splits import NAMES, Data, Origin, Split, class_order, split_name
 
 # A label above this is a mistake (a year, a number of a person), not a class.
 MOST_CLASSES = 100_000

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
+from striate.data.splits import NAMES, split_name
 from striate.errors import DataError, choose
 from striate.images import is_picture
 from striate.wording import shown
 
 from . import records
 from .records import Row, Table
-from .splits import NAMES, split_name
 
 PATHS = (
     *("file_name", "path", "file", "filename", "image", "filepath"),

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from striate.data.splits import Data, Origin, Split
 from striate.errors import DataError, UsageError, choose
 from striate.sounds import is_sound
 from striate.wording import counted, shown
 
 from .folder import subfolders
 from .named import data_root
-from .splits import Data, Origin, Split
 
 NAME = re.compile(r"(\d)_([A-Za-z]+)_(\d+)\.wav")
 TESTED = 5  # recordings of each speaker and digit

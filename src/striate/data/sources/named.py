@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.data.splits import Data, Origin, Split
 from striate.errors import DataError
-
-from .splits import Data, Origin, Split
 
 
 class Listed(NamedTuple):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from striate.data.splits import Data, Origin, Split, class_order, split_name
 from striate.errors import DataError
 from striate.wording import counted, shown
 
@@ -20,7 +21,6 @@ from . import samples
 from .archives import Archive
 from .folder import made, subfolders
 from .samples import Grouped, Sample
-from .splits import Data, Origin, Split, class_order, split_name
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 

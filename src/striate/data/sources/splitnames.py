@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from .splits import split_name
+from striate.data.splits import split_name
 
 # What stands beside a split's word in a folder's name: train_images, TrainSet, x-test-224.
 _BESIDE = frozenset(

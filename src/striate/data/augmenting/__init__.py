@@ -1,0 +1,1 @@
+"""Random changes of training examples: pictures and clips, and sounds."""
