@@ -220,7 +220,8 @@ def test_pictures_that_were_trained_on_are_counted(
     )
     assert found["rest"]["accuracy"] == right / 16
     assert cli.main(["evaluate", str(remembered / "run"), str(data)]) == 0
-    line = capsys.readouterr().out.splitlines()[1]
+    first, line = capsys.readouterr().out.splitlines()[:2]
+    assert "60 pictures, 44 of them trained on)" in first
     assert line.startswith("44 of 60 pictures were trained on (")
     assert f"accuracy of the other 16, 4 of which chose the epoch: {right / 16:.2%}"[:-1] in line
 

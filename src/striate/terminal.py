@@ -11,6 +11,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from striate import console
 from striate.data import relabelled_line
 from striate.inspection import Report, leak_line, seen_line
+from striate.inspection.leaks import copies_of, matters
 from striate.training.loop import Step
 from striate.training.session import Begun, Epoch, Event, Session
 from striate.wording import counted, duration, one, percent, shown
@@ -58,11 +59,23 @@ def print_leak(leak: dict[str, Any] | None) -> None:
         console.tell(leak_line(leak))
 
 
+def _known(found: dict[str, Any]) -> str:
+    """Count beside an accuracy the pictures that training had, or copies of them."""
+    seen, leak = found["trained_on"], found["leak"]
+    if seen and matters(seen["pictures"], seen["near"], seen["n"]):
+        return f", {seen['pictures']:,} of them trained on"
+    if leak:
+        return (
+            f", {leak['copies']:,} with a {copies_of(leak['copies'], leak.get('near', 0))} in train"
+        )
+    return ""
+
+
 def print_evaluation(found: dict[str, Any]) -> None:
     low, high = found["interval"]
     console.tell(
         f"{found['split']} accuracy {percent(found['accuracy'])} (95 % interval {percent(low)} to "
-        f"{percent(high)}, {counted(found['n'], found['kind'])})  "
+        f"{percent(high)}, {counted(found['n'], found['kind'])}{_known(found)})  "
         f"top-5 {percent(found['top5'])}  loss {found['loss']:.4f}"
     )
     print_leak(found["leak"])

@@ -105,7 +105,8 @@ def _rest(found: Mapping[str, Any]) -> str:
         return "no other is left to measure"
     low, high = map(percent, rest["interval"])
     chose = found["validation"]
-    also = f", {chose:,} of which chose the epoch" if chose else ""
+    some = "all" if chose == rest["n"] else f"{chose:,}"
+    also = f", {some} of which chose the epoch" if chose else ""
     return (
         f"accuracy of the other {rest['n']:,}{also}: {percent(rest['accuracy'])} "
         f"(95 % interval {low} to {high})"
