@@ -196,7 +196,7 @@ def seen(layers: nn.Module, size: int, position: int) -> tuple[int, int]:
 
 @given(st.lists(WINDOWS, min_size=1, max_size=4), st.data())
 def test_a_field_is_where_the_gradient_is(windows: list[Window], data: st.DataObject) -> None:
-    size = 150
+    size = 300  # enough for four of the widest windows with the longest stride
     chain = nn.Sequential(*(nn.Conv1d(1, 1, k, s, p, d, bias=False) for k, s, p, d in windows))
     for weight in chain.double().parameters():
         nn.init.ones_(weight)
