@@ -1,4 +1,4 @@
-"""The drawn figures of docs/layers.md: `make docs` writes them to docs/figures."""
+"""The drawn figures of docs/layers.md and describe.md: `make docs` writes them to docs/figures."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import striate
 from striate import classic
 from striate.classic import invariance
 from striate.data.sources.named import data_root
@@ -66,12 +67,18 @@ def shifts() -> bytes | None:
     return invariance.draw(invariance.invariance(pictures), "500 pictures of mnist")
 
 
+def resnet18() -> bytes:
+    """Draw a network with sums and projections."""
+    return striate.describe("resnet18").draw().encode()
+
+
 FIGURES: dict[str, Callable[[], bytes | None]] = {
     "convolution.png": convolution,
     "filters.png": toy,
     "norms.png": norms,
     "pooling.png": pooling,
     "residual.png": lessons.residual,
+    "resnet18.svg": resnet18,
     "shifts.png": shifts,
 }
 

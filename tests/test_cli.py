@@ -183,6 +183,18 @@ def test_evaluation_prints_the_documented_keys(
     assert "precision" in text
 
 
+def test_evaluation_draws_its_confusion(
+    run: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["evaluate", str(run), "--confusion", "confusion.png"]) == 0
+    assert "wrote confusion.png" in capsys.readouterr().err
+    with Image.open(here / "confusion.png") as drawn:
+        assert drawn.format == "PNG"
+        assert min(drawn.size) > 1000
+    assert cli.main(["evaluate", str(run), "--confusion", "confusion.jpg"]) == 2
+    assert "--confusion is a .png file" in one_line(capsys)
+
+
 def test_an_unknown_split_is_a_usage_error(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["evaluate", str(run), "--split", "tests"]) == 2
     assert "it has" in one_line(capsys)

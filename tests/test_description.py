@@ -20,7 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import striate
 from striate import models
-from striate.description import Description, Row
+from striate.description import Description, Row, drawing
+from striate.description.sums import sums
 from striate.errors import UsageError
 from striate.figures import style
 from striate.models import MODELS
@@ -446,8 +447,68 @@ def test_a_users_network_is_described_from_its_file(tmp_path: Path) -> None:
     assert found.layers[-1].whole_picture
 
 
+class Tree(nn.Module):
+    """Sums of every kind: of the input, of a projection, of two long branches, of one branch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Conv2d(3, 3, 1 + 2 * (i < 7), padding=int(i < 7)) for i in range(9)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b, c, d, e, f, g, p, q = self.layers
+        y = F.relu(a(x)).add_(x)  # the input goes past a
+        y = c(b(y)) + p(y)  # a projection beside two convolutions
+        y = F.relu(y, inplace=True)
+        y = y + 1  # no branch
+        z = g(f(e(y)))
+        y = z + q(p(d(y)))  # three beside three: no shortcut
+        return y.mean((2, 3))
+
+
+def test_sums_lead_from_where_branches_part_to_where_they_meet() -> None:
+    rows = striate.describe(Tree(), size=(3, 8, 8)).layers
+    shown = drawing.volumes(rows)
+    names = [rows[row].name for row in shown]
+    found = [
+        (names[start], names[end], [names[place] for place in through])
+        for start, end, through in sums(rows, {row: i for i, row in enumerate(shown)})
+    ]
+    assert [found[0], found[1]] == [
+        ("input", "layers.0", []),
+        ("layers.0", "layers.2", ["layers.7"]),
+    ]
+    assert found[2:] == [("layers.6", "layers.8", [])] or found[2:] == [
+        ("layers.8", "layers.6", [])
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet20", "torchvision/densenet121", "timm/vit_tiny_patch16_224"]
+)
+def test_each_row_takes_what_rows_before_it_made(name: str) -> None:
+    rows = published(name).layers
+    assert all(row.sources for row in rows[1:])
+    assert all(source < number for number, row in enumerate(rows) for source in row.sources)
+    used = {source for row in rows for source in row.sources}
+    assert set(range(len(rows) - 1)) - used <= {
+        number for number, row in enumerate(rows) if row.kind in ("Flatten", "Dropout")
+    }, "only what leaves the numbers as they are may be passed over"
+
+
+@pytest.mark.parametrize(("name", "arcs"), [("resnet20", 9), ("wide-resnet", 12), ("vgg11", 0)])
+def test_each_sum_is_an_arc_and_its_projection_is_off_the_main_line(name: str, arcs: int) -> None:
+    drawn = published(name).draw()
+    titles = [found.text for found in ElementTree.fromstring(drawn).iter() if "title" in found.tag]
+    assert len(titles) - 1 == len(drawing.volumes(published(name).layers)), "a volume is missing"
+    assert len(re.findall(r"[\d.] C[\d.]", drawn)) == arcs
+    assert ("sum of branches" in drawn) == (arcs > 0)
+    assert "1 picture of 3" in drawn
+
+
 def test_the_drawing_names_every_map_size_and_no_labels_touch() -> None:
-    for name in ("torchvision/vgg16", "torchvision/resnet152", "mnist-convnet"):
+    for name in ("torchvision/vgg16", "torchvision/resnet152", "mnist-convnet", "wide-resnet"):
         drawn = published(name).draw()
         root = ElementTree.fromstring(drawn)
         texts = [element for element in root if element.tag.endswith("text")]

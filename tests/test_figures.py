@@ -63,6 +63,26 @@ def test_curves_of_any_length_fill_the_width(epochs: int, validation: bool) -> N
     assert (count(drawn, rgb(style.ORANGE)) > 0) == (validation and epochs > 0)
 
 
+def by_step(epochs: int, an_epoch: int) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+    rows = [{**row, "step": an_epoch * row["epoch"]} for row in history(epochs)]
+    points = [
+        {"step": i, "train_loss": 2 / i, "train_accuracy": 1 - 0.9 / i, "rate": 0.1 / i}
+        for i in range(1, an_epoch * epochs + 1)
+    ]
+    return rows, points
+
+
+def test_curves_of_a_short_run_are_drawn_by_step() -> None:
+    rows, points = by_step(1, 20)
+    fine, coarse = (
+        count(pixels(figures.curves(rows, by_step=found)), rgb(style.BLUE))
+        for found in (points, points[-1:])
+    )
+    assert fine > 4 * coarse > 0, "an epoch alone is one dot"
+    assert count(pixels(figures.curves(rows, by_step=points)), rgb(style.ORANGE)) > 0
+    assert (pixels(figures.curves(rows, by_step=points))[:, [0, -1]] == 255).all()
+
+
 def test_curves_leave_out_what_is_not_finite_or_not_there() -> None:
     rows = history(6)
     del rows[1]["validation_loss"], rows[1]["validation_accuracy"]
@@ -175,6 +195,32 @@ def test_a_dollar_is_drawn_as_it_is() -> None:
     assert ink[0] > 1.5 * ink[1]
 
 
+@pytest.mark.parametrize("name", ["golden retriever puppy", "animals/dogs/retrievers/golden 17"])
+def test_a_mistake_keeps_what_it_was_taken_for_and_the_end_of_its_file(name: str) -> None:
+    caption = figures.mistake(name, name, "82 %", f"/photos/{name}/IMG_0001.jpg")
+    true, predicted, file = caption_lines(caption, 236)
+    assert true.startswith("true ")
+    assert true.endswith(name[-6:])
+    assert predicted.startswith(f"predicted {name[0]}")
+    assert predicted.endswith(f"{name[-3:].lstrip()} (82 %)")
+    assert file.startswith("…")
+    assert file.endswith("/IMG_0001.jpg")
+    assert caption_lines(figures.mistake("3", "9", "82 %", "all/1"), 236) == [
+        *("true 3", "predicted 9 (82 %)", "all/1")
+    ]
+
+
+@pytest.mark.parametrize("number", [1, 4, 5, 8, 12])
+def test_groups_of_a_sheet_stand_apart(number: int) -> None:
+    drawn = pixels(figures.sheet([plain(RED)] * number, [""] * number, columns=8, group=4))
+    assert drawn.shape[1] <= 1600
+    assert (drawn[:, [0, -1]] == 255).all()
+    columns = np.flatnonzero((drawn == RED).all(axis=2).any(axis=0))
+    gaps = np.diff(columns)[np.diff(columns) > 1]
+    wide = [place for place, gap in enumerate(gaps) if gap > 1.5 * gaps.min()]
+    assert wide == ([3] if number > 4 else [])
+
+
 def test_captions_keep_three_lines() -> None:
     assert caption_lines("a\nb\nc", 170) == ["a", "b", "c"]
     assert caption_lines("a\nb\nc\nd", 170) == ["a", "b", "c …"]
@@ -182,7 +228,7 @@ def test_captions_keep_three_lines() -> None:
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
-@given(text=st.text(max_size=60), room=st.integers(60, 400), ending=st.sampled_from([0, 2]))
+@given(text=st.text(max_size=60), room=st.integers(60, 400), ending=st.sampled_from([0, 2, 60]))
 def test_shortened_text_fits_the_room(text: str, room: int, ending: int) -> None:
     shown = style.shorten(text, room, 8, ending=ending)
     assert style.length(shown, 8) <= room

@@ -16,9 +16,11 @@ from striate import api, cli
 from striate import data as sources
 from striate.data.batches import read
 from striate.data.preparation.preprocessing import Preprocessing
+from striate.data.splits import Split
 from striate.inspection import fingerprints, inspect, leaks
 from striate.inspection.duplicates import Thumbs, near, of_pixels, thumbnail, thumbs
 from striate.inspection.leaks import matters
+from striate.training import preview
 
 Pixels = NDArray[np.uint8]
 GREY = Preprocessing(size=(32, 32), channels=1, normalise="none")
@@ -312,6 +314,18 @@ def test_a_preview_shows_every_class_plain_and_augmented(photos: Path) -> None:
     picture = Image.open(io.BytesIO(api.preview(photos, size=16)))
     assert picture.format == "PNG"
     assert picture.width > picture.height / 3
+
+
+@pytest.mark.parametrize(
+    ("classes", "shown"),
+    [(1, 16), (3, 15), (10, 10), (16, 16), (40, 16)],
+)
+def test_a_preview_shows_as_many_pictures_of_each_class(classes: int, shown: int) -> None:
+    labels = np.repeat(np.arange(classes), 20)
+    split = Split(np.zeros((len(labels), 8, 8), np.uint8), labels, [str(i) for i in labels])
+    counts = np.unique(preview._some(split).labels, return_counts=True)[1]
+    assert counts.sum() == shown
+    assert len(set(counts.tolist())) == 1
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])

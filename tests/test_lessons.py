@@ -1,4 +1,4 @@
-"""The figures of docs/layers.md: all there, drawn from the numbers that the page speaks of."""
+"""The figures of the documents: all there, drawn from the numbers that the page speaks of."""
 
 import io
 import runpy
@@ -23,13 +23,17 @@ def pixels(content: bytes) -> np.ndarray:
 
 
 def test_the_folder_holds_what_is_drawn_and_the_page_shows_it() -> None:
-    assert {path.name for path in (DOCS / "figures").glob("*.png")} >= set(FIGURES)
-    page = (DOCS / "layers.md").read_text()
+    assert {path.name for path in (DOCS / "figures").iterdir()} >= set(FIGURES)
+    page = (DOCS / "layers.md").read_text() + (DOCS / "describe.md").read_text()
     for name in FIGURES:
         assert f"(figures/{name})" in page
 
 
-@pytest.mark.parametrize("name", sorted(set(FIGURES) - {"shifts.png"}))
+def test_the_drawn_network_is_the_one_that_is_drawn_now() -> None:
+    assert FIGURES["resnet18.svg"]() == (DOCS / "figures" / "resnet18.svg").read_bytes()
+
+
+@pytest.mark.parametrize("name", sorted(set(FIGURES) - {"shifts.png", "resnet18.svg"}))
 def test_a_figure_is_the_one_that_is_drawn_now(name: str) -> None:
     content = FIGURES[name]()
     assert content is not None

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from striate.errors import DataError, Stopped, UsageError
 from striate.runs import bundle, checkpoints, folder
 from striate.stopping import Halt, Reading
 from striate.training import conductor, optim, start
-from striate.training.loop import Progress, Step, epoch, steps_an_epoch
+from striate.training.loop import SHORT, Progress, Step, epoch, steps_an_epoch
 from striate.training.pictures import Augmented
 from striate.training.recipe import Recipe
 from striate.training.session import Begun, Epoch, Event, Saved, Session
@@ -86,6 +87,13 @@ def test_a_stopped_run_continues_to_the_same_bits(
     for cut, straight in zip(run.history, api.load(whole).history, strict=True):
         assert {**cut, "seconds": 0} == {**straight, "seconds": 0}
     assert run.accuracy == api.load(whole).accuracy
+    assert trail(run.folder) == trail(whole), "the curves by step are of the whole run"
+    assert [point["step"] for point in trail(whole)] == list(range(1, 13))
+
+
+def trail(run: Path) -> Any:
+    newest = max((run / "checkpoints").glob("step-*"), key=lambda path: path.name)
+    return json.loads((newest / "checkpoint.json").read_text())["state"]["trail"]
 
 
 def test_a_run_stopped_at_every_step_continues_to_the_same_bits(
@@ -357,6 +365,28 @@ def test_an_epoch_shows_each_picture_once(count: int, batch: int) -> None:
     lonely = count % batch == 1 and count > batch > 1
     assert progress.pictures == count - lonely
     assert progress.step == steps_an_epoch(count, learning.recipe)
+
+
+@pytest.mark.parametrize(("per_epoch", "span"), [(7, 1), (7, 3), (60, 3)])
+def test_points_of_curves_by_step_are_means_of_their_steps(per_epoch: int, span: int) -> None:
+    progress, random = Progress(), np.random.default_rng(0)
+    steps = [
+        Step(i + 1, i // per_epoch, float(random.random()), int(random.integers(9)), 9, 0.1 * i)
+        for i in range(2 * per_epoch)
+    ]
+    for step in steps:
+        progress.count(step, span=span)
+        if step.number % per_epoch == 0:
+            progress.close_epoch({"epoch": progress.epochs + 1})
+    blocks = [steps[i : i + span] for i in range(0, len(steps), span)]
+    for point, block in zip(progress.by_step(), blocks, strict=True):
+        assert point["train_loss"] == pytest.approx(np.mean([step.loss for step in block]))
+        hits, shown = (sum(getattr(s, name) for s in block) for name in ("correct", "pictures"))
+        assert point["train_accuracy"] == hits / shown
+        assert (point["step"], point["rate"]) == (block[-1].number, block[-1].rate)
+    while progress.epochs <= SHORT:
+        progress.close_epoch({"epoch": progress.epochs + 1})
+    assert not progress.by_step(), "of a long run no curve is drawn by step"
 
 
 def striped(count: int) -> Split:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from striate import data as sources
-from striate import devices, metrics
+from striate import devices, figures, metrics
 from striate.data import Data, Split
 from striate.data.batches import Look, Pictures, Unreadable, decoded, readable
 from striate.data.preparation.kinds import Preparation
@@ -22,6 +22,7 @@ from striate.metrics import Metrics
 from striate.runs import Bundle, folder
 from striate.stopping import Poll, unheard
 from striate.usercode import Consent
+from striate.wording import counted, percent
 
 BATCH = 256
 # Of a table of answers.
@@ -104,6 +105,13 @@ class Evaluation:
     def image(self, row: int) -> NDArray[np.uint8]:
         """Draw what the network saw: uint8 (H, W) or (H, W, 3)."""
         return self.pictures.image(row)
+
+    def confusion(self, name: str) -> bytes:
+        """Draw which class was taken for which, with the network's name in the title: PNG."""
+        split = "all" if self.split == "all" else f"the {self.split} split's"
+        of = f"{split} {counted(self.metrics.n, self.pictures.split.kind)}"
+        title = f"{name}: {percent(self.accuracy)} of {of} are right"
+        return figures.confusion(self.metrics.matrix, self.classes, title)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Give a row a picture, with the cells of COLUMNS."""

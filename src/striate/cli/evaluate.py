@@ -1,11 +1,12 @@
 """`striate evaluate`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from striate import console
+from striate import console, files
+from striate.errors import UsageError
 from striate.wording import counted
 
 from .app import (
@@ -26,12 +27,16 @@ from .app import (
     print_json,
 )
 
+if TYPE_CHECKING:
+    from striate.evaluation import Evaluation
+
 
 @app.command(
     help_epilogue=examples("""
     striate evaluate runs/digits-convnet-1
     striate evaluate runs/first more-photos/ --json
     striate evaluate runs/first --split validation -o answers.csv
+    striate evaluate runs/first --confusion confusion.png
 """)
 )
 def evaluate(
@@ -56,6 +61,10 @@ def evaluate(
             alias="-o", group=OUTPUT, help="Write a row a picture here: .jsonl, .csv, .parquet."
         ),
     ] = None,
+    confusion: Annotated[
+        Path | None,
+        Parameter(group=OUTPUT, help="PNG of the confusion table: which class is taken for which."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a network: accuracy with its interval, each class, and what is confused.
@@ -63,10 +72,12 @@ def evaluate(
     Classes of other data are matched by name, never by order.
     """
     with answering("asking the network") as halt:
-        from striate import api, evaluation, tables, terminal
+        from striate import api, tables, terminal
 
         if out:
             tables.check(out)
+        if confusion and confusion.suffix.lower() != ".png":
+            raise UsageError(f"--confusion is a .png file, not {confusion}")
         found = api.load(run, trust_code=trust_code).evaluate(
             data,
             split=split,
@@ -83,11 +94,20 @@ def evaluate(
     for entry in found.unreadable:
         console.say(f"left out: {entry.file}: {entry.reason}")
     if out:
-        with tables.writing(out, evaluation.COLUMNS) as add:
-            for row in found.rows():
-                add(row)
-        console.say(f"wrote {out}: {counted(found.metrics.n, found.pictures.split.kind)}")
+        _write_rows(found, out)
+    if confusion:
+        files.write(confusion, found.confusion(run.resolve().name))
+        console.say(f"wrote {confusion}")
     if as_json:
         print_json(found.to_json())
         return
     terminal.print_evaluation(found.to_json())
+
+
+def _write_rows(found: "Evaluation", out: Path) -> None:
+    from striate import evaluation, tables
+
+    with tables.writing(out, evaluation.COLUMNS) as add:
+        for row in found.rows():
+            add(row)
+    console.say(f"wrote {out}: {counted(found.metrics.n, found.pictures.split.kind)}")

@@ -1,24 +1,24 @@
 """Which layers are drawn, and as what volume."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 
 from striate.figures import Volume, architecture
+from striate.wording import counted
 
 from .numbers import short
 from .rows import Description, Row
+from .sums import sums
 
 
-def volumes(rows: tuple[Row, ...]) -> Iterator[Volume]:
-    """Give what changes maps: the input, convolutions, poolings, linear layers. All else is left.
+def volumes(rows: Sequence[Row]) -> dict[int, Volume]:
+    """Find what changes maps, by row: the input, convolutions, poolings, linear layers.
 
     What has several dimensions is a map, channels first behind convolutions and poolings, last
     behind linear layers; the tokens of a transformer are drawn as a square map.
     """
-    for row in rows:
-        kind = _kind(row)
-        if kind is not None and row.output:
-            yield _volume(row, kind)
+    kinds = {number: _kind(row) for number, row in enumerate(rows) if row.output}
+    return {number: _volume(rows[number], kind) for number, kind in kinds.items() if kind}
 
 
 def _kind(row: Row) -> str | None:
@@ -51,6 +51,8 @@ def _times(sizes: Iterable[int]) -> str:
 def draw(found: Description) -> str:
     """Draw a network as SVG."""
     weights, work = (short(found.totals[name] or 0) for name in ("parameters", "multiply_adds"))
-    cost = f"{weights} weights, {work} multiply-adds"
-    title = f"{found.model} at {_times(found.size)}: {cost}"
-    return architecture(list(volumes(found.layers)), title)
+    given = f"{counted(found.batch, 'pictures')} of {_times(found.size)}"
+    title = f"{found.model}, {given}: {weights} weights, {work} multiply-adds"
+    shown = volumes(found.layers)
+    drawn = {row: place for place, row in enumerate(shown)}
+    return architecture(list(shown.values()), title, list(sums(found.layers, drawn)))

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from striate.errors import UsageError, choose
 from striate.tracing.ledger import identity, number_of_bytes, tensors
-from striate.tracing.trace import Key, Layer, Trace, tracing
+from striate.tracing.trace import INPUT, Key, Layer, Trace, tracing
 
 # The optimisers of `striate train`, and how many numbers they keep for each weight.
 OPTIMISERS = {"sgd": 1, "adamw": 2}
@@ -80,7 +80,7 @@ class _Keeping:
             self._counted.add(key)
             self.total[0] += number_of_bytes(tensor)
             self.total[1] += number_of_bytes(tensor, halved=True)
-            self.by[self._trace.maker.get(key, ("", 0, "input", 1))] += number_of_bytes(tensor)
+            self.by[self._trace.maker.get(key, INPUT)] += number_of_bytes(tensor)
         return tensor
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from striate.tracing.costs import Sliding
 from striate.tracing.ledger import number_of_bytes
 from striate.tracing.places import Seen
-from striate.tracing.trace import Key, Layer
+from striate.tracing.trace import INPUT, Key, Layer
 
 from .passes import OPTIMISERS, Answer, Step
 
@@ -43,6 +43,7 @@ class Row:
     jump: tuple[float, ...] | None = None  # pixels between the fields of neighbours
     offset: tuple[float, ...] | None = None  # the first pixel of the first field; below 0: padding
     whole_picture: bool = False
+    sources: tuple[int, ...] = ()  # the rows whose outputs it takes, counted from 0, the input
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ class Description:
     def table(self) -> Iterator[dict[str, Any]]:
         """Give the rows of --csv: volumes and windows as text, 64x56x56."""
         for row in self.layers:
-            yield {name: _text(value) for name, value in dataclasses.asdict(row).items()}
+            cells = {name: _text(value) for name, value in dataclasses.asdict(row).items()}
+            yield {**cells, "sources": " ".join(map(str, row.sources))}
 
 
 def _text(value: Any) -> Any:
@@ -116,10 +118,13 @@ def rows(found: Answer, step: Step | None, size: Sizes, input_bytes: int) -> Ite
         jump=one,
         offset=(0,) * len(one),
     )
+    numbers = {INPUT: 0}
     for place, layer in enumerate(found.layers):
         row = _row(layer, kept.get(place, 0) if step else None, len(found.outputs))
         if layer.computes or row.parameters or row.kept_bytes or row.input != row.output:
-            yield row
+            sources = tuple(numbers[key] for key in layer.sources if key in numbers)
+            numbers[layer.key] = len(numbers)
+            yield dataclasses.replace(row, sources=sources)
     if kept.get("elsewhere"):
         yield Row("(in training only)", "", (), (), kept_bytes=kept["elsewhere"])
 

@@ -1,13 +1,14 @@
 """Numbers to pictures: charts and sheets of pictures as PNG bytes, networks as SVG."""
 
 from .architecture import Volume, architecture
+from .arcs import Sum
 from .boxes import SHOWN, Box, Part, boxes, features
 from .confusion import confusion
 from .curves import curves
 from .maps import Row as MapRow
 from .maps import Slide as MapSlide
 from .maps import box_side, maps
-from .sheet import overview, sheet
+from .sheet import mistake, overview, sheet
 from .shifts import shifts
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "MapRow",
     "MapSlide",
     "Part",
+    "Sum",
     "Volume",
     "architecture",
     "box_side",
@@ -24,6 +26,7 @@ __all__ = [
     "curves",
     "features",
     "maps",
+    "mistake",
     "overview",
     "sheet",
     "shifts",

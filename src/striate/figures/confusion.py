@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.wording import counted
+from striate.wording import counted, percent
 
 from . import style
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> bytes:
+def confusion(
+    matrix: Sequence[Sequence[int]], classes: Sequence[str], title: str | None = None
+) -> bytes:
     """Draw a table (true, predicted) as shares of its rows; up to 20 classes with the counts."""
     k = len(classes)
     counts = np.asarray(matrix, dtype=np.int64).reshape(k, k)
@@ -29,7 +31,8 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> bytes:
     level = longest < cell - 8
     left, top, side = style.MARGIN + 40 + longest, style.HEADING + 30, k * cell
     figure = style.canvas(left + side + 180, top + side + (style.LINE if level else longest) + 100)
-    style.write_heading(figure, f"Confusion of {counted(int(counts.sum()), 'pictures')}", top=0)
+    heading = f"Confusion of {counted(int(counts.sum()), 'pictures')}"
+    style.write_heading(figure, heading if title is None else title, top=0)
     axes = style.panel(figure, left, top, side, side)
     _draw_shares(axes, counts)
     _draw_scale(figure, left + side + 30, top, min(side, 320))
@@ -61,7 +64,7 @@ def _draw_scale(figure: "Figure", left: int, top: int, height: int) -> None:
     axes.spines[:].set_visible(False)
     axes.imshow(np.linspace(1, 0, 256)[:, None], cmap=_blues(), aspect="auto", extent=(0, 1, 0, 1))
     marks = (0, 0.01, 0.1, 0.25, 0.5, 1)
-    axes.set_yticks(np.sqrt(marks), [f"{mark:.0%}" for mark in marks])
+    axes.set_yticks(np.sqrt(marks), [percent(mark, 0) for mark in marks])
     axes.set_xticks([])
     axes.yaxis.tick_right()
     axes.grid(visible=False)

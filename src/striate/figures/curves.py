@@ -1,8 +1,8 @@
-"""Loss, accuracy and learning rate against the epoch."""
+"""Loss, accuracy and learning rate against the epoch, or of short runs the step."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,32 +17,51 @@ if TYPE_CHECKING:
 History = Sequence[Mapping[str, float]]
 
 CHARTS = 515  # height in pixels
+FEW = 15  # points of a line, up to which each is marked
 
 
-def curves(history: History, title: str = "") -> bytes:
-    """Draw loss, accuracy and learning rate against the epoch.
+class Run(NamedTuple):
+    """What is drawn of a training, and against what."""
+
+    history: History  # a row an epoch
+    training: History  # the same, or finer
+    along: str  # epoch or step: a key of both
+
+    def axis(self) -> str:
+        """Name the axis, with its unit."""
+        if self.along == "epoch" or not self.history:
+            return self.along
+        return f"step ({self.history[0]['step']:.0f} an epoch)"
+
+
+def curves(history: History, title: str = "", *, by_step: History = ()) -> bytes:
+    """Draw loss, accuracy and learning rate against the epoch, or of short runs the step.
 
     A row has epoch (from 1), train_loss, train_accuracy, rate and, where there was a validation,
-    validation_loss and validation_accuracy; accuracies are shares.
+    validation_loss and validation_accuracy; accuracies are shares. Rows of `by_step` have a step
+    instead of an epoch, and no validation; with them, those of `history` have both.
     """
     top = style.heading_height(title)
     figure = style.canvas(style.WIDTH, top + CHARTS)
     style.write_heading(figure, title, top=0)
-    draw_curves(figure, history, top)
+    draw_curves(figure, history, by_step, top)
     return style.png(figure)
 
 
-def draw_curves(figure: "Figure", history: History, top: int) -> None:
+def draw_curves(figure: "Figure", history: History, by_step: History, top: int) -> None:
     """Draw the three panels, CHARTS pixels high, from `top` on."""
     panels = [
         style.panel(figure, x, top + 84, w, 340) for x, w in ((100, 440), (735, 450), (1390, 170))
     ]
-    scale_loss(panels[0], _draw_pair(panels[0], history, "loss", 1))
-    _scale_accuracy(panels[1], _draw_pair(panels[1], history, "accuracy", 100))
-    _draw_rate(panels[2], history)
+    fine = len(by_step) > len(history)
+    run = Run(history, by_step, "step") if fine else Run(history, history, "epoch")
+    scale_loss(panels[0], _draw_pair(panels[0], run, "loss", 1))
+    _scale_accuracy(panels[1], _draw_pair(panels[1], run, "accuracy", 100))
+    _draw_rate(panels[2], run)
     log = ", logarithmic" if panels[0].get_yscale() == "log" else ""
     titles = (f"Loss (nats{log})", "Accuracy (%)", "Learning rate")
-    for axes, title in zip(panels, titles, strict=True):
+    axes_names = (run.axis(), run.axis(), run.along)
+    for axes, title, axis in zip(panels, titles, axes_names, strict=True):
         axes.set_title(
             title,
             loc="left",
@@ -50,41 +69,39 @@ def draw_curves(figure: "Figure", history: History, top: int) -> None:
             pad=26,
             fontproperties=style.font(style.NORMAL, "bold"),
         )
-        axes.set_xlabel(
-            "epoch", color=style.MUTED, labelpad=6, fontproperties=style.font(style.SMALL)
-        )
-        _scale_epochs(axes, [int(row["epoch"]) for row in history])
+        axes.set_xlabel(axis, color=style.MUTED, labelpad=6, fontproperties=style.font(style.SMALL))
+        _scale_along(axes, [int(row[run.along]) for row in run.training])
     _name_lines(panels[0])
     _name_lines(panels[1])
-    _mark_best(panels[0], history, "loss", 1)
-    _mark_best(panels[1], history, "accuracy", 100)
+    _mark_best(panels[0], run, "loss", 1)
+    _mark_best(panels[1], run, "accuracy", 100)
 
 
-def _draw_pair(axes: "Axes", history: History, name: str, scale: float) -> list[float]:
+def _draw_pair(axes: "Axes", run: Run, name: str, scale: float) -> list[float]:
     """Draw training and validation as far as they are known and finite; give all the values."""
     values = []
-    marker = "o" if len(history) <= 15 else None
-    for kind, label, colour in (
-        ("train", "training", style.BLUE),
-        ("validation", "validation", style.ORANGE),
+    for kind, label, rows, colour in (
+        ("train", "training", run.training, style.BLUE),
+        ("validation", "validation", run.history, style.ORANGE),
     ):
-        x, y = _points(history, f"{kind}_{name}", scale)
+        x, y = _points(rows, run.along, f"{kind}_{name}", scale)
+        marker = "o" if len(y) <= FEW else None
         if y:
             axes.plot(x, y, color=colour, lw=1.8, marker=marker, ms=4, label=label, clip_on=False)
         values += y
     return values
 
 
-def _points(history: History, key: str, scale: float) -> tuple[list[float], list[float]]:
-    rows = [row for row in history if math.isfinite(row.get(key, math.nan))]
-    return [row["epoch"] for row in rows], [scale * row[key] for row in rows]
+def _points(rows: History, along: str, key: str, scale: float) -> tuple[list[float], list[float]]:
+    known = [row for row in rows if math.isfinite(row.get(key, math.nan))]
+    return [row[along] for row in known], [scale * row[key] for row in known]
 
 
-def _draw_rate(axes: "Axes", history: History) -> None:
+def _draw_rate(axes: "Axes", run: Run) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    x, y = _points(history, "rate", 1)
-    marker = "o" if len(history) <= 15 else None
+    x, y = _points(run.training, run.along, "rate", 1)
+    marker = "o" if len(y) <= FEW else None
     axes.plot(x, y, color=style.MUTED, linewidth=1.4, marker=marker, markersize=3, clip_on=False)
     axes.set_ylim(0, 1.08 * max(y, default=0) or 1)
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
@@ -113,10 +130,10 @@ def _scale_accuracy(axes: "Axes", values: Sequence[float]) -> None:
     axes.set_ylim(max(0, low - room), min(100, high + room))
 
 
-def _scale_epochs(axes: "Axes", epochs: Sequence[int]) -> None:
+def _scale_along(axes: "Axes", places: Sequence[int]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    first, last = min(epochs, default=1), max(epochs, default=1)
+    first, last = min(places, default=1), max(places, default=1)
     room = 0.03 * (last - first) or 0.5
     axes.set_xlim(first - room, last + room)
     nearest = first + 0.12 * (last - first)
@@ -140,18 +157,20 @@ def _name_lines(axes: "Axes") -> None:
         style.annotate(axes, str(line.get_label()), (1, place), (5, 0), str(line.get_color()))
 
 
-def _mark_best(axes: "Axes", history: History, name: str, scale: float) -> None:
-    """Mark the best epoch; where there was no validation, the last."""
-    row, kind, colour = best(history)
+def _mark_best(axes: "Axes", run: Run, name: str, scale: float) -> None:
+    """Mark the epoch that is kept: the best; where there was no validation, the last."""
+    row, kind, colour = best(run.history)
     value = scale * row.get(f"{kind}_{name}", math.nan)
     if not math.isfinite(value):
         return
     # The value stands above the panel, where no curve can run through it.
     shown = f"{value:.2f} %" if name == "accuracy" else f"{value:#.3g}".rstrip(".")
-    style.annotate(axes, f"● {shown} at epoch {row['epoch']:.0f}", (0, 1), (0, 16), colour)
-    axes.axvline(row["epoch"], color=style.RULE, linewidth=1, zorder=1)
+    split = "validation" if kind == "validation" else "training"
+    told = f"● kept: epoch {row['epoch']:.0f}, {split} {shown}"
+    style.annotate(axes, told, (0, 1), (0, 16), colour)
+    axes.axvline(row[run.along], color=style.RULE, linewidth=1, zorder=1)
     axes.plot(
-        [row["epoch"]],
+        [row[run.along]],
         [value],
         "o",
         color=colour,

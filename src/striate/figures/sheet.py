@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 
 LINES = 3  # of a caption
+WIDE = 6  # columns, where captions hold names of classes
+BETWEEN = 3 * style.GAP  # pixels between groups of columns
+
+
+class Line(NamedTuple):
+    """A line of a caption; where it is too long, its last `ending` letters are kept."""
+
+    text: str
+    ending: int = 0
+
+
+Caption = str | Sequence[Line]
 
 
 class Cell(NamedTuple):
@@ -26,42 +38,84 @@ class Cell(NamedTuple):
     lines: list[str]
 
 
+class Columns(NamedTuple):
+    """How many columns a grid has; with `group`, each so many stand together, apart from others."""
+
+    number: int
+    group: int | None = None
+
+    @property
+    def pitch(self) -> int:
+        """Pixels from the left edge of a column to that of the next in its group."""
+        gaps = (self.number - 1) // self.group if self.group else 0
+        room = style.WIDTH - 2 * style.MARGIN + style.GAP - gaps * (BETWEEN - style.GAP)
+        return room // self.number
+
+    def left(self, column: int) -> int:
+        """Give where a column begins."""
+        gaps = column // self.group if self.group else 0
+        return style.MARGIN + column * self.pitch + gaps * (BETWEEN - style.GAP)
+
+
+def mistake(true: str, predicted: str, share: str, name: str) -> list[Line]:
+    """Caption a picture that was taken for another class: the ends of all names are kept."""
+    answer = f"predicted {predicted} ({share})"
+    return [
+        Line(f"true {true}", ending=6),
+        Line(answer, ending=len(share) + 3 + 3),
+        Line(name, ending=len(name)),
+    ]
+
+
 def sheet(
-    images: Sequence[Pixels], captions: Sequence[str], *, columns: int = 8, title: str = ""
+    images: Sequence[Pixels],
+    captions: Sequence[Caption],
+    *,
+    columns: int = 8,
+    group: int | None = None,
+    title: str = "",
 ) -> bytes:
-    """Draw a grid of pictures (H, W) or (H, W, 3), each with up to three lines underneath."""
-    grid, top = _grid(images, captions, columns), style.heading_height(title)
+    """Draw a grid of pictures (H, W) or (H, W, 3), each with up to three lines underneath.
+
+    With `group`, each so many columns stand together.
+    """
+    layout = Columns(columns, group)
+    grid, top = _grid(images, captions, layout), style.heading_height(title)
     # A few pictures keep their size and narrow the sheet, down to what a title needs.
     shown = min(columns, max(len(images), math.ceil(columns / 2)))
-    width = 2 * style.MARGIN + shown * _pitch(columns) - style.GAP
+    width = layout.left(shown - 1) + layout.pitch - style.GAP + style.MARGIN
     figure = style.canvas(width, top + _grid_height(grid))
     style.write_heading(figure, title, top=0)
-    _draw_grid(figure, grid, top, _pitch(columns))
+    _draw_grid(figure, grid, top, layout)
     return style.png(figure)
 
 
 def overview(
-    history: History, images: Sequence[Pixels], captions: Sequence[str], title: str, *, note: str
+    history: History,
+    images: Sequence[Pixels],
+    captions: Sequence[Caption],
+    title: str,
+    *,
+    note: str,
+    by_step: History = (),
 ) -> bytes:
     """Draw what a training leaves: its curves and below, under the note, its worst mistakes."""
-    columns = 8
-    grid, top = _grid(images, captions, columns), style.heading_height(title)
+    layout = Columns(WIDE)
+    grid, top = _grid(images, captions, layout), style.heading_height(title)
     below = top + CHARTS
     figure = style.canvas(style.WIDTH, below + style.HEADING + (_grid_height(grid) if grid else 0))
     style.write_heading(figure, title, top=0)
-    draw_curves(figure, history, top)
+    draw_curves(figure, history, by_step, top)
     style.write_heading(figure, note, top=below)
     if grid:
-        _draw_grid(figure, grid, below + style.HEADING, _pitch(columns))
+        _draw_grid(figure, grid, below + style.HEADING, layout)
     return style.png(figure)
 
 
-def _pitch(columns: int) -> int:
-    return (style.WIDTH - 2 * style.MARGIN + style.GAP) // columns
-
-
-def _grid(images: Sequence[Pixels], captions: Sequence[str], columns: int) -> list[list[Cell]]:
-    box = _pitch(columns) - style.GAP
+def _grid(
+    images: Sequence[Pixels], captions: Sequence[Caption], layout: Columns
+) -> list[list[Cell]]:
+    box, columns = layout.pitch - style.GAP, layout.number
     cells = [
         Cell(_frame(resized(image, box - 2)), caption_lines(caption, box))
         for image, caption in zip(images, captions, strict=True)
@@ -87,12 +141,14 @@ def _frame(picture: Pixels) -> Pixels:
     return np.pad(picture, ((1, 1), (1, 1), (0, 0)), constant_values=0xC9)
 
 
-def caption_lines(caption: str, room: int) -> list[str]:
+def caption_lines(caption: Caption, room: int) -> list[str]:
     """Give up to LINES lines, each shortened to the room in pixels."""
-    lines = caption.splitlines()
-    if len(lines) > LINES:
-        lines = [*lines[: LINES - 1], lines[LINES - 1] + " …"]
-    return [style.shorten(line, room, style.SMALL) for line in lines]
+    if isinstance(caption, str):
+        texts = caption.splitlines()
+        if len(texts) > LINES:
+            texts = [*texts[: LINES - 1], texts[LINES - 1] + " …"]
+        caption = [Line(text) for text in texts]
+    return [style.shorten(text, room, style.SMALL, ending=ending) for text, ending in caption]
 
 
 def _row_height(row: Sequence[Cell]) -> int:
@@ -106,13 +162,13 @@ def _grid_height(grid: Sequence[Sequence[Cell]]) -> int:
     return sum(_row_height(row) + style.GAP for row in grid) + style.MARGIN - style.GAP
 
 
-def _draw_grid(figure: "Figure", grid: Sequence[Sequence[Cell]], top: int, pitch: int) -> None:
+def _draw_grid(figure: "Figure", grid: Sequence[Sequence[Cell]], top: int, layout: Columns) -> None:
     if not grid:
         style.write(figure, style.MARGIN, top, "no pictures", style.font(style.NORMAL))
     for row in grid:
         tallest = max(len(cell.picture) for cell in row)
         for i, cell in enumerate(row):
-            left, down = style.MARGIN + i * pitch, top + tallest
+            left, down = layout.left(i), top + tallest
             # Placed as it is: an axes would resample it.
             figure.figimage(cell.picture, left, round(figure.bbox.height) - down)
             for number, line in enumerate(cell.lines):

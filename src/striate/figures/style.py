@@ -21,6 +21,7 @@ INK, MUTED, RULE, GRID = "#1F2328", "#626B74", "#C9CED3", "#E6E9EC"
 DPI, WIDTH, MARGIN, GAP = 160, 1600, 40, 20
 HEADING, LINE = 76, 24
 NORMAL, SMALL = 9.0, 8.0
+MOST = 300  # letters: no room takes more, and so the measuring stays short
 # For letters that the first lacks, where they are installed.
 FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Hiragino Sans", "Microsoft YaHei", "Arial Unicode MS")
 
@@ -105,16 +106,22 @@ def shorten(
 ) -> str:
     """Give one line of letters that can be drawn, cut to the room by its measured width.
 
-    The last `ending` letters are kept.
+    The last `ending` letters are kept where there is room for them; with `ending` as long as the
+    text it is cut at its beginning.
     """
-    # No room takes more letters than this; so the measuring stays short.
-    letters = [letter for letter in " ".join(text.split())[:300] if not _unseen(letter)]
+    line = " ".join(text.split())
+    if len(line) > MOST:
+        line = line[: max(0, MOST - ending)] + line[-min(ending, MOST) :] if ending else line[:MOST]
+    letters = [letter for letter in line if not _unseen(letter)]
     shown = "".join(letter if drawable(letter) else "□" for letter in letters)
     if length(shown, points, weight) <= room:
         return shown
-    head, tail = shown[: len(shown) - ending], shown[len(shown) - ending :]
+    kept = max(0, len(shown) - ending)
+    head, tail = shown[:kept], shown[kept:]
     while head and length(f"{head}…{tail}", points, weight) > room:
         head = head[:-1].rstrip()
+    while tail and length(f"{head}…{tail}", points, weight) > room:
+        tail = tail[1:].lstrip()
     return f"{head}…{tail}"
 
 

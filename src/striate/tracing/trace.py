@@ -23,6 +23,7 @@ from .ledger import Ledger, identity, number_of_bytes, tensors
 from .places import Seen, all_mixed, picture
 
 Key = tuple[str, int, str, int]  # module, its how manieth call, operation, its how manieth
+INPUT: Key = ("", 0, "input", 1)
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Layer:
     output_bytes: int = 0
     activation_bytes: int = 0  # of the output, where its memory is new
     seen: Seen | None = None
+    sources: dict[Key, None] = field(default_factory=dict)  # whose outputs it takes, in order
 
     @property
     def name(self) -> str:
@@ -87,6 +89,7 @@ class Trace(TorchDispatchMode):
         self._seen: Any = WeakIdKeyDictionary()
         self._seen[pictures] = picture(pictures.shape, pictures.ndim - 2)
         self._written: dict[int, Seen] = {}  # memory that an operation changed
+        self._writer: dict[int, Key] = {identity(pictures): INPUT}  # the last, while it is alive
         self._numbers: Counter[str] = Counter()
 
     def look(self, argument: Any) -> Seen | None:
@@ -128,11 +131,19 @@ class Trace(TorchDispatchMode):
         layer.parameters += sum(self.unused.pop(weight) for weight in unused)
         layer.computes |= computes and any(self.look(out) is not None for out in outs)
         layer.sliding = layer.sliding or self._sliding(layer, name, arguments)
+        self._connect(layer, arguments, outs if computes else [])
         for out in new:
             layer.made.append(identity(out))
             self.maker[identity(out)] = layer.key
         if self.calls[-1].layer is None and outs:
             self._finish(layer, outs[:1])
+
+    def _connect(self, layer: Layer, arguments: list[Any], written: list[Tensor]) -> None:
+        """Note which layers an operation takes its inputs from, and that this one has written."""
+        keys = (self._writer.get(identity(given)) for given in tensors(arguments))
+        layer.sources |= {key: None for key in keys if key is not None and key != layer.key}
+        for out in written:
+            self._writer[identity(out)] = layer.key
 
     def _follow(
         self,
@@ -146,6 +157,7 @@ class Trace(TorchDispatchMode):
         """Note what outputs see of the picture."""
         for out in new:  # perhaps where something was freed
             self._written.pop(identity(out), None)
+            self._writer.pop(identity(out), None)
             self.maker.pop(identity(out), None)
         for out in outs:
             seen = fields.behind(name, arguments, out, self.look)

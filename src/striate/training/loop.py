@@ -21,6 +21,8 @@ WEIGHTS, ORDER, STEPS, PIXELS = range(4)
 # An accelerator is waited for once in so many steps, or once in so many seconds.
 WINDOW = 50
 SECONDS = 2.0
+# The curves of a run of so few epochs are drawn by step: so many points an epoch.
+SHORT, POINTS = 10, 25
 
 
 class Step(NamedTuple):
@@ -45,19 +47,45 @@ class Progress:
     pictures: int = 0
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    trail: list[dict[str, Any]] = field(default_factory=list)  # points of curves by step, as sums
 
-    def count(self, step: Step) -> None:
-        """Add a step to the epoch under way."""
+    def count(self, step: Step, *, span: int = 1) -> None:
+        """Add a step to the epoch under way, and to its point of the curves, of `span` steps."""
         self.step = step.number
         self.loss_sum += step.loss * step.pictures
         self.correct += step.correct
         self.pictures += step.pictures
+        if self.epochs < SHORT:
+            self._extend(step, span)
+
+    def _extend(self, step: Step, span: int) -> None:
+        if not self.trail or (self.trail[-1]["step"] - 1) // span != (step.number - 1) // span:
+            self.trail.append({"loss_sum": 0.0, "correct": 0, "pictures": 0})
+        point = self.trail[-1]
+        point |= {"step": step.number, "rate": step.rate}
+        point["loss_sum"] += step.loss * step.pictures
+        point["correct"] += step.correct
+        point["pictures"] += step.pictures
+
+    def by_step(self) -> list[dict[str, float]]:
+        """Give the points of curves by step, as rows of a history; none of a long run."""
+        return [
+            {
+                "step": point["step"],
+                "rate": point["rate"],
+                "train_loss": point["loss_sum"] / point["pictures"],
+                "train_accuracy": point["correct"] / point["pictures"],
+            }
+            for point in self.trail
+        ]
 
     def close_epoch(self, row: dict[str, Any]) -> None:
         """Enter the epoch in the history and begin the next."""
         self.history.append(row)
         self.epochs += 1
         self.loss_sum, self.correct, self.pictures = 0.0, 0, 0
+        if self.epochs > SHORT:
+            self.trail = []
 
 
 def steps_an_epoch(count: int, recipe: Recipe) -> int:

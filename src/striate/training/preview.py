@@ -35,13 +35,18 @@ def preview(data: Data, given: Mapping[str, Any], architecture: Architecture) ->
                 captions.append(f"augmented {number}" if number else data.classes[label])
     shape = "x".join(map(str, geometry.shape))
     title = f"{data.name}: training {data.kind} as the network sees them ({shape})"
-    return figures.sheet(images, captions, columns=2 * (1 + DRAWS), title=title)
+    if len(data.classes) > SHOWN:
+        title += f", of {SHOWN} of {len(data.classes)} classes"
+    group = 1 + DRAWS
+    return figures.sheet(images, captions, columns=2 * group, group=group, title=title)
 
 
 def _some(split: Split) -> Split:
-    """Take pictures of all classes in turn, those of a class evenly spread."""
+    """Take as many pictures of each class, evenly spread; of many classes, one of some."""
     classes = np.unique(split.labels)
-    each = -(-SHOWN // len(classes))
+    if len(classes) > SHOWN:
+        classes = classes[np.linspace(0, len(classes) - 1, SHOWN).astype(int)]
+    each = SHOWN // len(classes)
     rows = [np.flatnonzero(split.labels == label) for label in classes]
     spread = [of[np.linspace(0, len(of) - 1, min(each, len(of))).astype(int)] for of in rows]
-    return split.take(np.concatenate(spread)[:SHOWN])
+    return split.take(np.concatenate(spread))

@@ -12,7 +12,7 @@ from striate.wording import counted, percent
 
 from .session import Session
 
-MISTAKES = 24  # in the picture
+MISTAKES = 18  # in the picture
 
 
 def finish(session: Session, halt: Halt, *, trust_code: bool = False) -> None:
@@ -46,8 +46,12 @@ def overview(session: Session, found: Evaluation) -> bytes:
     rows = found.mistakes(MISTAKES)
     answers, shares = found.answers()
     captions = [
-        f"{found.classes[found.labels[row]]} taken for {found.classes[answers[row]]}\n"
-        f"{percent(float(shares[row]), 0)} sure\n{found.names[row]}"
+        figures.mistake(
+            found.classes[found.labels[row]],
+            found.classes[answers[row]],
+            percent(float(shares[row]), 0),
+            found.names[row],
+        )
         for row in rows
     ]
     wrong, kind = int((answers != found.labels).sum()), found.pictures.split.kind
@@ -64,6 +68,7 @@ def overview(session: Session, found: Evaluation) -> bytes:
         captions,
         title=title,
         note=note,
+        by_step=session.progress.by_step(),
     )
 
 

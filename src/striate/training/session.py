@@ -20,7 +20,7 @@ from striate.runs import bundle, checkpoints, folder
 from striate.stopping import Halt
 
 from . import optim
-from .loop import Progress, Step, epoch, steps_an_epoch
+from .loop import POINTS, Progress, Step, epoch, steps_an_epoch
 from .step import DivergedError, Learner
 
 
@@ -129,9 +129,10 @@ def _epochs(session: Session, halt: Halt) -> Iterator[Event]:
 def _steps(session: Session, halt: Halt) -> Iterator[Event]:
     progress, saved = session.progress, time.monotonic()
     began = time.monotonic()
+    span = -(-steps_an_epoch(len(session.pictures["train"]), session.learner.recipe) // POINTS)
     for steps in epoch(session.learner, session.pictures["train"], progress):
         for step in steps:
-            progress.count(step)
+            progress.count(step, span=span)
         now = time.monotonic()
         progress.seconds += now - began
         yield from steps
