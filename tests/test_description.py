@@ -464,7 +464,8 @@ class Tree(nn.Module):
         y = y + 1  # no branch
         z = g(f(e(y)))
         y = z + q(p(d(y)))  # three beside three: no shortcut
-        return y.mean((2, 3))
+        out: Tensor = y.mean((2, 3))
+        return out
 
 
 def test_sums_lead_from_where_branches_part_to_where_they_meet() -> None:
