@@ -87,7 +87,7 @@ def ours(side: int, channels: int, model: nn.Module, device: torch.device) -> It
     )
     pixels = drawn(side, channels, 40 * BATCH)
     split = Split(pixels.numpy(), np.arange(len(pixels)) % 10, [str(i) for i in range(len(pixels))])
-    pictures = Pictures(split, preprocessing, held=pixels).on(device)
+    pictures = Pictures(split, preprocessing, pixels=pixels).on(device)
     progress = Progress()
     while True:
         for steps in epoch(learner, pictures, progress):

@@ -70,8 +70,8 @@ def content(found: Data) -> dict[tuple[str, bytes], int]:
     for split in found.splits.values():
         pictures, unreadable = read(split, COLOUR, workers=2)
         assert not unreadable
-        assert pictures.held is not None
-        for pixels, at in zip(pictures.held, split.labels, strict=True):
+        assert pictures.pixels is not None
+        for pixels, at in zip(pictures.pixels, split.labels, strict=True):
             key = (found.classes[at], pixels.numpy().tobytes())
             counts[key] = counts.get(key, 0) + 1
     return counts

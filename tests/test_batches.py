@@ -38,8 +38,8 @@ def test_held_and_decoded_pictures_are_the_same(photos: Path, workers: int, size
     rows = order(len(split), seed=1, epoch=2)
     held, _ = read(split, COLOUR, workers=workers)
     decoded, _ = read(split, COLOUR, workers=workers, held_bytes=0)
-    assert held.held is not None
-    assert decoded.held is None
+    assert held.pixels is not None
+    assert decoded.pixels is None
     seen = 0
     for one, two in zip(held.batches(rows, size), decoded.batches(rows, size), strict=True):
         for a, b in zip(one, two, strict=True):
@@ -55,8 +55,8 @@ def test_held_and_decoded_pictures_are_the_same(photos: Path, workers: int, size
 def test_pictures_are_held_only_up_to_the_limit(photos: Path) -> None:
     split = folder(photos).splits["train"]
     exactly = 15 * 3 * 6 * 5
-    assert read(split, COLOUR, workers=0, held_bytes=exactly)[0].held is not None
-    assert read(split, COLOUR, workers=0, held_bytes=exactly - 1)[0].held is None
+    assert read(split, COLOUR, workers=0, held_bytes=exactly)[0].pixels is not None
+    assert read(split, COLOUR, workers=0, held_bytes=exactly - 1)[0].pixels is None
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])

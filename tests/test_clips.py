@@ -113,7 +113,7 @@ def test_each_frame_is_prepared_as_a_picture() -> None:
     random = np.random.default_rng(0)
     clip = random.integers(0, 256, (6, 20, 30, 3), dtype=np.uint8)
     prepared = sense(3, channels=3)
-    assert prepared.shape == prepared.held == (3, 3, 8, 8)
+    assert prepared.shape == prepared.pixel_shape == (3, 3, 8, 8)
     pixels = prepared.pixels(clip)
     for place, frame in enumerate((1, 3, 5)):
         assert torch.equal(pixels[:, place], prepared.picture.pixels(clip[frame]))

@@ -278,7 +278,7 @@ PREPARATIONS: dict[str, Preparation] = {
 @pytest.mark.parametrize("kind", PREPARATIONS)
 def test_values_are_made_where_the_pixels_are(kind: str, cuda: torch.device) -> None:
     made = PREPARATIONS[kind]
-    pixels = torch.zeros(2, *made.held, dtype=made.dtype, device=cuda)
+    pixels = torch.zeros(2, *made.pixel_shape, dtype=made.dtype, device=cuda)
     values = made.values(pixels)
     assert (values.device, values.shape) == (cuda, (2, *made.shape))
 
@@ -339,7 +339,7 @@ def test_a_training_takes_steps_and_waits_once(
 def held(made: Preparation, count: int) -> Pictures:
     """Pictures, sounds or clips in memory."""
     split = Split(range(count), np.arange(count) % 5, [str(row) for row in range(count)], made.kind)
-    return Pictures(split, made, held=torch.zeros(count, *made.held, dtype=made.dtype))
+    return Pictures(split, made, pixels=torch.zeros(count, *made.pixel_shape, dtype=made.dtype))
 
 
 def learners(recipe: Recipe, made: Preparation, device: torch.device) -> Learner:

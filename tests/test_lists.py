@@ -57,8 +57,8 @@ def content(found: Data) -> set[tuple[str, str, bytes]]:
     for name, split in found.splits.items():
         pictures, unreadable = read(split, COLOUR, workers=0)
         assert not unreadable
-        assert pictures.held is not None
-        for pixels, label in zip(pictures.held, split.labels, strict=True):
+        assert pictures.pixels is not None
+        for pixels, label in zip(pictures.pixels, split.labels, strict=True):
             whole.add((name, found.classes[label], pixels.numpy().tobytes()))
     return whole
 

@@ -94,8 +94,8 @@ def test_pictures_may_be_arrays_tensors_or_pillows(picture: object) -> None:
     found = find([(picture, 0), (picture, 1)])
     pictures, unreadable = read(found.splits["train"], GREY, workers=1)
     assert unreadable == []
-    assert pictures.held is not None
-    assert pictures.held.unique().tolist() == [51]
+    assert pictures.pixels is not None
+    assert pictures.pixels.unique().tolist() == [51]
 
 
 def test_pictures_may_be_paths(photos: Path) -> None:

@@ -31,9 +31,9 @@ def test_pixels_in_a_file_are_those_in_memory(photos: Path, tmp_path: Path) -> N
     held, _ = read(split, COLOUR, workers=0)
     for _ in range(2):
         kept, unreadable = cached(split, tmp_path / "cache")
-        assert kept.held is not None
-        assert held.held is not None
-        assert torch.equal(kept.held, held.held)
+        assert kept.pixels is not None
+        assert held.pixels is not None
+        assert torch.equal(kept.pixels, held.pixels)
         assert unreadable == []
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
@@ -45,9 +45,9 @@ def test_the_second_time_no_picture_is_decoded(
     first, _ = cached(split, tmp_path / "cache")
     monkeypatch.setattr(Preprocessing, "pixels", None)
     second, _ = cached(split, tmp_path / "cache")
-    assert first.held is not None
-    assert second.held is not None
-    assert torch.equal(first.held, second.held)
+    assert first.pixels is not None
+    assert second.pixels is not None
+    assert torch.equal(first.pixels, second.pixels)
 
 
 def test_a_changed_file_another_size_and_another_order_are_decoded_anew(
@@ -88,9 +88,9 @@ def test_unreadable_pictures_are_listed_each_time(photos: Path, tmp_path: Path) 
     held, listed = read(split, COLOUR, workers=0)
     for _ in range(2):
         kept, unreadable = cached(split, tmp_path / "cache")
-        assert kept.held is not None
-        assert held.held is not None
-        assert torch.equal(kept.held, held.held)
+        assert kept.pixels is not None
+        assert held.pixels is not None
+        assert torch.equal(kept.pixels, held.pixels)
         assert unreadable == listed
         assert kept.labels.tolist() == held.labels.tolist()
         with pytest.raises(PictureError, match=r"cross/0\.png"):
@@ -100,7 +100,7 @@ def test_unreadable_pictures_are_listed_each_time(photos: Path, tmp_path: Path) 
 def test_a_damaged_file_of_pixels_is_made_again(photos: Path, tmp_path: Path) -> None:
     split = folder(photos).splits["train"]
     kept, _ = cached(split, tmp_path)
-    assert kept.held is not None
+    assert kept.pixels is not None
     path = pixelfile.place(tmp_path, split, COLOUR)
     for spoil in (
         lambda: path.write_bytes(path.read_bytes()[:-1]),
@@ -108,11 +108,11 @@ def test_a_damaged_file_of_pixels_is_made_again(photos: Path, tmp_path: Path) ->
         lambda: path.with_suffix(".json").write_text("{}"),
         lambda: path.with_suffix(".json").unlink(),
     ):
-        expected = kept.held.clone()
+        expected = kept.pixels.clone()
         spoil()
         kept, _ = cached(split, tmp_path)
-        assert kept.held is not None
-        assert torch.equal(kept.held, expected)
+        assert kept.pixels is not None
+        assert torch.equal(kept.pixels, expected)
 
 
 def test_too_small_a_disk_is_named_before_anything_is_written(photos: Path, tmp_path: Path) -> None:
@@ -141,9 +141,9 @@ def test_members_of_an_archive_are_kept_by_the_archives_state(photos: Path, tmp_
     split = folder(Inside(Archive(path))).splits["train"]
     kept, _ = cached(split, tmp_path / "cache")
     held, _ = read(split, COLOUR, workers=0)
-    assert kept.held is not None
-    assert held.held is not None
-    assert torch.equal(kept.held, held.held)
+    assert kept.pixels is not None
+    assert held.pixels is not None
+    assert torch.equal(kept.pixels, held.pixels)
     before = pixelfile.place(tmp_path, split, COLOUR)
     os.utime(path, (1, 1))
     assert pixelfile.place(tmp_path, split, COLOUR) != before

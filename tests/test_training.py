@@ -358,7 +358,7 @@ def test_an_epoch_shows_each_picture_once(count: int, batch: int) -> None:
     split = Split(pixels, np.zeros(count, np.int64), [str(i) for i in range(count)])
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
     learning = learner(net, batch_size=batch)
-    pictures = Pictures(split, learning.preprocessing, held=torch.from_numpy(pixels)[:, None])
+    pictures = Pictures(split, learning.preprocessing, pixels=torch.from_numpy(pixels)[:, None])
     progress = Progress()
     for (step,) in epoch(learning, pictures, progress):
         progress.count(step)
@@ -401,7 +401,7 @@ def taught(window: int, count: int = 26, **choices: Any) -> tuple[Learner, list[
     net = nn.Sequential(small_net(), nn.Dropout(0.2))
     learning = learner(net, **{"batch_size": 4, "flip": True, "rotate": 9.0, **choices})
     held = torch.from_numpy(split.pictures)[:, None]
-    pictures = Pictures(split, learning.preprocessing, held=held)
+    pictures = Pictures(split, learning.preprocessing, pixels=held)
     windows = list(epoch(learning, pictures, Progress(), window=window))
     full, rest = divmod(steps_an_epoch(count, learning.recipe), window)
     assert [len(steps) for steps in windows] == [window] * full + [rest] * (rest > 0)
@@ -437,7 +437,7 @@ def test_a_window_with_a_step_that_is_not_finite_is_undone(bad: int, optimiser: 
 
     learning = learning._replace(preprocessing=Poisoned((8, 8), channels=1, normalise="none"))
     held = torch.from_numpy(split.pictures)[:, None]
-    pictures = Pictures(split, Preprocessing((8, 8), channels=1), held=held)
+    pictures = Pictures(split, Preprocessing((8, 8), channels=1), pixels=held)
     progress, states = Progress(), [snapshot(learning)]
 
     def count() -> None:

@@ -58,13 +58,13 @@ class Pictures:
         split: Split,
         preprocessing: Preparation,
         *,
-        held: Tensor | None = None,
+        pixels: Tensor | None = None,
         workers: int = 0,
         moments: Moments | None = None,
     ) -> None:
         self.split = split
         self.labels = torch.from_numpy(split.labels)
-        self.held = held
+        self.pixels = pixels
         self.moments = moments  # of all pixels, where they were looked at as they were read
         self._preprocessing = preprocessing
         self._decoders = Decoders(
@@ -79,12 +79,12 @@ class Pictures:
 
         Batches are then cut out there, and nothing is copied for each step.
         """
-        if self.held is None or device.type == "cpu":
+        if self.pixels is None or device.type == "cpu":
             return self
-        if self.held.nbytes > DEVICE_SHARE * devices.free_bytes(device):
+        if self.pixels.nbytes > DEVICE_SHARE * devices.free_bytes(device):
             return self
-        held = self.held.to(device)
-        return Pictures(self.split, self._preprocessing, held=held)
+        pixels = self.pixels.to(device)
+        return Pictures(self.split, self._preprocessing, pixels=pixels)
 
     def close(self) -> None:
         """End the decoders; batches that are not held in memory open them again."""
@@ -96,7 +96,7 @@ class Pictures:
     @property
     def shape(self) -> tuple[int, ...]:
         """Of an example's pixels: channels, height and width of a picture."""
-        return self._preprocessing.held
+        return self._preprocessing.pixel_shape
 
     def image(self, row: int) -> NDArray[np.uint8]:
         """Draw what the network saw: uint8 (H, W) or (H, W, 3)."""
@@ -105,10 +105,10 @@ class Pictures:
 
     def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
         """Give these pictures, in this order, `size` at a time."""
-        if self.held is not None:
-            labels = self.labels.to(self.held.device)
-            for chunk in rows.to(self.held.device).split(size):
-                yield Batch(chunk, self.held[chunk], labels[chunk])
+        if self.pixels is not None:
+            labels = self.labels.to(self.pixels.device)
+            for chunk in rows.to(self.pixels.device).split(size):
+                yield Batch(chunk, self.pixels[chunk], labels[chunk])
             return
         chunks = rows.split(size)
         for chunk, pixels in zip(chunks, self._decoded(chunks), strict=True):
@@ -163,10 +163,10 @@ def read(  # noqa: PLR0913
     """
     count = devices.processors() if workers is None else workers
     moments: Moments | None = None
-    needed = len(split) * int(np.prod(preprocessing.held)) * preprocessing.dtype.itemsize
+    needed = len(split) * int(np.prod(preprocessing.pixel_shape)) * preprocessing.dtype.itemsize
     results = decoded(split, preprocessing, count, strict=strict, poll=poll)
     if needed <= (HELD_BYTES if held_bytes is None else held_bytes):
-        whole = torch.empty((len(split), *preprocessing.held), dtype=preprocessing.dtype)
+        whole = torch.empty((len(split), *preprocessing.pixel_shape), dtype=preprocessing.dtype)
         kept = _in_memory(results, whole)
     elif cache is not None and is_stored(split.pictures):
         kept = _in_file(split, preprocessing, results, cache, needed)
@@ -177,7 +177,7 @@ def read(  # noqa: PLR0913
     part, unreadable = readable(split, reasons)
     if strict and unreadable:  # as the file of pixels says
         raise PictureError(*unreadable[0])
-    pictures = Pictures(part, preprocessing, held=pixels, workers=count, moments=moments)
+    pictures = Pictures(part, preprocessing, pixels=pixels, workers=count, moments=moments)
     if look and pixels is not None:
         for batch in pictures.all(2048):
             poll()
@@ -185,7 +185,7 @@ def read(  # noqa: PLR0913
     return pictures, unreadable
 
 
-Kept = tuple[Tensor | None, dict[int, str]]  # pixels, and why others have none
+Found = tuple[Tensor | None, dict[int, str]]  # pixels, and why others have none
 
 
 def decoded(
@@ -207,14 +207,14 @@ def decoded(
             yield result.reason if isinstance(result, Failed) else result
 
 
-def _in_memory(results: Iterator[Tensor | str], held: Tensor) -> Kept:
+def _in_memory(results: Iterator[Tensor | str], whole: Tensor) -> Found:
     reasons: dict[int, str] = {}
     for row, result in enumerate(results):
         if isinstance(result, str):
             reasons[row] = result
         else:
-            held[row - len(reasons)] = result
-    return held[: len(held) - len(reasons)], reasons
+            whole[row - len(reasons)] = result
+    return whole[: len(whole) - len(reasons)], reasons
 
 
 def _passing(
@@ -238,12 +238,12 @@ def _in_file(
     results: Iterator[Tensor | str],
     cache: Path,
     most_bytes: int,
-) -> Kept:
+) -> Found:
     path = pixelfile.place(cache, split, preprocessing)
-    found = pixelfile.load(path, preprocessing.held, preprocessing.dtype)
+    found = pixelfile.load(path, preprocessing.pixel_shape, preprocessing.dtype)
     if found is None:
         pixelfile.save(path, results, most_bytes=most_bytes)
-        found = pixelfile.load(path, preprocessing.held, preprocessing.dtype)
+        found = pixelfile.load(path, preprocessing.pixel_shape, preprocessing.dtype)
     if found is None:
         raise DataError(f"{path} was changed while it was written")
     return found.pixels, found.unreadable

@@ -31,7 +31,7 @@ _DECODERS = ("av", "pillow", "pillow-heif", "simplejpeg", "torch")
 _LATER = ("normalise", "mean", "std")
 
 
-class Kept(NamedTuple):
+class Loaded(NamedTuple):
     """What a file of pixels holds."""
 
     pixels: Tensor  # (N, C, H, W) for instance, of the readable pictures
@@ -53,7 +53,7 @@ def place(folder: Path, split: Split, preprocessing: Preparation) -> Path:
     return folder / f"{digest.hexdigest()[:32]}.pixels"
 
 
-def load(path: Path, shape: tuple[int, ...], dtype: torch.dtype) -> Kept | None:
+def load(path: Path, shape: tuple[int, ...], dtype: torch.dtype) -> Loaded | None:
     """Map a file of examples of this shape; None where there is none, or not a whole one."""
     try:
         card = json.loads(path.with_suffix(".json").read_bytes())
@@ -63,10 +63,10 @@ def load(path: Path, shape: tuple[int, ...], dtype: torch.dtype) -> Kept | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if not count:
-        return Kept(torch.empty((0, *shape), dtype=dtype), _by_place(unreadable))
+        return Loaded(torch.empty((0, *shape), dtype=dtype), _by_place(unreadable))
     # Copy on write, as torch takes no memory that it may not write to.
     mapped = torch.from_numpy(np.memmap(path, np.uint8, "c"))
-    return Kept(mapped.view(dtype).view(count, *shape), _by_place(unreadable))
+    return Loaded(mapped.view(dtype).view(count, *shape), _by_place(unreadable))
 
 
 def save(path: Path, results: Iterator[Tensor | str], *, most_bytes: int) -> None:

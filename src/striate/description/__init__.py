@@ -13,7 +13,7 @@ from striate.runs import folder
 from striate.tracing.building import built, copied
 
 from . import passes, rows
-from .passes import OPTIMISERS, Step
+from .passes import OPTIMISERS, TrainingStep
 from .rows import Description, Memory, Row
 
 __all__ = ["OPTIMISERS", "Description", "Memory", "Row", "describe"]
@@ -103,7 +103,7 @@ def _described(
     pictures = torch.empty(batch, *size, device="meta")
     found = passes.answer(net, pictures)
     step, untrainable = _stepped(net, pictures, optimiser)
-    held = [*net.parameters(), *net.buffers()]
+    weights = [*net.parameters(), *net.buffers()]
     trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
     return Description(
         name,
@@ -112,14 +112,14 @@ def _described(
         optimiser,
         tuple(rows.rows(found, step, size, pictures.numel() * pictures.element_size())),
         found.unused,
-        rows.memory(held, trained, found, step, optimiser),
+        rows.memory(weights, trained, found, step, optimiser),
         untrainable,
     )
 
 
 def _stepped(
     net: nn.Module, pictures: torch.Tensor, optimiser: str
-) -> tuple[Step | None, str | None]:
+) -> tuple[TrainingStep | None, str | None]:
     """Look at a step of training, or say why there can be none.
 
     A batch norm over one number, as of one picture's 1x1 map, has no variance.

@@ -26,7 +26,7 @@ class Answer(NamedTuple):
     outputs: Tensor
 
 
-class Step(NamedTuple):
+class TrainingStep(NamedTuple):
     """A step of training."""
 
     kept: tuple[int, int]  # bytes that the forward pass keeps for the backward pass
@@ -43,7 +43,7 @@ def answer(net: nn.Module, pictures: Tensor) -> Answer:
     return Answer(trace.layers, sum(trace.unused.values()), (live[0], live[1]), outputs)
 
 
-def step(net: nn.Module, pictures: Tensor, optimiser: str) -> Step:
+def step(net: nn.Module, pictures: Tensor, optimiser: str) -> TrainingStep:
     """Look at a step of training, not the first: the optimiser's state and old gradients exist.
 
     The order is that of `striate train`: forward, loss, old gradients freed, backward, update.
@@ -64,7 +64,7 @@ def step(net: nn.Module, pictures: Tensor, optimiser: str) -> Step:
         loss.backward()
         stepper.step()
     live = trace.ledger.peak
-    return Step((keeping.total[0], keeping.total[1]), keeping.by, (live[0], live[1]))
+    return TrainingStep((keeping.total[0], keeping.total[1]), keeping.by, (live[0], live[1]))
 
 
 class _Keeping:
@@ -72,7 +72,7 @@ class _Keeping:
 
     def __init__(self, trace: Trace) -> None:
         self.total, self.by = [0, 0], Counter[Key]()
-        self._trace, self._counted = trace, set(trace.held)
+        self._trace, self._counted = trace, set(trace.weights)
 
     def keep(self, tensor: Tensor) -> Tensor:
         key = identity(tensor)

@@ -12,7 +12,7 @@ from striate.tracing.ledger import number_of_bytes
 from striate.tracing.places import Seen
 from striate.tracing.trace import INPUT, Key, Layer
 
-from .passes import OPTIMISERS, Answer, Step
+from .passes import OPTIMISERS, Answer, TrainingStep
 
 Sizes = tuple[int, ...]
 PRECISIONS = {"float32": 4, "bfloat16": 2}  # bytes of a number
@@ -105,7 +105,7 @@ def _text(value: Any) -> Any:
     return "x".join(f"{one:g}" for one in value) if isinstance(value, tuple) else value
 
 
-def rows(found: Answer, step: Step | None, size: Sizes, input_bytes: int) -> Iterator[Row]:
+def rows(found: Answer, step: TrainingStep | None, size: Sizes, input_bytes: int) -> Iterator[Row]:
     """Give the rows; what does nothing at all, as Identity, has none."""
     kept = _shared_out(found.layers, step.kept_by) if step else {}
     one = (1,) * (len(size) - 1)
@@ -193,15 +193,15 @@ def _shared_out(layers: Iterable[Layer], by: Counter[Key]) -> dict[int | str, in
 
 
 def memory(
-    held: Iterable[Any], trained: int, found: Answer, step: Step | None, optimiser: str
+    weights: Iterable[Any], trained: int, found: Answer, step: TrainingStep | None, optimiser: str
 ) -> dict[str, Memory]:
-    """Give the memory in each precision; `held` are weights and buffers."""
+    """Compute the memory in each precision; `weights` are those and the buffers."""
     made = {}
-    tensors = list(held)
+    tensors = list(weights)
     for place, (name, size) in enumerate(PRECISIONS.items()):
-        weights = sum(number_of_bytes(tensor, halved=place == 1) for tensor in tensors)
+        held = sum(number_of_bytes(tensor, halved=place == 1) for tensor in tensors)
         made[name] = Memory(
-            weights,
+            held,
             found.peak[place],
             step.kept[place] if step else None,
             trained * size if step else None,

@@ -9,7 +9,7 @@ from striate.errors import UsageError
 from .report import Report
 
 
-class Kept(NamedTuple):
+class Row(NamedTuple):
     """A picture that stays."""
 
     path: Path
@@ -20,7 +20,7 @@ class Kept(NamedTuple):
 class Cleaned(NamedTuple):
     """What stays, and how many pictures were left out for which reason."""
 
-    kept: list[Kept]
+    kept: list[Row]
     left_out: dict[str, int]  # unreadable, conflicting, copies, leaks
 
 
@@ -31,12 +31,12 @@ def clean(data: Data, report: Report) -> Cleaned:
     the one in training goes, so that the test stays as it was. UsageError for pictures that are no
     files of their own.
     """
-    places: dict[str, Kept] = {}
+    places: dict[str, Row] = {}
     for split, part in data.splits.items():
         for picture, label, name in zip(part.pictures, part.labels, part.names, strict=True):
             if not isinstance(picture, Path):
                 raise UsageError(f"{data.name} is not made of files: there is no list to clean")
-            places[name] = Kept(picture, data.classes[label], split)
+            places[name] = Row(picture, data.classes[label], split)
     gone: dict[str, set[str]] = {
         "unreadable": {entry.file for entry in report.unreadable},
         "conflicting": {name for group in report.duplicates.conflicting for name in group},
@@ -51,7 +51,7 @@ def clean(data: Data, report: Report) -> Cleaned:
     return Cleaned([kept for name, kept in places.items() if name not in already], left_out)
 
 
-def _leaks(report: Report, places: dict[str, Kept]) -> set[str]:
+def _leaks(report: Report, places: dict[str, Row]) -> set[str]:
     pairs = [(pair["first"], pair["second"]) for pair in report.duplicates.near]
     groups = [*report.duplicates.exact, *map(list, pairs)]
     return {
@@ -63,7 +63,7 @@ def _leaks(report: Report, places: dict[str, Kept]) -> set[str]:
     }
 
 
-def _copies(group: list[str], places: dict[str, Kept]) -> list[str]:
+def _copies(group: list[str], places: dict[str, Row]) -> list[str]:
     """Give all but one of each split; the leaks are seen to elsewhere."""
     found = []
     for split in {places[name].split for name in group}:

@@ -82,9 +82,9 @@ class Trace(TorchDispatchMode):
         self.calls: list[Call] = [Call("", 0, type(net).__name__, None)]
         self.maker: dict[int, Key] = {}  # of memory, while it is alive
         self.recording = True
-        held = [*net.parameters(), *net.buffers()]
-        self.held = {identity(tensor) for tensor in held}
-        self.ledger.enter([*held, pictures])
+        weights = [*net.parameters(), *net.buffers()]
+        self.weights = {identity(tensor) for tensor in weights}
+        self.ledger.enter([*weights, pictures])
         self.unused = {identity(p): p.numel() for p in net.parameters()}
         self._seen: Any = WeakIdKeyDictionary()
         self._seen[pictures] = picture(pictures.shape, pictures.ndim - 2)

@@ -14,7 +14,7 @@ from striate.data.batches import Batch, Pictures, order
 
 from . import optim
 from .recipe import Recipe
-from .step import DivergedError, Kept, Learner, checked_update, is_finite, update
+from .step import DivergedError, Learner, Snapshot, checked_update, is_finite, update
 
 # What a seed is for: mixed in, so that order, weights and dropout draw different numbers.
 WEIGHTS, ORDER, STEPS, PIXELS = range(4)
@@ -156,7 +156,7 @@ def _one_by_one(learner: Learner, tasks: Iterator[_Task]) -> Iterator[list[Step]
 
 
 def _in_windows(learner: Learner, tasks: Iterator[_Task], window: int) -> Iterator[list[Step]]:
-    kept, began = Kept.of(learner), time.monotonic()
+    kept, began = Snapshot.of(learner), time.monotonic()
     taken: list[_Taken] = []
     for task in tasks:
         values, labels = _prepared(learner, task)
@@ -164,12 +164,12 @@ def _in_windows(learner: Learner, tasks: Iterator[_Task], window: int) -> Iterat
         taken.append(_Taken(task.number, task.epoch, loss, correct, len(labels), task.rate))
         if len(taken) >= window or time.monotonic() - began > SECONDS:
             yield _read(learner, taken, kept)
-            kept, taken, began = Kept.of(learner), [], time.monotonic()
+            kept, taken, began = Snapshot.of(learner), [], time.monotonic()
     if taken:
         yield _read(learner, taken, kept)
 
 
-def _read(learner: Learner, taken: Sequence[_Taken], kept: Kept) -> list[Step]:
+def _read(learner: Learner, taken: Sequence[_Taken], kept: Snapshot) -> list[Step]:
     """Read the numbers of steps from the device, all at once; where one is not finite, go back."""
     losses = torch.stack([step.loss.double() for step in taken])
     hits = torch.stack([step.correct.double() for step in taken])

@@ -179,8 +179,8 @@ def resume(
 def fingerprint(pictures: Pictures) -> str:
     """Give a SHA-256 of pixels and labels; of names and labels where pixels are not held."""
     digest = hashlib.sha256(pictures.labels.numpy().tobytes())
-    if pictures.held is not None:
-        digest.update(pictures.held.cpu().numpy().data)
+    if pictures.pixels is not None:
+        digest.update(pictures.pixels.cpu().numpy().data)
     else:
         digest.update("\n".join(pictures.split.names).encode())
     return digest.hexdigest()
@@ -296,7 +296,7 @@ def _notes(data: Data, pictures: Mapping[str, Pictures], unreadable: list[Unread
     least, most = int(counts.min()), int(counts.max())
     each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
     notes = [data.layout, f"{sizes} {data.kind}; {each} to train on of each class", *data.warnings]
-    if any(part.held is None for part in pictures.values()):
+    if any(part.pixels is None for part in pictures.values()):
         notes.append(
             f"the {data.kind} do not fit into memory: they are decoded anew in each epoch, which "
             "--cache FOLDER avoids"

@@ -78,7 +78,7 @@ def checked_update(
     return loss.item(), int(correct)
 
 
-class Kept(NamedTuple):
+class Snapshot(NamedTuple):
     """A finite state to go back to, on the device: weights, buffers and optimiser."""
 
     tensors: list[Tensor]  # the live ones
@@ -86,7 +86,7 @@ class Kept(NamedTuple):
     fresh: bool  # the optimiser had no state yet
 
     @classmethod
-    def of(cls, learner: Learner) -> "Kept":
+    def of(cls, learner: Learner) -> "Snapshot":
         """Copy the present state."""
         tensors = [*learner.model.parameters(), *learner.model.buffers()]
         tensors += [

@@ -43,7 +43,7 @@ class Clips:
         return (channels, *([self.frames] if self.frames > 1 else []), height, width)
 
     @property
-    def held(self) -> tuple[int, ...]:
+    def pixel_shape(self) -> tuple[int, ...]:
         """Shape of what `pixels` gives."""
         return self.shape
 

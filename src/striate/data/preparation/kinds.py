@@ -36,7 +36,7 @@ class Preparation(Protocol):
         """Of the network's input: (C, H, W), of clips (C, T, H, W)."""
 
     @property
-    def held(self) -> tuple[int, ...]:
+    def pixel_shape(self) -> tuple[int, ...]:
         """Shape of what `pixels` gives."""
 
     def __call__(self, example: Any, /) -> Tensor:

@@ -111,7 +111,7 @@ class Preprocessing:
         return self.channels, *self.size
 
     @property
-    def held(self) -> tuple[int, ...]:
+    def pixel_shape(self) -> tuple[int, ...]:
         """Shape of what `pixels` gives."""
         return self.shape
 

@@ -82,7 +82,7 @@ class Spectrograms:
         return 1, self.mels, 1 + (self.length - self.window) // self.hop
 
     @property
-    def held(self) -> tuple[int, ...]:
+    def pixel_shape(self) -> tuple[int, ...]:
         """Shape of what `pixels` gives."""
         return (self.length,)
 
