@@ -11,6 +11,10 @@ from typing import Any, TextIO, cast
 from striate.errors import DataError
 
 
+class UnreadError(Exception):
+    """Whoever reads stdout has seen enough. No OSError: rich would end the process for those."""
+
+
 def reserve() -> None:
     """Give a process that was started without stdin, stdout or stderr something in their place.
 
@@ -33,7 +37,7 @@ def reserve() -> None:
 def guarded() -> Iterator[None]:
     """Let what is printed here fail as it should.
 
-    A stdout that takes no more is a DataError, but for a closed pipe, which is a BrokenPipeError.
+    A stdout that takes no more is a DataError, but for a closed pipe, which is an UnreadError.
     A stderr that takes no more is passed over. Letters that stdout's encoding lacks are replaced.
     """
     before = sys.stdout, sys.stderr
@@ -77,9 +81,9 @@ class _Results(_Guarded):
     def _said(self) -> Iterator[None]:
         try:
             yield
-        except BrokenPipeError:
+        except BrokenPipeError as error:
             self._discard()
-            raise
+            raise UnreadError from error
         except (OSError, ValueError) as error:  # ValueError: closed from within
             if isinstance(error, UnicodeError):
                 raise

@@ -56,7 +56,7 @@ def _carried_out(arguments: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         _complain("stopped")
         return 130
-    except BrokenPipeError:  # `striate runs | head`
+    except streams.UnreadError:  # `striate runs | head`
         return 141
     return 0
 
