@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from striate import api, models
 from striate.errors import DataError, UsageError
-from striate.training.weights import load_weights
+from striate.runs.weights import load_weights
 
 
 def net(classes: int = 4, width: int = 6) -> nn.Module:

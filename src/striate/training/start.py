@@ -19,6 +19,7 @@ from striate.errors import DataError, UsageError
 from striate.inspection import Fingerprints, Gathering, Leak, fingerprint_table, leaks
 from striate.models import Architecture
 from striate.runs import bundle, checkpoints, folder
+from striate.runs.weights import load_weights
 from striate.stopping import Halt
 from striate.usercode import NO_CONSENT, Consent
 from striate.wording import counted
@@ -29,7 +30,6 @@ from .plan import KINDS, make_splits, plan
 from .recipe import PROLONGABLE, Recipe, as_table
 from .session import Session, restore, save
 from .step import Learner
-from .weights import load_weights
 
 
 class Means(NamedTuple):

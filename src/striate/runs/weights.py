@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from striate.errors import UsageError
 from striate.models import tensorfiles
-from striate.runs import folder
+
+from . import folder
 
 
 def load_weights(model: nn.Module, given: str) -> list[str]:
