@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from striate.figures import cells, lessons
+from striate import figures
+from striate.figures import cells, lessons, style
 from striate.figures.shifts import spread
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -81,6 +82,35 @@ def test_cells_are_whole_dots_where_they_are_seen(scale: float, side: int) -> No
         whole = int(scale)
         middles = drawn[whole // 2 : -1 : whole, whole // 2 : -1 : whole]
         assert (middles == colours).all()
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 0), (1, 1)])
+def test_the_window_of_the_greatest_answer_is_framed(stride: int, padding: int) -> None:
+    picture = np.full((10, 10), 255, np.uint8)
+    values = np.zeros((4, 4))
+    slide = figures.MapSlide(stride, padding)
+    none, some = (
+        pixels(figures.maps(picture, [figures.MapRow("a", np.ones((3, 3)), found)], slide=slide))
+        for found in (values, values + np.eye(4)[[2]] * np.eye(4)[:, [1]])  # row 1, column 2
+    )
+    assert none.shape == some.shape
+    left = style.MARGIN + 10 * figures.box_side(drawing=False) // 10  # of the picture's column
+    framed = (some[:, :left] == cells.rgb(style.ORANGE)).all(axis=2)
+    assert not (none[:, :left] == cells.rgb(style.ORANGE)).all(axis=2).any()
+    scale = int(cells.side(figures.box_side(drawing=False) / 10))
+    columns = np.flatnonzero(framed.any(axis=0)) - style.MARGIN
+    low, high = 2 * stride - padding, 2 * stride - padding + 3
+    assert abs(columns.min() - low * scale) <= 4
+    assert abs(columns.max() - high * scale) <= 4
+
+
+def test_a_scale_shows_the_colours_of_a_map() -> None:
+    picture, row = np.zeros((4, 4), np.uint8), figures.MapRow("a", np.ones((1, 1)), np.eye(4))
+    drawn = pixels(figures.maps(picture, [row]))
+    below = drawn[-3 * style.GAP - 60 :]  # under the map
+    shades = {tuple(colour) for colour in below.reshape(-1, 3)}
+    ramp = cells.coloured(np.linspace(0, 1, 20)[None], 1.0)[0]
+    assert sum(tuple(colour) in shades for colour in ramp) >= 5
 
 
 @pytest.mark.parametrize("places", [[0.5] * 5, [0.0, 0.01, 0.98, 1.0], [0.9, 0.1, 0.5], [0.3]])

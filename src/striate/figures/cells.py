@@ -1,5 +1,6 @@
 """Arrays as cells that can be counted: coloured by value, framed by a grid, with their numbers."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ Values = NDArray[np.floating]
 POSITIVE = ("#FFFFFF", "#9CC9E3", style.BLUE, "#00324F")
 NEGATIVE = ("#FFFFFF", "#F3B78F", style.ORANGE, "#6B2F00")
 COUNTED = 8  # pixels of a cell from which on cells are framed
+LINE = 1.6  # points
 
 
 def coloured(values: Values, limit: float) -> Pixels:
@@ -86,6 +88,36 @@ def write_numbers(
             color="white" if dark else style.INK,
             fontproperties=style.font(points),
         )
+
+
+def frame(  # noqa: PLR0913
+    figure: "Figure",
+    left: float,
+    top: float,
+    width: float,
+    height: float,
+    *,
+    colour: str = style.ORANGE,
+    points: float = LINE,
+) -> None:
+    """Frame a rectangle."""
+    corners = [(left, top), (left + width, top), (left + width, top + height), (left, top + height)]
+    line(figure, [*corners, corners[0]], colour=colour, points=points)
+
+
+def line(
+    figure: "Figure",
+    places: Sequence[tuple[float, float]],
+    *,
+    colour: str = style.INK,
+    points: float = LINE,
+) -> None:
+    """Draw a line, so many points wide, through places in pixels from the upper left corner."""
+    from matplotlib.lines import Line2D
+
+    xs = [x / figure.bbox.width for x, _ in places]
+    ys = [1 - y / figure.bbox.height for _, y in places]
+    figure.add_artist(Line2D(xs, ys, color=colour, lw=points, solid_joinstyle="miter"))
 
 
 def number(value: float) -> str:

@@ -44,7 +44,7 @@ def convolution(
     for c, values in enumerate(x):
         y = top + c * (height + 30)
         _grid(figure, values, style.MARGIN, y, limit=3)
-        _frame(figure, style.MARGIN + stride * CELL, y, side, side)
+        cells.frame(figure, style.MARGIN + stride * CELL, y, side, side)
         for k, weights in enumerate(filters[:, c]):
             _grid(figure, weights, filter_left + k * (side + GAP), y + CELL, limit=1.5)
     for k, (values, bias) in enumerate(zip(outputs, biases, strict=True)):
@@ -54,7 +54,7 @@ def convolution(
         y = top + CELL + k * (height + 30)
         _label(figure, map_left, y - 34, f"m{k + 1}")
         _grid(figure, values, map_left, y, limit=6)
-    _frame(figure, map_left + CELL, top + CELL, CELL, CELL)
+    cells.frame(figure, map_left + CELL, top + CELL, CELL, CELL)
     return style.png(figure)
 
 
@@ -123,9 +123,9 @@ def residual() -> bytes:
     _arrow(figure, (plus + 60, y + 30), (plus + 60 + gap, y + 30))
     _box(figure, plus + 60 + gap, y, 90, "ReLU")
     fork, under = left - gap, y + 130
-    _line(figure, [(fork, y + 30), (fork, under), (plus + 30, under)])
+    cells.line(figure, [(fork, y + 30), (fork, under), (plus + 30, under)])
     _arrow(figure, (plus + 30, under), (plus + 30, y + 60))
-    _line(figure, [(left - gap - 26, y + 30), (left - gap, y + 30)])
+    cells.line(figure, [(left - gap - 26, y + 30), (left - gap, y + 30)])
     note = "x itself, or a 1x1 convolution and a norm where size or depth change"
     style.write(figure, left + 60, under + 10, note, style.font(style.SMALL))
     return style.png(figure)
@@ -150,12 +150,7 @@ def _frame_region(
     inset = 3  # so that neighbours are told apart
     x, y = left + columns[0] * CELL + inset, top + rows[0] * CELL + inset
     wide, high = (b - a for a, b in (columns, rows))
-    _frame(figure, x, y, wide * CELL - 2 * inset, high * CELL - 2 * inset)
-
-
-def _frame(figure: "Figure", left: float, top: float, width: float, height: float) -> None:
-    corners = [(left, top), (left + width, top), (left + width, top + height), (left, top + height)]
-    _line(figure, [*corners, corners[0]], colour=style.ORANGE)
+    cells.frame(figure, x, y, wide * CELL - 2 * inset, high * CELL - 2 * inset)
 
 
 def _box(figure: "Figure", left: float, top: float, width: float, text: str) -> None:
@@ -174,16 +169,6 @@ def _box(figure: "Figure", left: float, top: float, width: float, text: str) -> 
         color=style.INK,
         fontproperties=style.font(style.NORMAL),
     )
-
-
-def _line(
-    figure: "Figure", points: Sequence[tuple[float, float]], *, colour: str = style.INK
-) -> None:
-    from matplotlib.lines import Line2D
-
-    xs = [x / figure.bbox.width for x, _ in points]
-    ys = [1 - y / figure.bbox.height for _, y in points]
-    figure.add_artist(Line2D(xs, ys, color=colour, lw=1.6))
 
 
 def _arrow(figure: "Figure", start: tuple[float, float], end: tuple[float, float]) -> None:

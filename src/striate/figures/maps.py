@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 BETWEEN = 56  # columns, in pixels
 FILTER = 190  # side of a filter
 LABELS = 34  # height of the columns' names
+BAR = 120  # length of a scale of colours
+SEEN = 12.0  # pixels that a frame is wide, at least
 NARROWEST = 340  # column, which has to hold its name and caption
 
 
@@ -68,16 +70,17 @@ def maps(
     scale = cells.side(box_side(drawing=drawing) / max(picture.shape[:2]))
     drawn = cells.enlarged(shown, scale)
     tall, column = len(drawn), max(NARROWEST, drawn.shape[1])
-    heights = [max(tall + style.LINE, FILTER + 2 * style.LINE) + style.GAP + 16 for _ in rows]
+    heights = [max(tall + 2 * style.LINE, FILTER + 2 * style.LINE) + style.GAP + 8 for _ in rows]
     first = style.heading_height(title) + LABELS
     width = _lefts(column)[3 if drawing else 2] + column + style.MARGIN
     figure = style.canvas(width, first + sum(heights) + style.MARGIN - style.GAP)
     style.write_heading(figure, title, top=0)
     _write_labels(figure, first - LABELS, column, formula, drawing=drawing)
-    cells.place(figure, drawn, style.MARGIN, first)
-    _caption(figure, style.MARGIN, first + tall, [_about(picture, drawing=drawing)])
     for number, row in enumerate(rows):
         at = Place(first + sum(heights[:number]), column, scale)
+        cells.place(figure, drawn, style.MARGIN, at.top)
+        lines = [_about(picture, drawing=drawing), "framed: the window of the greatest answer"]
+        _caption(figure, style.MARGIN, at.top + tall, lines[: 1 + bool(row.values.max() > 0)])
         _draw(figure, shown, row, at, slide or Slide())
     return style.png(figure)
 
@@ -101,17 +104,35 @@ def _about(picture: Pixels, *, drawing: bool) -> str:
 
 def _draw(figure: "Figure", picture: Pixels, row: Row, at: Place, slide: Slide) -> None:
     _, filter_left, map_left, match_left = _lefts(at.column)
+    _frame_greatest(figure, picture, row, at, slide)
     _draw_filter(figure, row, filter_left, at.top)
     limit = _limit(row.values)
     drawn = _framed(cells.coloured(row.values, limit), row, picture, at, slide)
     cells.place(figure, drawn, map_left, at.top)
-    _caption(figure, map_left, at.top + len(drawn), _map_lines(row.values, limit))
+    _draw_scale(figure, row.values, limit, map_left, at.top + len(drawn))
     if row.found is not None:
         drawn = cells.enlarged(_marked(picture, row.found), at.scale)
         cells.place(figure, drawn, match_left, at.top)
         middles = ", their middles in orange" if row.places else ""
         line = f"{row.places} of {row.values.size} places{middles}"
         _caption(figure, match_left, at.top + len(drawn), [line])
+
+
+def _frame_greatest(figure: "Figure", picture: Pixels, row: Row, at: Place, slide: Slide) -> None:
+    """Frame the window with the greatest answer, as far as it lies in the picture."""
+    if not row.values.max() > 0:
+        return
+    places = np.unravel_index(int(row.values.argmax()), row.values.shape)
+    spans = []
+    for place, e, side in zip(places, row.weights.shape[-2:], picture.shape[:2], strict=True):
+        start = int(place) * slide.stride - slide.padding
+        low, high = max(0, start) * at.scale, min(side, start + e) * at.scale
+        least = max(0.0, SEEN - (high - low)) / 2
+        spans.append((low - least, high - low + 2 * least))
+    (top, high), (left, wide) = spans
+    place = (style.MARGIN + left, at.top + top, wide, high)
+    cells.frame(figure, *place, colour="white", points=3.2)  # seen on orange roofs as well
+    cells.frame(figure, *place)
 
 
 def _framed(colours: Pixels, row: Row, picture: Pixels, at: Place, slide: Slide) -> Pixels:
@@ -157,11 +178,20 @@ def _limit(values: Values) -> float:
     return float(np.quantile(sizes, 0.995) if sizes.size >= 2000 else sizes.max()) or 1.0
 
 
-def _map_lines(values: Values, limit: float) -> list[str]:
-    sides = " x ".join(str(side) for side in values.shape[::-1])
-    least, most, full = (cells.number(float(v)) for v in (values.min(), values.max(), limit))
-    beyond = "" if full in (most, least.lstrip("\N{MINUS SIGN}")) else f", full from {full} on"
-    return [f"{sides}: {least} to {most}{beyond}"]
+def _draw_scale(figure: "Figure", values: Values, limit: float, left: int, top: int) -> None:
+    """Draw which colour is which number, under a map, and write the map's sides."""
+    low, high = (float(np.clip(end, -limit, limit)) for end in (values.min(), values.max()))
+    sides = " x ".join(str(side) for side in values.shape[::-1]) + ":"
+    first, last = (cells.number(end) for end in (low, high))
+    least, most = (cells.number(float(end)) for end in (values.min(), values.max()))
+    last += "" if most == last else f" (up to {most})"
+    first += "" if least == first else f" (down to {least})"
+    x = left + style.length(f"{sides} {first} ", style.SMALL)
+    colours = cells.coloured(np.linspace(low, high, BAR)[None], limit).repeat(12, axis=0)
+    colours[[0, -1]] = colours[:, [0, -1]] = cells.rgb(style.RULE)
+    _caption(figure, left, top, [f"{sides} {first}"])
+    cells.place(figure, colours, x, top + 13)
+    _caption(figure, round(x) + BAR + 8, top, [last])
 
 
 def _marked(picture: Pixels, found: NDArray[np.uint8]) -> Pixels:

@@ -10,8 +10,18 @@ from . import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LABELS = 215  # pixels for the names of lines, right of a panel
-WIDE, HIGH = 470, 380
+LABELS = 230  # pixels for the names of lines, right of a panel
+WIDE, HIGH = 460, 380
+NOTES = {
+    "How far maps change": (
+        "root mean square of the map after the shift minus the map before;",
+        "1 is that of another picture's map minus this one's",
+    ),
+    "Cells that stay as they were (%)": (
+        "of the cells that answer before or after the shift, those that keep",
+        "their answer to within a tenth of the map's greatest",
+    ),
+}
 
 
 def shifts(
@@ -22,18 +32,19 @@ def shifts(
 ) -> bytes:
     """Draw change (1 is another picture's map) and the share kept against the shift: PNG."""
     top = style.heading_height(title) + 56
-    figure = style.canvas(style.WIDTH, top + HIGH + 76)
+    figure = style.canvas(style.WIDTH, top + HIGH + 90 + 2 * style.LINE)
     style.write_heading(figure, title, top=0)
-    left, right = (style.panel(figure, x, top, WIDE, HIGH) for x in (90, 90 + WIDE + LABELS + 80))
+    places = (90, 90 + WIDE + LABELS + 80)
+    left, right = (style.panel(figure, x, top, WIDE, HIGH) for x in places)
     _draw(left, pixels, change)
-    left.axhline(1, color=style.RULE, linewidth=1.2, zorder=1)
+    left.axhline(1, color=style.INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     left.set_ylim(0, max(1.1, 1.05 * max(max(values) for values in change.values())))
     _draw(right, pixels, {name: [100 * share for share in of] for name, of in kept.items()})
     right.set_ylim(0, 104)
-    for axes, name in (
-        (left, "Change (1: another picture's map)"),
-        (right, "Answering cells that stay as they were (%)"),
-    ):
+    for x, axes, (name, note) in zip(places, (left, right), NOTES.items(), strict=True):
+        for number, words in enumerate(note):
+            below = top + HIGH + 74 + number * style.LINE
+            style.write(figure, x - 50, below, words, style.font(style.SMALL))
         bold = style.font(style.NORMAL, "bold")
         axes.set_title(name, loc="left", color=style.INK, pad=16, fontproperties=bold)
         small = style.font(style.SMALL)
@@ -54,8 +65,19 @@ def _name_lines(axes: "Axes") -> None:
     ends = [float(np.asarray(line.get_ydata())[-1]) for line in axes.lines if _named(line)]
     places = spread([(end - low) / (high - low) for end in ends], style.LINE / HIGH)
     lines = [line for line in axes.lines if _named(line)]
-    for line, place in zip(lines, places, strict=True):
-        style.annotate(axes, str(line.get_label()), (1, place), (8, 0), str(line.get_color()))
+    across = axes.transLimits.transform((float(np.asarray(lines[0].get_xdata())[-1]), low))[0]
+    for line, end, place in zip(lines, ends, places, strict=True):
+        colour = str(line.get_color())
+        style.annotate(axes, str(line.get_label()), (1, place), (12, 0), colour)
+        axes.plot(
+            [across, 1.035],
+            [(end - low) / (high - low), place],
+            color=colour,
+            lw=0.9,
+            clip_on=False,
+            transform=axes.transAxes,
+            label="_leader",
+        )
 
 
 def _named(line: object) -> bool:
