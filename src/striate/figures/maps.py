@@ -130,9 +130,9 @@ def _frame_greatest(figure: "Figure", picture: Pixels, row: Row, at: Place, slid
         least = max(0.0, SEEN - (high - low)) / 2
         spans.append((low - least, high - low + 2 * least))
     (top, high), (left, wide) = spans
-    place = (style.MARGIN + left, at.top + top, wide, high)
-    cells.frame(figure, *place, colour="white", points=3.2)  # seen on orange roofs as well
-    cells.frame(figure, *place)
+    window = (style.MARGIN + left, at.top + top, wide, high)
+    cells.frame(figure, *window, colour="white", points=3.2)  # seen on orange roofs as well
+    cells.frame(figure, *window)
 
 
 def _framed(colours: Pixels, row: Row, picture: Pixels, at: Place, slide: Slide) -> Pixels:
