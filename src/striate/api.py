@@ -256,7 +256,7 @@ def plan(
     label_column: str | None = None,
     **choices: Any,
 ) -> str:
-    """Give the recipe that `train` would follow, as TOML."""
+    """Return the recipe that `train` would follow, as TOML."""
     recipes.check_names(choices, where="striate.plan")
     opened = sources.find(_required(data), _columns(data, path_column, label_column))
     train_split = make_splits(opened, choices)["train"]
@@ -424,7 +424,7 @@ def _limited(bundle: Bundle, megapixels: float | None) -> Bundle:
 
 
 def _columns(data: Any, path_column: str | None, label_column: str | None) -> Columns:
-    """Give the columns that are named of a table; without data there are none."""
+    """Return the columns that are named of a table; without data there are none."""
     columns = Columns(path_column, label_column)
     if data is None and columns.given():
         raise UsageError("--path-column and --label-column are of a table: give it as DATA")

@@ -15,7 +15,7 @@ _ORDERS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def pick(name: str = "auto") -> torch.device:
-    """Give the named device; `auto` is CUDA, else MPS, else the CPU."""
+    """Return the named device; `auto` is CUDA, else MPS, else the CPU."""
     kind, colon, number = name.partition(":")
     choose("device", kind, DEVICES)
     count = {

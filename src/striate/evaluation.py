@@ -37,7 +37,7 @@ COLUMNS = pa.schema(
 
 
 def preferred(splits: Iterable[str]) -> str:
-    """Give the split that an accuracy is of, where nothing else is asked for.
+    """Return the split that an accuracy is of, where nothing else is asked for.
 
     >>> preferred(["train", "validation"])
     'validation'
@@ -74,7 +74,7 @@ class Evaluation:
         return self.pictures.split.names
 
     def to_json(self) -> dict[str, Any]:
-        """Give the document that `striate evaluate --json` prints."""
+        """Return the document that `striate evaluate --json` prints."""
         left_out = [entry._asdict() for entry in self.unreadable]
         numbers = metrics.as_json(self.metrics)
         kind = self.pictures.split.kind
@@ -91,12 +91,12 @@ class Evaluation:
         }
 
     def answers(self) -> tuple[Tensor, Tensor]:
-        """Give the likeliest class of each picture, and its probability."""
+        """Return the likeliest class of each picture, and its probability."""
         shares, answers = self.logits.double().softmax(1).max(1)
         return answers, shares
 
     def mistakes(self, most: int) -> list[int]:
-        """Give the places of wrong answers, the most confident first."""
+        """Return the places of wrong answers, the most confident first."""
         answers, shares = self.answers()
         wrong = torch.nonzero(answers != self.labels).flatten()
         order = torch.argsort(shares[wrong], descending=True, stable=True)
@@ -114,7 +114,7 @@ class Evaluation:
         return figures.confusion(self.metrics.matrix, self.classes, title)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Give a row a picture, with the cells of COLUMNS."""
+        """Yield a row a picture, with the cells of COLUMNS."""
         answers, shares = self.answers()
         for row, name in enumerate(self.names):
             yield {
@@ -125,7 +125,7 @@ class Evaluation:
             }
 
     def table(self) -> pa.Table:
-        """Give a row a picture: file, class, predicted, probability, and all the probabilities."""
+        """Make a row a picture: file, class, predicted, probability, and all the probabilities."""
         answers, shares = self.answers()
         return pa.table(
             {
@@ -165,7 +165,7 @@ def stream(  # noqa: PLR0913
     poll: Poll = unheard,
     look: Look | None = None,
 ) -> Evaluation:
-    """Ask the network about every picture of a split, decoded once and let go: any number of them.
+    """Ask the network about every picture of a split, decoded once and not kept: any number.
 
     With `strict` the first unreadable picture is a PictureError. `look` is shown the pixels of all
     that are readable, in their order.
@@ -219,7 +219,7 @@ def logits(
     device: torch.device,
     poll: Poll = unheard,
 ) -> Tensor:
-    """Give the network's logits (N, K), float32 on the CPU, in the pictures' order.
+    """Return the network's logits (N, K), float32 on the CPU, in the pictures' order.
 
     The network is left in evaluation mode. `poll` is called before each batch.
     """

@@ -23,12 +23,12 @@ PRIVATE = 0o600  # the owner reads and writes, nobody else does either
 
 
 def sha256(content: bytes) -> str:
-    """Give the SHA-256 of some bytes, as 64 hexadecimal digits."""
+    """Return the SHA-256 of some bytes, as 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 
 def json_bytes(document: Any) -> bytes:
-    """Give the one way in which a document is written: indented, in order, ending in a newline."""
+    """Write a document as JSON bytes: indented, in order, ending in a newline."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode()
 
@@ -53,7 +53,7 @@ def write(path: Path, content: bytes, *, private: bool = False) -> None:
 
 @contextlib.contextmanager
 def streamed(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file to write to piece by piece; it has its name once all is on the disk, or never."""
+    """Yield a file to write to in pieces; it gets its name once all is on the disk, or never."""
     temporary = path.with_name(NEW + path.name)
     try:
         _make(path.parent)

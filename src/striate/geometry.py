@@ -92,7 +92,7 @@ def output_sizes(
     ceil_mode: bool = False,
     layer: str = "the layer",
 ) -> tuple[int, ...]:
-    """Give `output_size` along any number of axes; a choice is one for all, or a list, one an axis.
+    """Compute `output_size` along any number of axes; a choice is one for all, or one an axis.
 
     A tuple of padding is one axis's (before, after), a list has one padding an axis.
 
@@ -116,7 +116,7 @@ def output_sizes(
 
 
 def span(kernel: int, dilation: int = 1) -> int:
-    """Give the positions from a kernel's first to its last weight.
+    """Return the positions from a kernel's first to its last weight.
 
     >>> span(3, dilation=2)
     5
@@ -127,7 +127,7 @@ def span(kernel: int, dilation: int = 1) -> int:
 def pads(
     size: int, *, kernel: int, stride: int = 1, padding: Padding = 0, dilation: int = 1
 ) -> tuple[int, int]:
-    """Give the padding before and after; "same" is what gives size/stride outputs, rounded up.
+    """Return the padding before and after; "same" is what gives size/stride outputs, rounded up.
 
     An odd "same" has its larger half after, as PyTorch's and TensorFlow's have.
 
@@ -187,7 +187,7 @@ class Field(NamedTuple):
     def through(
         self, kernel: int, *, stride: int = 1, before: int = 0, dilation: int = 1
     ) -> "Field":
-        """Give the field behind a convolution or pooling with so much padding before."""
+        """Return the field behind a convolution or pooling with so much padding before."""
         return Field(
             self.size + (span(kernel, dilation) - 1) * self.jump,
             self.jump * stride,
@@ -197,7 +197,7 @@ class Field(NamedTuple):
     def through_transposed(
         self, kernel: int, *, stride: int = 1, before: int = 0, dilation: int = 1
     ) -> "Field":
-        """Give the field behind a transposed convolution: that of the output that sees most."""
+        """Return the field behind a transposed convolution: that of the output that sees most."""
         reach = (span(kernel, dilation) - 1) // stride
         # Output 0 is reached by the inputs from (before - span + 1) / stride on, rounded up.
         first = -((span(kernel, dilation) - 1 - before) // stride)
@@ -206,7 +206,7 @@ class Field(NamedTuple):
         )
 
     def joined(self, other: "Field") -> "Field":
-        """Give the field behind a sum or a concatenation: what either of the two sees."""
+        """Return the field behind a sum or a concatenation: what either of the two sees."""
         start = min(self.start, other.start)
         end = max(self.start + self.size, other.start + other.size)
         return Field(end - start, max(self.jump, other.jump), start)
@@ -226,7 +226,7 @@ class Window(NamedTuple):
 
 
 def receptive_fields(windows: Iterable[Window]) -> list[Field]:
-    """Give the field behind each of a row of layers.
+    """Return the field behind each of a row of layers.
 
     >>> vgg = [Window(3, before=1), Window(3, before=1), Window(2, stride=2)]
     >>> [(int(field.size), int(field.jump), int(field.start)) for field in receptive_fields(vgg)]

@@ -55,14 +55,14 @@ def measure(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Metrics:
 
 
 def as_json(metrics: Metrics) -> dict[str, Any]:
-    """Give what JSON can hold, the headline first."""
+    """Return what JSON can hold, the headline first."""
     keys = ("accuracy", "top5", "n", "interval", "loss", "per_class", "confusions", "matrix")
     document = {key: getattr(metrics, key) for key in keys}
     return {**document, "interval": list(metrics.interval)}
 
 
 def wilson(correct: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Give Wilson's interval of a share (1927, https://doi.org/10.2307/2276774); z is for 95 %.
+    """Return Wilson's interval of a share (1927, https://doi.org/10.2307/2276774); z is for 95 %.
 
     >>> [round(bound, 4) for bound in wilson(81, 263)]
     [0.2553, 0.3662]

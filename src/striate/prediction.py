@@ -36,7 +36,7 @@ class Prediction(NamedTuple):
     error: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Give a row of the JSON output."""
+        """Return a row of the JSON output."""
         return {
             "file": self.file,
             "classes": [ranked._asdict() for ranked in self.classes],
@@ -44,7 +44,7 @@ class Prediction(NamedTuple):
         }
 
     def row(self) -> dict[str, Any]:
-        """Give a row of a table, as `columns` names its cells."""
+        """Return a row of a table, as `columns` names its cells."""
         cells: dict[str, Any] = {"file": self.file, "error": self.error}
         for number, (name, probability) in enumerate(self.classes, 1):
             cells |= {f"class_{number}": name, f"probability_{number}": probability}

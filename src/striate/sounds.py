@@ -53,7 +53,7 @@ def is_sound(path: Any) -> bool:
 
 
 def decode(source: Path | bytes | Stored, *, rate: int) -> NDArray[np.int16]:
-    """Give the waveform (T,) of a WAV file or of its bytes: one channel, `rate` samples a second.
+    """Return the waveform (T,) of a WAV file or of its bytes: one channel, `rate` samples a second.
 
     PCM of 8, 16, 24 or 32 bits and any number of channels, of which the mean is taken; 16 bits at
     the wanted rate come as they are. Every failure is one PictureError.
@@ -64,14 +64,14 @@ def decode(source: Path | bytes | Stored, *, rate: int) -> NDArray[np.int16]:
 
 
 def header(source: Path | bytes | Stored) -> Header | None:
-    """Give rate and length of a WAV file, without its samples; None if it is bad."""
+    """Return rate and length of a WAV file, without its samples; None if it is bad."""
     with contextlib.suppress(PictureError), _reading(source) as (file, _):
         return Header(file.getframerate(), file.getnframes() / file.getframerate())
     return None
 
 
 def waveform(sound: Sound, *, rate: int) -> NDArray[np.int16]:
-    """Give a sound as one channel (T,) at `rate` samples a second, 16 bits."""
+    """Return a sound as one channel (T,) at `rate` samples a second, 16 bits."""
     samples = np.asarray(sound.samples)
     if samples.dtype == np.int16 and samples.ndim == 1 and sound.rate == rate:
         return np.ascontiguousarray(samples)
@@ -83,7 +83,7 @@ def waveform(sound: Sound, *, rate: int) -> NDArray[np.int16]:
 
 
 def encode(sound: Sound) -> bytes:
-    """Give a sound as a WAV file of 16 bits; floats are rounded, and cut off at -1 and 1."""
+    """Return a sound as a WAV file of 16 bits; floats are rounded, and cut off at -1 and 1."""
     import io
 
     samples = np.asarray(sound.samples)

@@ -16,7 +16,7 @@ class UnreadError(Exception):
 
 
 def reserve() -> None:
-    """Give a process that was started without stdin, stdout or stderr something in their place.
+    """Put something in the place of stdin, stdout or stderr where the process has none.
 
     The next file that it opens would get their numbers, and with them what is printed.
     """

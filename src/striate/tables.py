@@ -40,7 +40,7 @@ def read_parquet(source: Path | bytes, *, checksums: bool = False) -> pa.Table:
 
 @contextlib.contextmanager
 def writing(path: Path, schema: pa.Schema) -> Iterator[Append]:
-    """Give a function that adds a row; the file appears, whole, when all of them are in it."""
+    """Yield a function that adds a row; the file appears, whole, when all of them are in it."""
     check(path)
     with files.streamed(path) as handle:
         suffix = path.suffix.lower()

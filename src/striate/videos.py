@@ -50,7 +50,7 @@ def places(count: int, wanted: int) -> list[int]:
 def decode(
     source: Path | bytes | Stored, *, frames: int, max_pixels: int = MAX_PIXELS
 ) -> list[NDArray[np.uint8]]:
-    """Give frames spread evenly over a clip, each uint8 (H, W) or (H, W, 3).
+    """Return frames spread evenly over a clip, each uint8 (H, W) or (H, W, 3).
 
     Each is copied before the next is decoded, so that a long video needs the memory of `frames`
     pictures. Every failure is one PictureError, but for a missing decoder, a UsageError.
@@ -62,7 +62,7 @@ def decode(
 
 
 def header(source: Path | bytes | Stored) -> Header:
-    """Give the number and size of a clip's frames, as cheaply as its format allows."""
+    """Return the number and size of a clip's frames, as cheaply as its format allows."""
     with _reading(source) as (handle, name):
         if _is_animation(handle):
             with Image.open(handle) as image:
@@ -109,7 +109,7 @@ def _of_video(
 
 
 def _frames(handle: IO[bytes], wanted: list[int]) -> tuple[dict[int, NDArray[np.uint8]], int]:
-    """Give the frames at these places, as RGB, and how many were decoded for them."""
+    """Return the frames at these places, as RGB, and how many were decoded for them."""
     found: dict[int, NDArray[np.uint8]] = {}
     seen = 0
     with _av().open(handle) as container:

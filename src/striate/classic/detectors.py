@@ -35,7 +35,7 @@ class Filter(NamedTuple):
 
 
 def line(angle: float = 90.0, size: int = 3) -> Weights:
-    """Give a bright line through the middle, one cell thick, on dark ground: (size, size).
+    """Return a bright line through the middle, one cell thick, on dark ground: (size, size).
 
     >>> line(90) * 6
     array([[-1.,  2., -1.],
@@ -48,7 +48,7 @@ def line(angle: float = 90.0, size: int = 3) -> Weights:
 
 
 def sobel(angle: float = 90.0) -> Weights:
-    """Give an edge along a direction, bright on its right, or below where it lies flat: (3, 3).
+    """Return an edge along a direction, bright on its right, or below where it lies flat: (3, 3).
 
     Between Sobel's own two (90 and 0 degrees) it is their mixture, as their gradient is.
 
@@ -66,7 +66,7 @@ def sobel(angle: float = 90.0) -> Weights:
 
 
 def gabor(angle: float = 90.0, wavelength: float = 4.0) -> Weights:
-    """Give bright and dark lines in turn, `wavelength` cells from bright to bright, under a bell.
+    """Return bright and dark lines in turn, `wavelength` cells from bright to bright, under a bell.
 
     The bell is as wide as that of simple cells in the striate cortex: a bandwidth of one octave.
     """
@@ -77,7 +77,7 @@ def gabor(angle: float = 90.0, wavelength: float = 4.0) -> Weights:
 
 
 def blob(sigma: float = 1.0) -> Weights:
-    """Give a bright spot on dark ground, the negative Laplacian of a Gaussian of width `sigma`.
+    """Return a bright spot on dark ground, the negative Laplacian of a Gaussian of width `sigma`.
 
     It answers most to discs of radius sqrt(2) sigma.
     """
@@ -147,7 +147,7 @@ def _checked(text: str, weights: Weights) -> Weights:
 
 
 def _turned(size: int, angle: float) -> tuple[Weights, Weights]:
-    """Give how far each cell (size, size) lies along a direction through the middle, and across."""
+    """Return how far each cell (size, size) lies along a direction from the middle, and across."""
     half = size // 2
     y, x = np.mgrid[half : -half - 1 : -1, -half : half + 1].astype(np.float64)  # y grows upwards
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))

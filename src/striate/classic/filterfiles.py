@@ -14,7 +14,7 @@ SUFFIXES = (".txt", ".csv", ".json", ".npy")
 
 
 def read(path: Path) -> NDArray[np.float64]:
-    """Give the numbers of a filter, (e, e) or (C, e, e); DataError if the file holds none.
+    """Return the numbers of a filter, (e, e) or (C, e, e); DataError if the file holds none.
 
     In text, a row is a line of numbers with spaces, commas or semicolons between them, and an
     empty line stands before the next channel.
@@ -54,7 +54,7 @@ def _rows(text: str) -> Any:
 
 
 def _array(nested: Any) -> NDArray[np.float64]:
-    """Give nested lists of numbers as an array; ValueError names what does not fit."""
+    """Return nested lists of numbers as an array; ValueError names what does not fit."""
 
     def shape(value: Any) -> tuple[int, ...]:
         if isinstance(value, bool) or not isinstance(value, int | float | list):

@@ -106,7 +106,7 @@ def invariance(pictures: Tensor, *, most: int = 4) -> list[Shifted]:
 
 
 def shifts(pictures: Tensor, most: int) -> Iterator[Tensor]:
-    """Give pictures (N, C, H, W) shifted right by 0 to `most` pixels, all of them in view."""
+    """Yield pictures (N, C, H, W) shifted right by 0 to `most` pixels, all of them in view."""
     wide = F.pad(pictures, (2 * most, most, 0, 0), mode="replicate")
     width = pictures.shape[3] + 2 * most
     for shift in range(most + 1):
@@ -115,7 +115,7 @@ def shifts(pictures: Tensor, most: int) -> Iterator[Tensor]:
 
 
 def feature_maps(pictures: Tensor) -> Tensor:
-    """Give the rectified answers of line detectors at 0, 45, 90 and 135 degrees: (N, 4, h, w)."""
+    """Return the rectified answers of line detectors at 0, 45, 90 and 135 degrees: (N, 4, h, w)."""
     lines = np.stack([line(angle) for angle in (0, 45, 90, 135)])
     return F.conv2d(pictures, torch.from_numpy(lines)[:, None].to(pictures.dtype)).relu()
 

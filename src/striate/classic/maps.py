@@ -67,7 +67,7 @@ def look(
 
 
 def volume(pixels: NDArray[np.uint8]) -> Tensor:
-    """Give a picture as numbers (C, H, W): brightness in [0, 1], or a drawing's ink 1, paper 0.
+    """Return a picture as numbers (C, H, W): brightness in [0, 1], or a drawing's ink 1, paper 0.
 
     A drawing has two values; ink is the rarer one, the darker where both are equally many.
     """
@@ -88,7 +88,7 @@ def is_drawing(pixels: NDArray[np.uint8]) -> bool:
 
 
 def feature_map(x: Tensor, weights: Tensor, how: Sliding) -> Tensor:
-    """Give f((W * x) + b) of a volume (C, H, W) and a filter (C, e, e) as deep: (h, w)."""
+    """Return f((W * x) + b) of a volume (C, H, W) and a filter (C, e, e) as deep: (h, w)."""
     answers = F.conv2d(x[None], weights[None], stride=how.stride, padding=how.padding)[0, 0]
     return ACTIVATIONS[how.f](answers + how.bias)
 
@@ -125,7 +125,7 @@ def _stamped(where: Tensor, stamp: Tensor, how: Sliding, size: tuple[int, int]) 
 
 
 def spanned(one: Filter, x: Tensor) -> Tensor:
-    """Give a filter as deep as the volume (C, H, W); a flat one is spread evenly over channels."""
+    """Return a filter as deep as the volume (C, H, W); a flat one is spread evenly over them."""
     weights = torch.from_numpy(one.weights).to(x.dtype)
     if weights.dim() == 2:
         weights = weights.expand(len(x), -1, -1) / len(x)

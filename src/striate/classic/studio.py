@@ -15,7 +15,7 @@ from .toy import toy
 
 
 def read(picture: Path, size: int | None = None) -> NDArray[np.uint8]:
-    """Give a picture, (H, W) or (H, W, 3), or for the word `toy` the toy drawing.
+    """Return a picture, (H, W) or (H, W, 3), or for the word `toy` the toy drawing.
 
     A long side beyond `size`, or beyond what a figure has room for, is shrunk; a drawing is not,
     unless `size` asks for it.

@@ -21,6 +21,6 @@ STROKES = """
 
 
 def toy() -> NDArray[np.uint8]:
-    """Give the drawing, (12, 16) grey: ink is 0, paper 255."""
+    """Return the drawing, (12, 16) grey: ink is 0, paper 255."""
     rows = [[0 if cell == "#" else 255 for cell in row] for row in STROKES.split()]
     return np.array(rows, dtype=np.uint8)

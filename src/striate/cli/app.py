@@ -95,7 +95,7 @@ LabelColumn = Annotated[
 Device = Annotated[str, Parameter(group=RUN_OPTIONS, help="auto, cpu, cuda or mps.")]
 Workers = Annotated[
     int | None,
-    Parameter(group=RUN_OPTIONS, help="Threads that decode pictures. [default: one a processor]"),
+    Parameter(group=RUN_OPTIONS, help="Processes that decode. [default: one a processor]"),
 ]
 MaxMegapixels = Annotated[
     float | None,

@@ -65,7 +65,7 @@ def describe(
     as_json: AsJson = False,
     as_csv: Annotated[bool, switch("Print a CSV row a layer.", name="--csv", group=OUTPUT)] = False,
 ) -> None:
-    """Say what a network costs, layer by layer: volumes, weights, work, memory, receptive fields.
+    """Describe what a network costs, layer by layer: volumes, weights, work, memory, fields.
 
     Nothing is computed and no weight is made: shapes alone run through the network.
     """

@@ -63,7 +63,7 @@ def filters(
 
     Of a drawing (a picture of two values) it also tells where a filter's whole pattern is: ink
     under its positive weights, paper under its negative ones. Angles are in degrees,
-    counter-clockwise from a lying line.
+    counter-clockwise from the horizontal.
     """
     from striate import classic, files
 

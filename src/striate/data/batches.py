@@ -104,7 +104,7 @@ class Pictures:
         return self._preprocessing.image(batch.pixels[0].cpu())
 
     def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
-        """Give these pictures, in this order, `size` at a time."""
+        """Yield these pictures, in this order, `size` at a time."""
         if self.pixels is not None:
             labels = self.labels.to(self.pixels.device)
             for chunk in rows.to(self.pixels.device).split(size):
@@ -115,7 +115,7 @@ class Pictures:
             yield Batch(chunk, torch.stack(pixels), self.labels[chunk])
 
     def all(self, size: int = 512) -> Iterator[Batch]:
-        """Give all pictures in the split's order."""
+        """Yield all pictures in the split's order."""
         return self.batches(torch.arange(len(self)), size)
 
     def _decoded(self, chunks: Sequence[Tensor]) -> Iterator[list[Tensor]]:
@@ -191,7 +191,7 @@ Found = tuple[Tensor | None, dict[int, str]]  # pixels, and why others have none
 def decoded(
     split: Split, preprocessing: Preparation, workers: int, *, strict: bool, poll: Poll
 ) -> Iterator[Tensor | str]:
-    """Give each picture's pixels (C, H, W), or why it has none; with `strict` that is an error."""
+    """Yield each picture's pixels (C, H, W), or why it has none; with `strict` that is an error."""
     found = each(
         preprocessing.pixels,
         split.pictures,
@@ -261,6 +261,6 @@ def readable(split: Split, reasons: Mapping[int, str]) -> tuple[Split, list[Unre
 
 
 def order(count: int, *, seed: int, epoch: int) -> Tensor:
-    """Give the order of an epoch: a permutation (N,) that follows from seed and epoch alone."""
+    """Return the order of an epoch: a permutation (N,) that follows from seed and epoch alone."""
     generator = torch.Generator().manual_seed(devices.seed_of(seed, epoch))
     return torch.randperm(count, generator=generator)

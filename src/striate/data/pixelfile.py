@@ -101,7 +101,7 @@ def _version(package: str) -> str:
 
 
 def _state(file: Path | Stored) -> str:
-    """Give a file's size and time; a file that is gone has none."""
+    """Return a file's size and time; a file that is gone has none."""
     if not isinstance(file, Path):
         return ""
     try:

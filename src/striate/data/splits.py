@@ -28,7 +28,7 @@ _SHARE_TOLERANCE = 0.02
 
 
 def split_name(word: str) -> str | None:
-    """Give the split that a word stands for, in any case.
+    """Return the split that a word stands for, in any case.
 
     >>> split_name("Valid"), split_name("cats")
     ('validation', None)
@@ -37,7 +37,7 @@ def split_name(word: str) -> str | None:
 
 
 def class_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Give each label once, in an order that follows from the labels alone.
+    """Return each label once, in an order that follows from the labels alone.
 
     Where all are whole numbers they are in their own order, else in that of their characters.
 
@@ -51,7 +51,7 @@ def class_order(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def _digits(number: str) -> tuple[int, str]:
-    """Give what whole numbers of any length and script sort by."""
+    """Return what whole numbers of any length and script sort by."""
     digits = "".join(str(unicodedata.digit(letter)) for letter in number).lstrip("0")
     return len(digits), digits
 
@@ -127,7 +127,7 @@ class Data:
         return next((split.kind for split in self.splits.values()), "pictures")
 
     def split(self, name: str) -> Split:
-        """Give a split by name; UsageError lists those there are."""
+        """Return a split by name; UsageError lists those there are."""
         return self.splits[choose("split", name, self.splits)]
 
 

@@ -31,7 +31,7 @@ def describe(  # noqa: PLR0913
     arguments: Mapping[str, Any] | None = None,
     trust_code: bool = False,
 ) -> Description:
-    """Say what a network is made of and costs, for pictures of a size (C, H, W); no arithmetic.
+    """Describe what a network is made of and costs, for pictures (C, H, W), without arithmetic.
 
     `model` is a name, `file.py:function`, a run's folder, or an nn.Module, which stays as it is.
     The optimiser is a run's own, else sgd. `trust_code` lets code be executed that a run carries
@@ -54,7 +54,7 @@ def describe(  # noqa: PLR0913
 
 
 def read_size(size: Size | None) -> tuple[int, ...] | None:
-    """Give (channels, height, width, ...): one number is the side of a square of three channels."""
+    """Return (channels, height, width, ...): one number is the side of a square, in RGB."""
     if size is None:
         return None
     volume = (3, size, size) if isinstance(size, int) else tuple(size)
@@ -80,7 +80,7 @@ def _by_name(
 
 
 def _published_for(plan: models.Architecture) -> tuple[tuple[int, ...], int]:
-    """Give the shape that a network was published for, (C, H, W) or (C, T, H, W), and classes."""
+    """Return the shape that a network was published for, (C, H, W) or (C, T, H, W), and classes."""
     if plan.name in models.MODELS:
         shape = models.MODELS[plan.name].shape
         return shape, 1000 if shape == (3, *models.IMAGENET.size) else 10

@@ -83,7 +83,7 @@ class Description:
         return sums | {"kept_bytes": None if self.untrainable else sum(kept)}
 
     def to_json(self) -> dict[str, Any]:
-        """Give the document of --json."""
+        """Return the document of --json."""
         return {**dataclasses.asdict(self), "totals": self.totals}
 
     def draw(self) -> str:
@@ -93,7 +93,7 @@ class Description:
         return draw(self)
 
     def table(self) -> Iterator[dict[str, Any]]:
-        """Give the rows of --csv: volumes and windows as text, 64x56x56."""
+        """Yield the rows of --csv: volumes and windows as text, 64x56x56."""
         for row in self.layers:
             cells = {name: _text(value) for name, value in dataclasses.asdict(row).items()}
             yield {**cells, "sources": " ".join(map(str, row.sources))}
@@ -106,7 +106,7 @@ def _text(value: Any) -> Any:
 
 
 def rows(found: Answer, step: TrainingStep | None, size: Sizes, input_bytes: int) -> Iterator[Row]:
-    """Give the rows; what does nothing at all, as Identity, has none."""
+    """Yield the rows; what does nothing at all, as Identity, has none."""
     kept = _shared_out(found.layers, step.kept_by) if step else {}
     one = (1,) * (len(size) - 1)
     yield Row(
@@ -146,7 +146,7 @@ def _row(layer: Layer, kept: int | None, batch: int) -> Row:
 
 
 def _of_one(shape: Sizes, batch: int) -> Sizes:
-    """Give the volume of one picture; products and windows have tokens where others have pictures.
+    """Return the volume of one picture; products and windows have tokens in place of pictures.
 
     >>> _of_one((2, 64, 7, 7), 2), _of_one((98, 64), 2)
     ((64, 7, 7), (49, 64))

@@ -28,7 +28,7 @@ def sums(rows: Sequence[Row], drawn: Mapping[int, int]) -> Iterator[Sum]:
 
 
 def _branches(a: int, b: int) -> tuple[int, int]:
-    """Give the volumes that only one of two inputs has, the fewer first."""
+    """Return the volumes that only one of two inputs has, the fewer first."""
     short, long = sorted((a & ~b, b & ~a), key=int.bit_count)
     return short, long
 

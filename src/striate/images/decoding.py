@@ -39,7 +39,7 @@ class Stored(Protocol):
     """A picture's file inside something else, an archive say; `str` gives its name."""
 
     def read(self) -> bytes:
-        """Give the bytes of the file, or raise PictureError."""
+        """Return the bytes of the file, or raise PictureError."""
 
 
 class PictureError(DataError):
@@ -65,7 +65,7 @@ def decode(
     least: int | None = None,
     name: str | None = None,
 ) -> NDArray[np.uint8]:
-    """Give the first frame of a file, or of its bytes, upright: (H, W) grey or (H, W, 3) RGB.
+    """Return the first frame of a file, or of its bytes, upright: (H, W) grey or (H, W, 3) RGB.
 
     Transparent and deep pixels become what `eight_bit` makes of them. With `least`, a large JPEG
     may come at 1/2, 1/4 or 1/8 of its size, both sides still at least `least` pixels: in a fraction
@@ -91,7 +91,7 @@ def decode(
 def upright(
     image: Image.Image, *, max_pixels: int = MAX_PIXELS, name: str = "picture"
 ) -> Image.Image:
-    """Give `eight_bit` of a picture, turned as its EXIF block asks; a broken block is ignored."""
+    """Return `eight_bit` of a picture, turned as its EXIF block asks; a broken block is ignored."""
     with _refusing(name):
         _check_size(image, max_pixels, name)
         image.load()
@@ -102,7 +102,7 @@ def upright(
 
 
 def header(path: Path | Stored) -> tuple[int, int, bool] | None:
-    """Give a file's upright height and width in pixels, and whether it is grey; None if it is bad.
+    """Read a file's upright height and width in pixels, and whether it is grey; None if it is bad.
 
     No pixel is decoded, so a file whose header is good may still be refused by `decode`.
     """
@@ -121,14 +121,14 @@ def header(path: Path | Stored) -> tuple[int, int, bool] | None:
 
 
 def to_png(image: Image.Image) -> bytes:
-    """Give a picture as the bytes of a PNG file."""
+    """Return a picture as the bytes of a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def _factor(image: Image.Image, max_pixels: int, least: int | None, name: str) -> int:
-    """Give by how much a picture must be scaled down to be decoded: 1, or 2, 4 or 8 for a JPEG."""
+    """Compute by how much a picture is scaled down as it is decoded: 1, or 2, 4, 8 for a JPEG."""
     width, height = image.size
     if least is not None and image.format in _JPEGS and width * height > max_pixels:
         for factor in (2, 4, 8):

@@ -14,7 +14,7 @@ _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
-    """Give a picture of any mode as "L" or "RGB"; what is transparent becomes white.
+    """Return a picture of any mode as "L" or "RGB"; what is transparent becomes white.
 
     16-bit grey is divided by 257, so nothing is clipped. 32-bit integers and floats have no known
     white: their own smallest to largest value becomes 0 to 255, and a constant picture 0.
@@ -40,7 +40,7 @@ def eight_bit(image: Image.Image) -> Image.Image:
 
 
 def from_array(picture: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Give an array as a file of its pixels would be read: (H, W) grey or (H, W, 3) RGB.
+    """Return an array as a file of its pixels would be read: (H, W) grey or (H, W, 3) RGB.
 
     It is (H, W) or (H, W, C) with 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha) channels;
     uint8, uint16, bool (white is true) or floats in [0, 1]. Whatever has no known white is refused.
@@ -94,7 +94,7 @@ def _of_sixteen(image: Image.Image) -> Image.Image:
 
 
 def _tag(image: Image.Image, number: int) -> int | None:
-    """Give the first value of a TIFF's tag; None where the picture is none, or has none."""
+    """Return the first value of a TIFF's tag; None where the picture is none, or has none."""
     value = getattr(image, "tag_v2", {}).get(number) if image.format == "TIFF" else None
     return value[0] if isinstance(value, tuple) else value
 
@@ -105,7 +105,7 @@ def _white_is_zero(image: Image.Image) -> bool:
 
 
 def _scaled(values: NDArray[np.generic], white: int) -> NDArray[np.uint8]:
-    """Give the nearest of 255 levels; `white` is odd, so no value lies half way between two."""
+    """Return the nearest of 255 levels; `white` is odd, so no value lies half way between two."""
     whole: NDArray[np.int32] = np.clip(values, 0, white).astype(np.int32)
     return ((whole * 255 + white // 2) // white).astype(np.uint8)
 

@@ -64,7 +64,7 @@ def _leaks(report: Report, places: dict[str, Row]) -> set[str]:
 
 
 def _copies(group: list[str], places: dict[str, Row]) -> list[str]:
-    """Give all but one of each split; the leaks are seen to elsewhere."""
+    """Return all but one of each split; the leaks are seen to elsewhere."""
     found = []
     for split in {places[name].split for name in group}:
         found += [name for name in group if places[name].split == split][1:]

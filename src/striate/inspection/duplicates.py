@@ -62,7 +62,7 @@ def is_large(height: int, width: int) -> bool:
 
 
 def thumbnail(image: Image.Image) -> NDArray[np.uint8]:
-    """Give a picture's 16x16 grey values."""
+    """Return a picture's 16x16 grey values."""
     small = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=3.0)
     return np.asarray(small.convert("L")).reshape(-1)
 

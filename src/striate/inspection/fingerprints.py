@@ -64,7 +64,7 @@ class Gathering:
             self._small.append((grey, colours))
 
     def done(self, split: Split) -> Fingerprints:
-        """Give the fingerprints of the split whose pixels have passed, all of them."""
+        """Return the fingerprints of the split whose pixels have passed, all of them."""
         assert len(self._digests) == len(split), "each picture passes once"
         if not self._small or len(split) > MOST_THUMBED:
             return Fingerprints(split.names, self._digests)
@@ -82,7 +82,7 @@ def fingerprints(pictures: Pictures) -> Fingerprints:
 
 
 def fingerprint_table(parts: Mapping[str, Fingerprints]) -> pa.Table:
-    """Give a row a picture, split after split; thumbnails only of those that are trained on."""
+    """Return a row a picture, split after split; thumbnails only of those that are trained on."""
     rows: list[tuple[bytes, bytes | None, bytes | None]] = []
     for name, part in parts.items():
         if name != "train" or part.grey is None or part.colours is None:

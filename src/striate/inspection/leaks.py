@@ -38,7 +38,7 @@ class Leak:
         return leak_line(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Give the document that runs and `--json` hold."""
+        """Return the document that runs and `--json` hold."""
         return {**asdict(self), "example": list(self.example)}
 
 

@@ -84,7 +84,7 @@ class Report:
     left_out: dict[str, int]  # ending -> files below the folder that are not used
 
     def to_json(self) -> dict[str, Any]:
-        """Give the document that `striate data --json` prints."""
+        """Return the document that `striate data --json` prints."""
         document = dataclasses.asdict(self)
         document["unreadable"] = [entry._asdict() for entry in self.unreadable]
         return document
@@ -177,7 +177,7 @@ def _look(picture: Source, max_pixels: int) -> Seen:
 
 
 def _moments(seen: Sequence[Seen]) -> tuple[list[float], list[float]]:
-    """Give mean and standard deviation of each channel over all pixels, from exact sums."""
+    """Return mean and standard deviation of each channel over all pixels, from exact sums."""
     if not seen:
         return [], []
     channels = 3 if any(one.colour for one in seen) else 1

@@ -27,7 +27,7 @@ class Seen(NamedTuple):
     def to_json(
         self, names: Sequence[str], logits: Tensor, labels: Tensor, classes: Sequence[str]
     ) -> dict[str, Any]:
-        """Give the document that `--json` holds: the counts, and what the rest is worth."""
+        """Return the document that `--json` holds: the counts, and what the rest is worth."""
         found: dict[str, Any] = {
             "checked": self.checked,
             "pictures": len(self.copies),

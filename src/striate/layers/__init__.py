@@ -10,5 +10,5 @@ __all__ = ["NORMS", "Norm", "chain", "convert_norm", "norm"]
 
 
 def chain(**layers: nn.Module) -> nn.Sequential:
-    """Give a row of layers in which each has the name by which it is described and saved."""
+    """Return a row of layers in which each has the name by which it is described and saved."""
     return nn.Sequential(OrderedDict(layers))

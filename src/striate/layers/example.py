@@ -57,17 +57,17 @@ BIASES = (1, -2)
 
 
 def picture() -> Tensor:
-    """Give the input volume, (1, 3, 5, 5)."""
+    """Return the input volume, (1, 3, 5, 5)."""
     return _slices(PICTURE)[None]
 
 
 def filters() -> Tensor:
-    """Give the two filters, (2, 3, 3, 3): each spans the whole depth of its input."""
+    """Return the two filters, (2, 3, 3, 3): each spans the whole depth of its input."""
     return torch.stack([_slices(block) for block in FILTERS.strip("\n").split("\n\n")])
 
 
 def result() -> Tensor:
-    """Give the output volume, (1, 2, 3, 3)."""
+    """Return the output volume, (1, 2, 3, 3)."""
     biases = torch.tensor(BIASES).double()
     return convolution(picture(), filters(), biases, stride=STRIDE, padding=PADDING)
 

@@ -25,7 +25,7 @@ Convertible = nn.GroupNorm | _NormBase
 def norm(
     kind: Norm, channels: int, *, axes: int = 2, eps: float = 1e-5, affine: bool = True
 ) -> nn.Module:
-    """Give a norm of `channels` maps of `axes` axes, with scale and shift of each if `affine`.
+    """Return a norm of `channels` maps of `axes` axes, with scale and shift of each if `affine`.
 
     `axes=0` is for features (N, C). `layer` is a group norm of one group, over all channels and
     pixels of an example; `none` is the identity, and so is `instance` of features, which have no
@@ -42,7 +42,7 @@ def norm(
 
 
 def groups(channels: int) -> int:
-    """Give a group norm's number of groups: 32, or the most below of equal size and two channels.
+    """Return a group norm's number of groups: 32, or the most below of equal size and two channels.
 
     A group of one channel would be an instance norm, and 0 on a map of one pixel.
 
@@ -54,7 +54,7 @@ def groups(channels: int) -> int:
 
 
 def convert_norm(net: nn.Module, kind: Norm) -> nn.Module:
-    """Give a copy of a network in which every batch, group and instance norm is of this kind.
+    """Return a copy of a network in which every batch, group and instance norm is of this kind.
 
     A norm of that kind already stays as it is, with its running statistics. Of the others scale,
     shift and epsilon are kept, but for `none`, which has none; running statistics are dropped, so
@@ -78,7 +78,7 @@ def convert_norm(net: nn.Module, kind: Norm) -> nn.Module:
 
 
 def _norms(net: nn.Module) -> Iterator[tuple[str, Convertible, int]]:
-    """Give path, norm, and the axes of its maps.
+    """Yield path, norm, and the axes of its maps.
 
     A group norm, and torch's 1d norms, take maps of any axes: those are told by the layer before.
     """

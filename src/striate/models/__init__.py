@@ -178,7 +178,7 @@ def find(name: str, arguments: Mapping[str, Any] | None = None) -> Architecture:
 
 
 def published(name: str) -> Published | None:
-    """Give the preprocessing that the published weights of a network want; None for our own."""
+    """Return the preprocessing that the published weights of a network want; None for our own."""
     library, _, net = name.partition("/")
     if library == "torchvision":
         return torchvision_published(net)

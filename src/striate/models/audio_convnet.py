@@ -19,7 +19,7 @@ def audio_convnet(
     stages: int | None = None,
     dropout: float = 0.3,
 ) -> nn.Sequential:
-    """Give the network: spectrograms (N, C, M, F) of M bands in F frames -> logits (N, K).
+    """Build the network: spectrograms (N, C, M, F) of M bands in F frames -> logits (N, K).
 
     Three stages, or as many as halve the smaller side to 1.
     """

@@ -21,7 +21,7 @@ def convnet(
     norm: Norm = "batch",
     dropout: float = 0.0,
 ) -> nn.Sequential:
-    """Give stages down to a map of about 4x4, global average pooling, and one linear layer.
+    """Build stages down to a map of about 4x4, global average pooling, and one linear layer.
 
     Pictures (N, C, H, W) -> logits (N, K). From 96 pixels on, the first convolution has stride 2:
     full-size maps would cost more than all the rest. The first stage has

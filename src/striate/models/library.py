@@ -77,7 +77,7 @@ def timm_net(name: str, classes: int, *, pretrained: bool, **arguments: Any) -> 
 
 
 def torchvision_published(name: str) -> Published:
-    """Give the preprocessing of torchvision's default weights; ImageNet's usual one if unknown."""
+    """Return the preprocessing of torchvision's default weights; ImageNet's if unknown."""
     from torchvision import models
 
     preset = models.get_model_weights(_torchvision_name(name)).DEFAULT.transforms()
@@ -89,7 +89,7 @@ def torchvision_published(name: str) -> Published:
 
 
 def timm_published(name: str) -> Published:
-    """Give the preprocessing in timm's own record of the network."""
+    """Return the preprocessing in timm's own record of the network."""
     import timm
 
     card = timm.get_pretrained_cfg(_timm_name(name))

@@ -12,7 +12,7 @@ from striate.layers import chain
 def mnist_convnet(
     channels: int, classes: int, size: tuple[int, int], *, dropout: float = 0.5
 ) -> nn.Sequential:
-    """Give the mended network, with ReLU between the linear layers: (N, C, H, W) -> (N, K)."""
+    """Build the mended network, with ReLU between the linear layers: (N, C, H, W) -> (N, K)."""
     return chain(
         **_trunk(channels),
         linear=nn.Linear(_flattened(size), 1024),
@@ -23,7 +23,7 @@ def mnist_convnet(
 
 
 def mnist_convnet_listed(channels: int, classes: int, size: tuple[int, int]) -> nn.Sequential:
-    """Give the network as listed, with nothing between the linear layers but dropout."""
+    """Build the network as listed, with nothing between the linear layers but dropout."""
     return chain(
         **_trunk(channels),
         linear=nn.Linear(_flattened(size), 1024),

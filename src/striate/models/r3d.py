@@ -38,7 +38,7 @@ def r3d(
     depth: int | None = None,
     width: int | None = None,
 ) -> nn.Sequential:
-    """Give the network: clips (N, C, T, H, W) -> logits (N, K); `depth` counts layers with weights.
+    """Build the network: clips (N, C, T, H, W) -> logits (N, K); `depth` counts weighted layers.
 
     18 layers and 64 channels in the first stage, but 10 and 16 for sides below 64 pixels.
     """

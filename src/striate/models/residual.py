@@ -76,7 +76,7 @@ class Bottleneck(nn.Module):
 
 
 def projection(channels: int, width: int, stride: int, *, norm: Norm) -> nn.Module:
-    """Give the paper's shortcut B: a 1x1 convolution where sizes change, else nothing."""
+    """Return the paper's shortcut B: a 1x1 convolution where sizes change, else nothing."""
     if stride == 1 and channels == width:
         return nn.Identity()
     convolution = nn.Conv2d(channels, width, 1, stride, bias=norm == "none")
@@ -91,7 +91,7 @@ def stages(
     *,
     expansion: int = 1,
 ) -> dict[str, nn.Module]:
-    """Give rows of blocks; the first block of each row but the first halves the maps."""
+    """Build rows of blocks; the first block of each row but the first halves the maps."""
     rows: dict[str, nn.Module] = {}
     for number, (width, count) in enumerate(zip(widths, counts, strict=True), 1):
         first = block(channels, width, 1 if number == 1 else 2)

@@ -16,7 +16,7 @@ SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
 def read(path: Path) -> Mapping[str, Tensor]:
-    """Give the tensors of a file by name; nothing in it is run."""
+    """Return the tensors of a file by name; nothing in it is run."""
     if path.suffix == ".safetensors":
         return from_safetensors(files.read(path), path)
     if path.suffix in SUFFIXES:

@@ -48,7 +48,7 @@ def card(
 
 
 def blobs(model: nn.Module, preprocessing: Preparation) -> dict[str, bytes]:
-    """Give the weights and buffers, and the whitening matrix if there is one, as safetensors."""
+    """Return the weights and buffers, and the whitening matrix if there is one, as safetensors."""
     content = {WEIGHTS: tensor_bytes(model.state_dict())}
     if isinstance(preprocessing, Preprocessing) and preprocessing.zca is not None:
         content[ZCA] = preprocessing.zca.to_bytes()
@@ -111,7 +111,7 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
 
 
 def tensor_bytes(named: Mapping[str, Tensor]) -> bytes:
-    """Give tensors as the bytes of a safetensors file; shared memory is written twice."""
+    """Return tensors as the bytes of a safetensors file; shared memory is written twice."""
     return safetensors.torch.save(
         {name: t.detach().to("cpu", copy=True).contiguous() for name, t in named.items()}
     )

@@ -46,7 +46,7 @@ def save(run: Path, document: Mapping[str, Any], blobs: Mapping[str, bytes]) -> 
 
 
 def newest_first(run: Path) -> Iterator[Checkpoint]:
-    """Give the checkpoints that verify; damaged ones are passed over."""
+    """Yield the checkpoints that verify; damaged ones are passed over."""
     for folder in _folders(run):
         try:
             yield _read(folder)
@@ -55,7 +55,7 @@ def newest_first(run: Path) -> Iterator[Checkpoint]:
 
 
 def latest(run: Path) -> tuple[Checkpoint, list[str]]:
-    """Give the newest checkpoint that verifies, and why newer ones were passed over."""
+    """Return the newest checkpoint that verifies, and why newer ones were passed over."""
     damage: list[str] = []
     for folder in _folders(run):
         try:
@@ -80,7 +80,7 @@ def seconds(run: Path) -> list[float]:
 
 
 def best(run: Path) -> Checkpoint | None:
-    """Give the verified checkpoint with the highest score; the newer one among equals."""
+    """Return the verified checkpoint with the highest score; the newer one among equals."""
     scored = (c for c in newest_first(run) if c.score is not None)
     return max(scored, key=lambda c: (c.score, c.step), default=None)
 

@@ -59,7 +59,7 @@ def carried(run: Path) -> list[Code]:
 
 
 def _networks(run: Path) -> Iterator[Reference]:
-    """Give the code of the bundle and of each checkpoint: which one is loaded depends on damage."""
+    """Yield the code of the bundle and of each checkpoint: damage decides which is loaded."""
     cards = [run / bundle.CARD, run / folder.BUNDLE / bundle.CARD]
     cards += sorted((run / folder.CHECKPOINTS).glob(f"*/{checkpoints.STATE}"), reverse=True)
     damaged, read = None, 0

@@ -63,7 +63,7 @@ NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
 
 
 def new_folder(parent: Path, data: str, model: str) -> Path:
-    """Give the first free `parent/DATA-MODEL-N`."""
+    """Return the first free `parent/DATA-MODEL-N`."""
     stem = (
         re.sub(r"[^A-Za-z0-9._-]+", "-", f"{data}-{model.rpartition('/')[2]}").strip("-.") or "run"
     )
@@ -111,14 +111,14 @@ def is_run(folder: Path) -> bool:
 
 
 def require(folder: Path) -> Path:
-    """Give the folder back if it is a run, or a bundle on its own."""
+    """Return the folder back if it is a run, or a bundle on its own."""
     if not is_run(folder) and not (folder / bundle.CARD).is_file():
         raise DataError(f"{folder} {_what_instead(folder)}")
     return folder
 
 
 def require_whole(folder: Path) -> Path:
-    """Give the folder back if it is a run; a bundle alone does not know how it was made."""
+    """Return the folder back if it is a run; a bundle alone does not know how it was made."""
     require(folder)
     if not is_run(folder):
         parent = folder.absolute().parent
@@ -170,7 +170,7 @@ def write_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:
 
 
 def recipe_text(recipe: Mapping[str, Any]) -> str:
-    """Give a recipe as TOML."""
+    """Return a recipe as TOML."""
     return tomli_w.dumps(dict(recipe))
 
 

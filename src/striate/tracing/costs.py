@@ -56,7 +56,7 @@ def sliding(name: str, arguments: Sequence[Any]) -> Sliding | None:
 
 
 def each(value: Any, axes: int) -> tuple[int, ...]:
-    """Give a number an axis; torch writes one for all where they are equal."""
+    """Return a number an axis; torch writes one for all where they are equal."""
     found = tuple(value) if isinstance(value, (list, tuple)) else (value,)
     return found * axes if len(found) == 1 else found
 

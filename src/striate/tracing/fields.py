@@ -35,7 +35,7 @@ Rule = Callable[[Seen, Sequence[Any], Sequence[int]], Seen]  # (input, arguments
 
 
 def behind(name: str, arguments: Sequence[Any], out: Tensor, look: Look) -> Seen | None:
-    """Give what an operation's output sees; None if it depends on no picture."""
+    """Return what an operation's output sees; None if it depends on no picture."""
     if name in CONSTANTS:
         return None
     tensors = [one for argument in arguments for one in _flat(argument)]

@@ -10,17 +10,17 @@ from torch.utils._pytree import tree_leaves
 
 
 def tensors(tree: Any) -> list[Tensor]:
-    """Give the tensors in arguments or results, however nested."""
+    """Return the tensors in arguments or results, however nested."""
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def identity(tensor: Tensor) -> int:
-    """Give what tensors on the same memory have in common; unique as long as one is alive."""
+    """Return what tensors on the same memory have in common; unique as long as one is alive."""
     return int(tensor.untyped_storage()._cdata)
 
 
 def number_of_bytes(tensor: Tensor, *, halved: bool = False) -> int:
-    """Give the size of a tensor's memory; `halved`: as if its float32 were bfloat16."""
+    """Return the size of a tensor's memory; `halved`: as if its float32 were bfloat16."""
     size = int(tensor.untyped_storage().nbytes())
     return size // 2 if halved and tensor.dtype == torch.float32 else size
 

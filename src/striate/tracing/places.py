@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 
 
 def picture(shape: Sequence[int], axes: int) -> Seen:
-    """Give what a picture sees of itself: its last `axes` dimensions are places."""
+    """Return what a picture sees of itself: its last `axes` dimensions are places."""
     plain = len(shape) - axes
     dims = [plain_dim(size, axes) for size in shape[:plain]]
     dims += [map_dim(size, axis, axes) for axis, size in enumerate(shape[plain:])]
@@ -47,12 +47,12 @@ def picture(shape: Sequence[int], axes: int) -> Seen:
 
 
 def plain_dim(size: int, axes: int) -> Dim:
-    """Give a dimension that is no place: pictures of a batch, channels."""
+    """Return a dimension that is no place: pictures of a batch, channels."""
     return (Atom(size, (0,) * axes),)
 
 
 def map_dim(size: int, axis: int, axes: int) -> Dim:
-    """Give a dimension that runs along one axis of the picture."""
+    """Return a dimension that runs along one axis of the picture."""
     return (Atom(size, tuple(size - 1 if axis == a else 0 for a in range(axes))),)
 
 
@@ -63,13 +63,13 @@ def reach(dims: Iterable[Dim], axes: int) -> list[int]:
 
 
 def axis_of(dim: Dim) -> int | None:
-    """Give the one axis along which a dimension runs; None if there is none, or several."""
+    """Return the one axis along which a dimension runs; None if there is none, or several."""
     axes = {axis for atom in dim for axis, far in enumerate(atom.reach) if far}
     return axes.pop() if len(axes) == 1 else None
 
 
 def step(dim: Dim, axes: int) -> tuple[int, ...]:
-    """Give how far neighbours along a dimension lie apart, if it runs evenly."""
+    """Return how far neighbours along a dimension lie apart, if it runs evenly."""
     gaps = max(count(dim) - 1, 1)
     return tuple(far // gaps for far in reach([dim], axes))
 
@@ -109,7 +109,7 @@ def settled(seen: Seen) -> Seen:
 
 
 def joined(several: Sequence[Seen], shape: Sequence[int]) -> Seen:
-    """Give what elements see that depend on several tensors, broadcast to one shape."""
+    """Return what elements see that depend on several tensors, broadcast to one shape."""
     first = several[0]
     fields = list(first.fields)
     for other in several[1:]:
@@ -131,12 +131,12 @@ def _broadcast(layouts: Sequence[tuple[Dim, ...]], place: int, size: int, axes: 
 
 
 def count(dim: Dim) -> int:
-    """Give the size of a dimension."""
+    """Return the size of a dimension."""
     return math.prod(atom.extent for atom in dim)
 
 
 def regrouped(seen: Seen, shape: Sequence[int]) -> Seen:
-    """Give the same elements in another shape; all mixed where an atom would not split evenly."""
+    """Return the same elements in another shape; all mixed where an atom would not split evenly."""
     atoms = [atom for dim in seen.dims for atom in dim if atom.extent != 1][::-1]
     dims = []
     for size in shape:
@@ -192,7 +192,7 @@ def slid(seen: Seen, shape: Sequence[int], windows: Sequence[Window], *, spread:
 
 
 def rescaled(seen: Seen, shape: Sequence[int], more: int, places: Sequence[int]) -> Seen:
-    """Give maps of another size, each element of which sees `more` places than before."""
+    """Return maps of another size, each element of which sees `more` places than before."""
     axes = len(seen.picture)
     fields, dims = list(seen.fields), [plain_dim(size, axes) for size in shape]
     for place in places:
@@ -208,5 +208,5 @@ def rescaled(seen: Seen, shape: Sequence[int], more: int, places: Sequence[int])
 
 
 def _stepped(field: Field, dim: Dim, axis: int, axes: int) -> Field:
-    """Give the field of a dimension's neighbours, which may lie more than one place apart."""
+    """Return the field of a dimension's neighbours, which may lie more than one place apart."""
     return field._replace(jump=field.jump * (step(dim, axes)[axis] or 1))

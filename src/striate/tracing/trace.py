@@ -22,7 +22,7 @@ from .costs import Sliding
 from .ledger import Ledger, identity, number_of_bytes, tensors
 from .places import Seen, all_mixed, picture
 
-Key = tuple[str, int, str, int]  # module, its how manieth call, operation, its how manieth
+Key = tuple[str, int, str, int]  # module, number of its call, operation, number of that
 INPUT: Key = ("", 0, "input", 1)
 
 
@@ -93,7 +93,7 @@ class Trace(TorchDispatchMode):
         self._numbers: Counter[str] = Counter()
 
     def look(self, argument: Any) -> Seen | None:
-        """Give what a tensor sees of the picture; None for a weight or a constant."""
+        """Return what a tensor sees of the picture; None for a weight or a constant."""
         if not isinstance(argument, Tensor):
             return None
         found: Seen | None = self._seen.get(argument)

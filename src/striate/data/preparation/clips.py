@@ -48,11 +48,11 @@ class Clips:
         return self.shape
 
     def __call__(self, clip: Any) -> Tensor:
-        """Give the values of one clip."""
+        """Return the values of one clip."""
         return self.values(self.pixels(clip)[None])[0]
 
     def pixels(self, clip: Any) -> Tensor:
-        """Give a clip's frames in the network's size and colours, uint8 (C, T, H, W).
+        """Return a clip's frames in the network's size and colours, uint8 (C, T, H, W).
 
         A clip is a file, its bytes, or an array uint8 (T, H, W) or (T, H, W, 3).
         """
@@ -81,7 +81,7 @@ class Clips:
         return np.concatenate(rows)
 
     def to_json(self) -> dict[str, Any]:
-        """Give every field as JSON can hold it."""
+        """Return every field as JSON can hold it."""
         return {"frames": self.frames, "picture": self.picture.to_json()}
 
     @classmethod
@@ -101,7 +101,7 @@ class Clips:
 
 
 def fitted(preprocessing: Clips, **fields: Any) -> Clips:
-    """Give the preprocessing with these fields of its pictures, mean and std say."""
+    """Return the preprocessing with these fields of its pictures, mean and std say."""
     return dataclasses.replace(
         preprocessing, picture=dataclasses.replace(preprocessing.picture, **fields)
     )

@@ -40,19 +40,19 @@ class Preparation(Protocol):
         """Shape of what `pixels` gives."""
 
     def __call__(self, example: Any, /) -> Tensor:
-        """Give the network's input of one example."""
+        """Return the network's input of one example."""
 
     def pixels(self, example: Any, /) -> Tensor:
-        """Give an example as whole numbers of a fixed shape, which are held in memory."""
+        """Return an example as whole numbers of a fixed shape, which are held in memory."""
 
     def values(self, batch: Tensor, /) -> Tensor:
-        """Give the network's input, float32, of a batch of pixels."""
+        """Return the network's input, float32, of a batch of pixels."""
 
     def image(self, pixels: Tensor, /) -> NDArray[np.uint8]:
         """Draw an example's pixels for people: (H, W) or (H, W, 3)."""
 
     def to_json(self) -> dict[str, Any]:
-        """Give what `from_json` reads."""
+        """Return what `from_json` reads."""
 
     def describe(self) -> str:
         """Say in one line what happens to an example."""
@@ -117,7 +117,7 @@ def recognised(files: Iterable[Any]) -> str:
 
 
 def limited(preparation: Preparation, megapixels: float | None) -> Preparation:
-    """Give the preprocessing with another limit on a picture's size; with None, as it is."""
+    """Return the preprocessing with another limit on a picture's size; with None, as it is."""
     if megapixels is None:
         return preparation
     most = max_pixels(megapixels)
@@ -130,7 +130,7 @@ def limited(preparation: Preparation, megapixels: float | None) -> Preparation:
 
 
 def max_pixels(megapixels: float) -> int:
-    """Give the limit in pixels; UsageError for one that can mean nothing."""
+    """Return the limit in pixels; UsageError for one that can mean nothing."""
     if not 0 < megapixels <= MOST_MEGAPIXELS:  # NaN is in no range
         raise UsageError(
             f"--max-megapixels is above 0 and at most {MOST_MEGAPIXELS:,}, not {megapixels:g}"
@@ -139,7 +139,7 @@ def max_pixels(megapixels: float) -> int:
 
 
 def allowance(preparation: Preparation) -> float:
-    """Give how many times the usual memory and time the decoding of its largest picture may take.
+    """Return how many times the usual memory and time the decoding of its largest picture may take.
 
     The usual is enough for 50 million pixels.
     """

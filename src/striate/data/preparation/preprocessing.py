@@ -116,11 +116,11 @@ class Preprocessing:
         return self.shape
 
     def __call__(self, picture: Picture) -> Tensor:
-        """Give the values (C, H, W) of one picture."""
+        """Return the values (C, H, W) of one picture."""
         return self.values(self.pixels(picture)[None])[0]
 
     def pixels(self, picture: Picture) -> Tensor:
-        """Give a picture in the network's size and colours, uint8 (C, H, W).
+        """Return a picture in the network's size and colours, uint8 (C, H, W).
 
         Arrays are (H, W) or (H, W, 1 to 4), tensors (H, W) or (1 to 4, H, W); `images.from_array`
         says which numbers they hold.
@@ -143,12 +143,12 @@ class Preprocessing:
         return self._scaled(batch)
 
     def image(self, pixels: Tensor) -> NDArray[np.uint8]:
-        """Give pixels (C, H, W) as people draw them: (H, W) or (H, W, 3)."""
+        """Return pixels (C, H, W) as people draw them: (H, W) or (H, W, 3)."""
         array: NDArray[np.uint8] = pixels.permute(1, 2, 0).numpy()
         return array[:, :, 0] if array.shape[2] == 1 else array
 
     def to_json(self) -> dict[str, Any]:
-        """Give all but the whitening, which is too large, as JSON can hold it."""
+        """Return all but the whitening, which is too large, as JSON can hold it."""
         document = {key: getattr(self, key) for key in _KEYS}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in document.items()}
 
@@ -210,7 +210,7 @@ Box = tuple[float, float, float, float]  # top, left, height, width in pixels
 
 
 def _crop(given: tuple[int, ...], size: tuple[int, int], share: float) -> Box:
-    """Give the centred part of a (height, width) picture in which a crop of `size` lies."""
+    """Return the centred part of a (height, width) picture in which a crop of `size` lies."""
     step = min(have / want for have, want in zip(given, size, strict=True)) * share
     down, across = (min(step * want, have) for have, want in zip(given, size, strict=True))
     return (given[0] - down) / 2, (given[1] - across) / 2, down, across
@@ -259,7 +259,7 @@ def _standardised(batch: Tensor) -> Tensor:
 def as_array(
     picture: Picture, max_pixels: int = images.MAX_PIXELS, *, least: int | None = None
 ) -> Array:
-    """Give any picture, decoded and upright, as `images.decode` does: (H, W) or (H, W, 3) RGB."""
+    """Return any picture, decoded and upright, as `images.decode` does: (H, W) or (H, W, 3) RGB."""
     if isinstance(picture, Path | bytes | images.Stored):
         return _of_file(picture, max_pixels, least)
     if isinstance(picture, Image.Image):
@@ -283,7 +283,7 @@ def _of_file(picture: Path | bytes | images.Stored, max_pixels: int, least: int 
 
 
 def _from_tensor(picture: Tensor) -> Array:
-    """Give a tensor (H, W) or (C, H, W) as the array of its pixels would be."""
+    """Return a tensor (H, W) or (C, H, W) as the array of its pixels would be."""
     if not (picture.ndim == 2 or (picture.ndim == 3 and 1 <= picture.shape[0] <= 4)):
         raise UsageError(
             f"a tensor {tuple(picture.shape)} is no picture: give (H, W) or (C, H, W) with 1 to 4 "

@@ -87,11 +87,11 @@ class Spectrograms:
         return (self.length,)
 
     def __call__(self, sound: Sound | Path | bytes | Stored) -> Tensor:
-        """Give the values (1, M, F) of one sound."""
+        """Return the values (1, M, F) of one sound."""
         return self.values(self.pixels(sound)[None])[0]
 
     def pixels(self, sound: Sound | Path | bytes | Stored) -> Tensor:
-        """Give a sound's waveform at the rate and in the length of the network, int16 (T,)."""
+        """Return a sound's waveform at the rate and in the length of the network, int16 (T,)."""
         if isinstance(sound, Sound):
             samples = sounds.waveform(sound, rate=self.rate)
         elif isinstance(sound, Path | bytes | Stored):
@@ -104,7 +104,7 @@ class Spectrograms:
         return torch.from_numpy(_placed(samples, self.length))
 
     def values(self, batch: Tensor) -> Tensor:
-        """Give normalised decibels (N, 1, M, F), float32, of waveforms (N, T) on their device."""
+        """Return normalised decibels (N, 1, M, F), float32, of waveforms (N, T) on their device."""
         if batch.device.type == "mps":
             return self.values(batch.cpu()).to(batch.device)  # MPS has no float64
         levels = self.decibels(batch)
@@ -119,7 +119,7 @@ class Spectrograms:
         return ((levels - mean) / torch.where(std == 0, 1.0, std)).float()[:, None]
 
     def decibels(self, batch: Tensor) -> Tensor:
-        """Give the levels (N, M, F), float64 decibels of full scale, of waveforms (N, T)."""
+        """Return the levels (N, M, F), float64 decibels of full scale, of waveforms (N, T)."""
         frames = batch.unfold(1, self.window, self.hop)  # (N, F, window)
         real, imaginary = _products(frames, self).chunk(2, dim=2)
         power = (real * real + imaginary * imaginary) * _unit(self.window)
@@ -143,7 +143,7 @@ class Spectrograms:
         return np.ascontiguousarray(drawn)
 
     def to_json(self) -> dict[str, Any]:
-        """Give every field as JSON can hold it."""
+        """Return every field as JSON can hold it."""
         document = dataclasses.asdict(self)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in document.items()}
 
@@ -196,7 +196,7 @@ def fitted(preprocessing: Spectrograms, batches: Iterable[Tensor]) -> Spectrogra
 
 
 def hertz(mels: float) -> float:
-    """Give the frequency of a place on HTK's mel scale.
+    """Return the frequency of a place on HTK's mel scale.
 
     >>> round(hertz(1000), 1)
     1000.0
@@ -205,7 +205,7 @@ def hertz(mels: float) -> float:
 
 
 def mels_of(frequency: float) -> float:
-    """Give the place of a frequency on HTK's mel scale.
+    """Return the place of a frequency on HTK's mel scale.
 
     >>> round(mels_of(1000), 1)
     1000.0
@@ -215,7 +215,7 @@ def mels_of(frequency: float) -> float:
 
 @functools.lru_cache(8)
 def filters(given: Spectrograms) -> list[tuple[Tensor, Tensor]]:
-    """Give the bands' triangles, as many terms as the widest has: weights (M,), bins (M,)."""
+    """Return the bands' triangles, as many terms as the widest has: weights (M,), bins (M,)."""
     ends = np.linspace(mels_of(given.low), mels_of(given.high), given.mels + 2)
     edges = np.array([hertz(m) for m in ends])
     bins = np.arange(given.window // 2 + 1) * (given.rate / given.window)
@@ -236,7 +236,7 @@ def filters(given: Spectrograms) -> list[tuple[Tensor, Tensor]]:
 
 @functools.lru_cache(8)
 def _table(given: Spectrograms) -> Tensor:
-    """Give windowed cosines and sines as whole numbers in float64: (window, 2 * bins)."""
+    """Return windowed cosines and sines as whole numbers in float64: (window, 2 * bins)."""
     times = np.arange(given.window)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * times / given.window)
     angles = (2 * np.pi / given.window) * np.outer(times, np.arange(given.window // 2 + 1))
@@ -245,17 +245,17 @@ def _table(given: Spectrograms) -> Tensor:
 
 
 def _products(frames: Tensor, given: Spectrograms) -> Tensor:
-    """Give real and imaginary parts (N, F, 2 * bins) of frames (N, F, window), exactly."""
+    """Return real and imaginary parts (N, F, 2 * bins) of frames (N, F, window), exactly."""
     return frames.double() @ _table(given).to(frames.device, non_blocking=True)
 
 
 def _unit(window: int) -> float:
-    """Give what power is counted in: a sine of full scale has 1/4; a Hann window sums to half."""
+    """Return what power is counted in: a sine of full scale has 1/4; a Hann window sums to half."""
     return float((1 / (2**15 * _FINE * (window / 2))) ** 2)
 
 
 def _log2(x: Tensor) -> Tensor:
-    """Give the base-2 logarithm of positive float64 numbers, of operations that round once each.
+    """Return the base-2 logarithm of positive float64 numbers, of operations that round once each.
 
     torch.log's vector code and its code for remainders may differ in the last bit. With
     s = (m - 1) / (m + 1), ln m = 2 (s + s^3 / 3 + s^5 / 5 + ...), here for m in [0.7, 1.42).

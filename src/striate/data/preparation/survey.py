@@ -62,7 +62,7 @@ def _all_grey(pictures: Sequence[Any]) -> bool:
 
 
 def _header(pictures: Sequence[Any], place: int) -> tuple[int, int, bool] | None:
-    """Give height, width, and whether it is grey; None for what no preprocessing would take."""
+    """Return height, width, and whether it is grey; None for what no preprocessing would take."""
     try:
         picture = pictures[place]
     except PictureError:

@@ -75,7 +75,7 @@ class Zca:
         return cls(mantissas, exponent, (mantissas.double() @ mean) * 2.0**exponent)
 
     def to_bytes(self) -> bytes:
-        """Give the whitening as a safetensors file."""
+        """Return the whitening as a safetensors file."""
         exponent = torch.tensor(self.exponent)
         return safetensors.torch.save(
             {"mantissas": self.mantissas, "exponent": exponent, "offset": self.offset}

@@ -81,7 +81,7 @@ class Archive:
         return f"Archive({str(self.path)!r}, {counted(len(self._readers), 'files')})"
 
     def read(self, inner: str) -> bytes:
-        """Give the bytes of a member; whatever fails is a PictureError."""
+        """Return the bytes of a member; whatever fails is a PictureError."""
         try:
             return self._readers[inner]()
         except PictureError as error:
@@ -135,7 +135,7 @@ class Inside:
         return PurePosixPath(self.inner).suffix
 
     def relative_to(self, root: "Inside") -> PurePosixPath:
-        """Give the path from a folder of the same archive."""
+        """Return the path from a folder of the same archive."""
         return PurePosixPath(self.inner).relative_to(root.inner)
 
     def is_dir(self) -> bool:
@@ -147,7 +147,7 @@ class Inside:
         return list(self.archive.folders[self.inner]), self.archive.files[self.inner]
 
     def read(self) -> bytes:
-        """Give the bytes of the file; whatever fails is a PictureError."""
+        """Return the bytes of the file; whatever fails is a PictureError."""
         return self.archive.read(self.inner)
 
 
@@ -209,7 +209,7 @@ def _zip_members(path: Path) -> Iterator[Member]:
 
 
 def _zip_name(info: zipfile.ZipInfo) -> tuple[str, bool]:
-    """Give a member's name, and whether it is only guessed.
+    """Return a member's name, and whether it is only guessed.
 
     Names are UTF-8 where a flag says so. macOS sets none and writes UTF-8 all the same, which other
     codings hardly ever are by chance; some programs add the name in UTF-8 beside the old one (field
@@ -303,5 +303,5 @@ class _File:
             os.close(self._descriptor)
 
     def part(self, offset: int, size: int) -> bytes:
-        """Give some bytes; pread has no position that threads would share."""
+        """Return some bytes; pread has no position that threads would share."""
         return os.pread(self._descriptor, size, offset)

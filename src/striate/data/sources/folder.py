@@ -62,7 +62,7 @@ class Leftovers(NamedTuple):
 
 
 def list_examples(folder: P, kind: str | None = None) -> Iterator[P]:
-    """Give the files of a kind, or that may be of one, below a folder, sorted, without hidden ones.
+    """Yield the files of a kind, or that may be of one, below a folder: sorted, hidden ones not.
 
     Each real folder once: links to folders are followed, but not to one that was listed or that
     holds the start.
@@ -102,7 +102,7 @@ def leftovers(folder: Place, kind: str) -> Leftovers:
 
 
 def ending(name: str) -> str:
-    """Give the ending by which a file is told, in lower case; "" where there is none.
+    """Return the ending by which a file is told, in lower case; "" where there is none.
 
     >>> ending("A.HEIC"), ending("b.jpg?w=640"), ending("c"), ending("d. e f")
     ('.heic', '.jpg?...', '', '')
@@ -141,7 +141,7 @@ def refusals(opened: Archive) -> list[str]:
 
 
 def relative(path: Place, root: Place) -> str:
-    """Give the path from a folder to what lies in it."""
+    """Return the path from a folder to what lies in it."""
     if isinstance(path, Inside):
         assert isinstance(root, Inside)
         return path.relative_to(root).as_posix()
@@ -150,7 +150,7 @@ def relative(path: Place, root: Place) -> str:
 
 
 def identity(folder: Place) -> tuple[Any, ...]:
-    """Give what two names of one folder have in common."""
+    """Return what two names of one folder have in common."""
     if isinstance(folder, Inside):
         return (folder.inner,)
     try:
@@ -182,7 +182,7 @@ def made(
     layout: str,
     warnings: list[str],
 ) -> Data:
-    """Give the data of a folder; a warning where classes look alike, DataError if they are one."""
+    """Make the data of a folder; a warning where classes look alike, DataError if they are one."""
     refuse_twins(root, classes)
     names = tuple(shown(name) for name in classes)
     place = root.archive.path if isinstance(root, Inside) else root
@@ -216,7 +216,7 @@ def _below(folder: Place, seen: set[Any]) -> Iterator[tuple[Place, Listing]]:
 
 
 def _entries(folder: Place) -> Iterator[tuple[str, bool, bool]]:
-    """Give each entry's name, and whether it is a folder, and a link."""
+    """Yield each entry's name, and whether it is a folder, and a link."""
     if isinstance(folder, Inside):
         inner, within = folder.listing()
         yield from ((name, True, False) for name in inner)

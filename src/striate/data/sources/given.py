@@ -45,7 +45,7 @@ class Named:
         return self._name
 
     def read(self) -> bytes:
-        """Give the bytes."""
+        """Return the bytes."""
         return self._content
 
 
@@ -66,7 +66,7 @@ class Absent:
 def examples(
     given: Any, kind: str = "pictures", tell: Tell = lambda _: None
 ) -> list[Example] | Iterator[Example]:
-    """Give the examples meant by a path, an example, a batch, or many of them; a list, if finite.
+    """Return the examples meant by a path, an example, a batch, or many of them; a list, if finite.
 
     Of an iterator, or anything else that is only iterated over, each is found when it is asked for.
     `tell` is given a line for what lies in a folder or an archive and is left out.
@@ -94,7 +94,7 @@ def _named(values: Iterable[Any], kind: str) -> Iterator[Example]:
 
 
 def _expanded(item: Any, kind: str, tell: Tell) -> list[Any]:
-    """Give the examples that one thing stands for: of a path those it leads to, of a batch each."""
+    """Yield the examples that a thing stands for: of a path those it leads to, of a batch all."""
     if isinstance(item, (str, Path)):
         return _at(str(item), kind, tell)
     if isinstance(item, io.IOBase):  # an open file

@@ -165,7 +165,7 @@ def _with_splits(root: Place, tops: list[str], filled: list[str], kind: str) -> 
 
 
 def _split_folders(root: Place, filled: list[str], kind: str) -> dict[str, str]:
-    """Give the folders that are splits, with the split of each; none where they are classes.
+    """Return the folders that are splits, with the split of each; none where they are classes.
 
     Raises DataError where they are named like splits and are of no use as such.
     """
@@ -303,7 +303,7 @@ def _flat(root: Place, tops: list[str], filled: list[str], kind: str) -> Found:
 
 
 def _same_inside(root: Place, inner: Mapping[str, Sequence[str]], kind: str) -> Sequence[str]:
-    """Give the two or more folders that all folders hold, with nothing beside them; else none."""
+    """Return the two or more folders that all folders hold, with nothing beside them; else none."""
     (first, *others) = inner.values()
     same = all(names == first for names in others) and len(first) > 1 and bool(others)
     return first if same and not any(loose(root / top, kind) for top in inner) else ()

@@ -146,7 +146,7 @@ def pairs(parts: Mapping[str, Sequence[Any]], name: str, origin: Origin) -> Data
 
 
 def as_csv(rows: Iterable[tuple[Path, str, str]], home: Path) -> bytes:
-    """Give a table of paths, labels and splits, to be written into the folder `home`."""
+    """Return a table of paths, labels and splits, to be written into the folder `home`."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(["path", "label", "split"])

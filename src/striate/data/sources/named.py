@@ -65,7 +65,7 @@ LISTED = {
 
 
 def data_root() -> Path:
-    """Give the folder of downloaded data: $STRIATE_DATA, else one in the user's cache."""
+    """Return the folder of downloaded data: $STRIATE_DATA, else one in the user's cache."""
     chosen = os.environ.get("STRIATE_DATA")
     if chosen:
         return Path(chosen).expanduser()
@@ -74,7 +74,7 @@ def data_root() -> Path:
 
 
 def digits() -> Data:
-    """Give scikit-learn's 1,797 handwritten digits, 8x8 grey; they have no splits of their own."""
+    """Load scikit-learn's 1,797 handwritten digits, 8x8 grey; they have no splits of their own."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -86,7 +86,7 @@ def digits() -> Data:
 
 
 def listed(name: str) -> Data:
-    """Give a data set of torchvision: train and test."""
+    """Return a data set of torchvision: train and test."""
     train, test = (_load(name, arguments) for arguments in LISTED[name].splits)
     splits = {"train": _split(train, "train"), "test": _split(test, "test")}
     classes = getattr(train, "classes", _ten())  # SVHN names none: they are digits

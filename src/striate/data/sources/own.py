@@ -73,7 +73,7 @@ def _parts(given: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _zipped(given: Any) -> Any:
-    """Give pictures (N, ...) and labels (N,), a tuple of two arrays, as pairs."""
+    """Return pictures (N, ...) and labels (N,), a tuple of two arrays, as pairs."""
     if not isinstance(given, tuple) or len(given) != 2:
         return given
     pictures: tuple[int, ...]
@@ -106,7 +106,7 @@ class _Pictures(Sequence[Any]):
         return self.pair(int(place))[0]
 
     def pair(self, place: int) -> tuple[Any, Any]:
-        """Give the picture and the label at a place; whatever fails is a PictureError."""
+        """Return the picture and the label at a place; whatever fails is a PictureError."""
         if place == 0 and self._first is not None:
             return self._first
         name = _name(self._part, place)
@@ -171,7 +171,7 @@ def _kind(pictures: Sequence[Any]) -> str:
 
 
 def _targets(pictures: _Pictures, dataset: Any) -> Any:
-    """Give the labels that torchvision's Datasets list, where they are what the pairs have."""
+    """Return the labels that torchvision's Datasets list, where they are what the pairs have."""
     targets = _listed(dataset)
     if targets is None or not len(dataset):
         return None
@@ -184,7 +184,7 @@ def _targets(pictures: _Pictures, dataset: Any) -> Any:
 
 
 def _listed(dataset: Any) -> Any:
-    """Give the targets of a Dataset, or of what it is a part or a row of; None if not all list."""
+    """Return the targets of a Dataset, or of what it is a part of; None if not all list them."""
     if isinstance(dataset, Subset):
         whole = _listed(dataset.dataset)
         return None if whole is None else [whole[row] for row in dataset.indices]
@@ -213,7 +213,7 @@ def _label(label: Any, part: str, row: int) -> int | str:
 
 
 def _class_names(dataset: Any, part: str) -> tuple[str, ...] | None:
-    """Give the names that a Dataset, or what it is a part or a row of, has for its classes."""
+    """Return the names that a Dataset, or what it is a part or a row of, has for its classes."""
     if isinstance(dataset, Subset):
         return _class_names(dataset.dataset, part)
     if isinstance(dataset, ConcatDataset):
@@ -244,7 +244,7 @@ def _class_names(dataset: Any, part: str) -> tuple[str, ...] | None:
 
 
 def _class_of(label: int | str, names: tuple[str, ...] | None) -> str:
-    """Give the name of a label's class; a name that is not listed stays what it is."""
+    """Return the name of a label's class; a name that is not listed stays what it is."""
     if isinstance(label, str) or names is None:
         return str(label)
     if label >= len(names):
@@ -255,7 +255,7 @@ def _class_of(label: int | str, names: tuple[str, ...] | None) -> str:
 
 
 def _classes(parts: dict[str, Part]) -> tuple[tuple[str, ...], list[str]]:
-    """Give the classes that have pictures, in the order of their names or numbers, and warnings.
+    """Return the classes that have pictures, in the order of their names or numbers, and warnings.
 
     Splits without names of their own have those of the others.
     """

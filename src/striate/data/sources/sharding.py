@@ -72,7 +72,7 @@ def _write(
 
 
 def _ending(name: str) -> str:
-    """Give the ending by which a reader of shards tells a picture."""
+    """Return the ending by which a reader of shards tells a picture."""
     path = PurePosixPath(name)
     if not is_picture(path):
         raise DataError(f"{name} has not the ending of a picture, such as .jpg: rename it")

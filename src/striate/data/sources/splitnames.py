@@ -20,14 +20,14 @@ PART = re.compile(r"(cv|folds?|parts?|splits?|batch|subset|chunk)[ _.-]?\d+", re
 
 
 def marked(names: Sequence[str]) -> dict[str, str]:
-    """Give the folders that are named like splits of one data set: train_images, test_images."""
+    """Return the folders that are named like splits of one data set: train_images, test_images."""
     found = {name: alike for name in names if (alike := like_split(name))}
     rests = {rest for _, rest in found.values()}
     return {name: split for name, (split, rest) in found.items() if len(rests) == 1 or not rest}
 
 
 def like_split(name: str) -> tuple[str, tuple[str, ...]] | None:
-    """Give the one split that a name speaks of, and its words that are not usual beside it."""
+    """Return the one split that a name speaks of, and its words that are not usual beside it."""
     words = [word.lower() for word in _WORDS.findall(_HUMP.sub(" ", name))]
     splits = {split for word in words if (split := _split_word(word))}
     rest = tuple(word for word in words if not _split_word(word) and word not in _BESIDE)

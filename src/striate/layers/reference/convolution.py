@@ -71,7 +71,7 @@ def transposed_convolution(
 
 
 def around(before: Sequence[int], after: Sequence[int] | None = None) -> list[int]:
-    """Give the padding of each dimension as F.pad has it: the last dimension first."""
+    """Return the padding of each dimension as F.pad has it: the last dimension first."""
     pairs = list(zip(before, before if after is None else after, strict=True))
     return [cells for pair in reversed(pairs) for cells in pair]
 

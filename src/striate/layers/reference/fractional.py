@@ -16,7 +16,7 @@ Regions = list[tuple[int, int]]
 
 
 def pool_regions(x: Tensor, *regions: Regions) -> Tensor:
-    """Give the greatest cell of each region: (N, C, *sizes) -> (N, C, *counts), a list a side."""
+    """Return the greatest cell of each region: (N, C, *sizes) -> (N, C, *counts), a list a side."""
     # The maximum over a box is that over one side, then over the next.
     for axis, along in enumerate(regions, start=2):
         x = torch.stack([x.narrow(axis, a, b - a).amax(axis) for a, b in along], axis)
@@ -24,7 +24,7 @@ def pool_regions(x: Tensor, *regions: Regions) -> Tensor:
 
 
 def pseudo_random(size: int, count: int, u: float) -> list[int]:
-    """Give count + 1 bounds from 0 to size, spread as evenly as whole numbers can be.
+    """Return count + 1 bounds from 0 to size, spread as evenly as whole numbers can be.
 
     They are floor(alpha (i + u)) - floor(alpha u), alpha = size / count; u in (0, 1) is drawn.
 
@@ -38,7 +38,7 @@ def pseudo_random(size: int, count: int, u: float) -> list[int]:
 
 
 def random(size: int, count: int, generator: torch.Generator) -> list[int]:
-    """Give count + 1 bounds from 0 to size: steps of the two lengths near size / count, shuffled.
+    """Return count + 1 bounds from 0 to size: steps of the two lengths near size / count, shuffled.
 
     >>> random(10, 7, torch.Generator().manual_seed(0))
     [0, 1, 3, 4, 5, 7, 8, 10]
@@ -50,7 +50,7 @@ def random(size: int, count: int, generator: torch.Generator) -> list[int]:
 
 
 def disjoint(bounds: Sequence[int]) -> Regions:
-    """Give regions that tile the side.
+    """Return regions that tile the side.
 
     >>> disjoint([0, 1, 3, 4])
     [(0, 1), (1, 3), (3, 4)]
@@ -59,7 +59,7 @@ def disjoint(bounds: Sequence[int]) -> Regions:
 
 
 def overlapping(bounds: Sequence[int]) -> Regions:
-    """Give regions that share a cell with the next; the last ends with the side.
+    """Return regions that share a cell with the next; the last ends with the side.
 
     >>> overlapping([0, 1, 3, 4])
     [(0, 2), (1, 4), (3, 4)]
@@ -68,7 +68,7 @@ def overlapping(bounds: Sequence[int]) -> Regions:
 
 
 def fixed_size(size: int, count: int, u: float, *, kernel: int) -> Regions:
-    """Give regions of `kernel` cells at pseudo-random starts: those of torch's fractional pooling.
+    """Return regions of `kernel` cells at pseudo-random starts, as torch's fractional pooling.
 
     >>> fixed_size(10, 7, 0.3, kernel=2)
     [(0, 2), (1, 3), (3, 5), (4, 6), (5, 7), (7, 9), (8, 10)]

@@ -19,7 +19,7 @@ def max_pooling(
     dilation: Each = 1,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """Give the greatest cell of each window: (N, C, *sizes) -> (N, C, *positions).
+    """Return the greatest cell of each window: (N, C, *sizes) -> (N, C, *positions).
 
     Padding is below every number. The number of positions is rounded down, with `ceil_mode` up.
     """
@@ -37,7 +37,7 @@ def average_pooling(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
-    """Give the mean of each window: (N, C, *sizes) -> (N, C, *positions).
+    """Return the mean of each window: (N, C, *sizes) -> (N, C, *positions).
 
     As in torch, padding counts as cells of zero unless `count_include_pad` is False, and what
     `ceil_mode` lets stand out behind the padding never counts.

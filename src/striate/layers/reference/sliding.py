@@ -31,7 +31,7 @@ class Slide(NamedTuple):
 
 
 def each(value: Each, dimensions: int) -> tuple[int, ...]:
-    """Give one number for each dimension.
+    """Return one number for each dimension.
 
     >>> each(2, 3), each((1, 2), 2)
     ((2, 2, 2), (1, 2))
@@ -63,7 +63,7 @@ def ceil_positions(size: int, kernel: int, *, stride: int, padding: int, dilatio
 
 
 def slide(sizes: Sequence[int], kernel: Each, stride: Each, padding: Each, dilation: Each) -> Slide:
-    """Give the slide of a window over a volume whose sides are `sizes` cells."""
+    """Return the slide of a window over a volume whose sides are `sizes` cells."""
     n = len(sizes)
     rows = [each(value, n) for value in (kernel, stride, padding, dilation)]
     counts = tuple(
