@@ -1,4 +1,4 @@
-"""The drawn figures of docs/layers.md and describe.md: `make docs` writes them to docs/figures."""
+"""The drawn figures of the pages: `make docs` writes them to docs/figures."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import torch
 
 import striate
 from striate import classic
-from striate.classic import invariance
+from striate.classic import faces, invariance
 from striate.data.sources.named import data_root
 from striate.figures import lessons
 from striate.layers import example, reference
@@ -72,8 +72,14 @@ def resnet18() -> bytes:
     return striate.describe("resnet18").draw().encode()
 
 
+def first_features() -> bytes:
+    """Draw the first two features of the cascade that comes with the package."""
+    return faces.draw_features(faces.shipped())
+
+
 FIGURES: dict[str, Callable[[], bytes | None]] = {
     "convolution.png": convolution,
+    "faces-first.png": first_features,
     "filters.png": toy,
     "norms.png": norms,
     "pooling.png": pooling,

@@ -20,6 +20,7 @@ from striate.classic.faces.integral import LEAST_DEVIATION, integral, rectangle,
 from striate.classic.faces.merging import merge, overlaps
 from striate.classic.faces.scanning import Grid, Hits
 from striate.errors import DataError, Stopped, UsageError
+from striate.figures.rates import curve
 
 Pixels = NDArray[np.uint8]
 SIDE = 12
@@ -531,3 +532,24 @@ def test_boxes_are_drawn_where_they_are() -> None:
     assert rows[[0, -1]] == pytest.approx([40 + 20 * scale, 40 + 70 * scale], abs=2)
     many = figures.boxes([picture] * 3, [[]] * 3, ["one", "two", "three"])
     assert Image.open(io.BytesIO(many)).height > pixels.shape[0] * 0.8
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(1, 20))
+def test_a_curve_counts_what_is_at_or_above_each_score(scores: list[int], faces_: int) -> None:
+    positive = np.array(scores[:faces_], float)
+    negative = np.array(scores[::-1], float)
+    alarms, found = curve(positive, negative)
+    assert (alarms[0], found[0]) == (0, 0)
+    both = np.concatenate([positive, negative])
+    thresholds = sorted(set(both.tolist()), reverse=True)
+    if (both == thresholds[-1]).mean() > 0.5:  # turned down, not ranked
+        thresholds.pop()
+    assert alarms[1:].tolist() == pytest.approx([(negative >= t).mean() for t in thresholds])
+    assert found[1:].tolist() == pytest.approx([(positive >= t).mean() for t in thresholds])
+
+
+def test_rates_are_drawn() -> None:
+    random = np.random.default_rng(0)
+    lines = {name: (random.normal(1, 1, 50), random.normal(0, 1, 900)) for name in ("one", "two")}
+    drawn = Image.open(io.BytesIO(figures.rates(lines, "a title")))
+    assert drawn.width == 1600

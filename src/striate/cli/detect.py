@@ -45,7 +45,7 @@ class Looked(NamedTuple):
     striate detect group.jpg -o boxes.png
     striate detect holiday/ --smallest 40 --json
     striate detect group.jpg --with cascade.json --agree 5
-    striate detect group.jpg --with runs/faces --class face --probability 0.99 -o boxes.png
+    striate detect group.jpg --with runs/faces --class face --probability 0.8 -o boxes.png
 """)
 )
 def detect(
@@ -87,8 +87,12 @@ def detect(
         ),
     ] = None,
     agree: Annotated[
-        int, Parameter(group=WINDOWS, help="Overlapping windows that make a box, at least.")
-    ] = 3,
+        int | None,
+        Parameter(
+            group=WINDOWS,
+            help="Overlapping windows that make a box, at least. [default: 3; of a network 2]",
+        ),
+    ] = None,
     wanted: Annotated[
         str | None,
         Parameter(

@@ -8,6 +8,7 @@ from .curves import curves
 from .maps import Row as MapRow
 from .maps import Slide as MapSlide
 from .maps import box_side, maps
+from .rates import rates
 from .sheet import mistake, overview, sheet
 from .shifts import shifts
 
@@ -28,6 +29,7 @@ __all__ = [
     "maps",
     "mistake",
     "overview",
+    "rates",
     "sheet",
     "shifts",
 ]

@@ -9,11 +9,10 @@ from PIL import Image
 from . import cells, style
 from .cells import Pixels
 
-COLUMN = (style.WIDTH - 2 * style.MARGIN - style.GAP) // 2
 HIGHEST = 1400  # pixels of a drawn picture
 SHOWN = 12  # pictures in one figure
 FACE = 480
-LINE = 4  # of a box
+LINE = 3  # of a box
 
 
 class Box(NamedTuple):
@@ -39,11 +38,11 @@ class Part(NamedTuple):
 def boxes(
     pictures: Sequence[Pixels], found: Sequence[Sequence[Box]], captions: Sequence[str]
 ) -> bytes:
-    """Draw pictures, (H, W) or (H, W, 3), with their boxes: one large, or two a line: PNG."""
+    """Draw pictures, (H, W) or (H, W, 3), with their boxes, one large or several a line: PNG."""
     alone = len(pictures) == 1
-    room = style.WIDTH - 2 * style.MARGIN if alone else COLUMN
+    columns = 1 if alone else 2 if len(pictures) <= 4 else 4
+    room = (style.WIDTH - 2 * style.MARGIN + style.GAP) // columns - style.GAP
     drawn = [_boxed(picture, of, room) for picture, of in zip(pictures, found, strict=True)]
-    columns = 1 if alone else 2
     lines = [drawn[i : i + columns] for i in range(0, len(drawn), columns)]
     heights = [max(map(len, line)) + style.LINE + style.GAP + 12 for line in lines]
     width = drawn[0].shape[1] + 2 * style.MARGIN if alone else style.WIDTH
@@ -51,7 +50,7 @@ def boxes(
     top = style.MARGIN
     for number, (line, height) in enumerate(zip(lines, heights, strict=True)):
         for column, picture in enumerate(line):
-            left = style.MARGIN + column * (COLUMN + style.GAP)
+            left = style.MARGIN + column * (room + style.GAP)
             cells.place(figure, picture, left, top)
             text = style.shorten(captions[number * columns + column], room, style.SMALL)
             style.write(figure, left, top + len(picture) + 8, text, style.font(style.SMALL))
@@ -71,7 +70,7 @@ def _boxed(picture: Pixels, found: Sequence[Box], room: int) -> Pixels:
         right = round((box.left + box.width) * scale)
         bottom = round((box.top + box.height) * scale)
         # White on both sides, so that it is seen on any picture.
-        for inset in range(-2, LINE + 2):
+        for inset in range(-1, LINE + 1):
             colour = style.ORANGE if 0 <= inset < LINE else "#FFFFFF"
             _outline(pixels, (left + inset, top + inset, right - inset, bottom - inset), colour)
     return pixels

@@ -21,7 +21,8 @@ from .scanning import NONE, Grid, Hits
 from .sources import grey
 
 SHIPPED = "viola-jones"
-AGREE = 3  # windows on one thing
+AGREE = 3  # windows of a cascade on one thing
+AGREE_OF_NETWORK = 2  # its windows lie further apart
 PROBABILITY = 0.9
 
 
@@ -33,13 +34,13 @@ class Choices:
     largest: int | None = None
     scale: float = 1.25
     step: int | None = None  # a pixel for a cascade, an eighth of the window for a network
-    agree: int = AGREE
+    agree: int | None = None  # windows that make a box
     wanted: str | None = None  # a network's class
     probability: float = PROBABILITY  # of it
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.agree < 1:
+        if self.agree is not None and self.agree < 1:
             raise UsageError(f"--agree is 1 or more windows, not {self.agree}")
 
     def grid(self, detector: "Detector") -> Grid:
@@ -51,6 +52,11 @@ class Choices:
             if given is not None and given < 1:
                 raise UsageError(f"--{name} is {side} or more, not {given}")
         return Grid(self.smallest or 0, self.largest or 0, self.scale, step).check(side)
+
+    def least(self, detector: "Detector") -> int:
+        """Return how many windows have to agree."""
+        usual = AGREE if isinstance(detector, Cascade) else AGREE_OF_NETWORK
+        return usual if self.agree is None else self.agree
 
 
 Detector = Cascade | Network
@@ -135,7 +141,7 @@ def boxes(
             f"{name}: {width} x {height} pixels are smaller than the detector's window of "
             f"{detector.window[1]} x {detector.window[0]}"
         )
-    return merge(windows(detector, pixels, grid, poll=poll), agree=choices.agree)
+    return merge(windows(detector, pixels, grid, poll=poll), agree=choices.least(detector))
 
 
 def windows(
