@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate import api, cli
-from striate.epochs import best, end, is_over, score, since_better
+from striate.epochs import METRICS, best, end, is_over, score, since_better
 
 # Few values, so that there are ties.
 NUMBERS = st.sampled_from([0.25, 0.5, 0.75, float("nan")])
@@ -23,7 +23,7 @@ def history(lines: list[tuple[float, float, float]]) -> list[dict[str, Any]]:
     ]
 
 
-@given(LINES, st.sampled_from(["accuracy", "loss", "balanced_accuracy"]))
+@given(LINES, st.sampled_from(METRICS))
 def test_the_best_is_the_latest_that_none_is_better_than(
     lines: list[tuple[float, float, float]], metric: str
 ) -> None:
@@ -32,7 +32,8 @@ def test_the_best_is_the_latest_that_none_is_better_than(
 
     def is_better(one: dict[str, Any], other: dict[str, Any]) -> bool:
         first, second = (
-            known(row[f"validation_{metric}"], smaller=metric == "loss") for row in (one, other)
+            known(row[f"validation_{metric.replace('-', '_')}"], smaller=metric == "loss")
+            for row in (one, other)
         )
         losses = [known(row["validation_loss"], smaller=True) for row in (one, other)]
         return first > second or (first == second and losses[0] > losses[1])
@@ -44,21 +45,23 @@ def test_the_best_is_the_latest_that_none_is_better_than(
     assert max(rows, key=lambda row: (score(row, metric), row["epoch"])) is unbeaten[-1]
 
 
-@given(LINES, st.integers(1, 9), st.one_of(st.none(), st.integers(1, 4)))
+@given(LINES, st.integers(1, 9), st.one_of(st.none(), st.integers(1, 4)), st.sampled_from(METRICS))
 def test_a_training_ends_where_it_says(
-    lines: list[tuple[float, float, float]], epochs: int, patience: int | None
+    lines: list[tuple[float, float, float]], epochs: int, patience: int | None, metric: str
 ) -> None:
     rows = history(lines)
-    done = next(n for n in range(1, 10) if n > len(rows) or is_over(rows[:n], epochs, patience))
+    over = (n for n in range(1, 10) if n > len(rows) or is_over(rows[:n], epochs, patience, metric))
+    done = next(over)
     if done > len(rows):
         return
-    found = end(rows[:done], epochs, patience)
+    found = end(rows[:done], epochs, patience, metric)
     early = done < epochs
     assert found.reason == ("patience" if early else "epochs")
-    assert f"kept epoch {best(rows[:done])['epoch']}, the best by validation" in found.line
+    kept = f"kept epoch {best(rows[:done], metric)['epoch']}, the best by validation"
+    assert f"{kept} {metric.replace('-', ' ')} (" in found.line
     if early:
         assert found.line.startswith(f"stopped after epoch {done} of {epochs}, as {patience} epoch")
-        assert since_better(rows[:done]) == patience
+        assert since_better(rows[:done], metric) == patience
 
 
 def test_without_validation_the_last_epoch_is_kept_and_patience_has_nothing_to_count() -> None:
@@ -79,6 +82,11 @@ def test_without_validation_the_last_epoch_is_kept_and_patience_has_nothing_to_c
         ),
         (["--epochs", "2"], "2 epochs done; kept epoch "),
         (["--epochs", "1", "--validation-share", "0"], "1 epoch done; kept epoch 1, the last: "),
+        (["--epochs", "2", "--monitor", "loss"], "2 epochs done; kept epoch "),
+        (
+            ["--epochs", "2", "--monitor", "balanced-accuracy"],
+            "2 epochs done; kept epoch ",
+        ),
     ],
 )
 def test_a_training_says_once_why_it_stopped(
@@ -91,6 +99,11 @@ def test_a_training_says_once_why_it_stopped(
     lines = [line for line in capsys.readouterr().err.splitlines() if "kept epoch" in line]
     assert len(lines) == 1
     assert lines[0].startswith(said)
-    result = api.load(run).result
+    metric = more[more.index("--monitor") + 1] if "--monitor" in more else "accuracy"
+    found = api.load(run)
+    result, row = found.result, best(found.history, metric)
+    assert row["epoch"] == result["best_epoch"]
+    assert found.bundle.metrics == {key: row[key] for key in row if key != "seconds"}
+    assert "last: " in said or f"by validation {metric.replace('-', ' ')} (" in lines[0]
     assert f"kept epoch {result['best_epoch']}" in lines[0]
     assert result["ended"] == ("patience" if "--patience" in more else "epochs")

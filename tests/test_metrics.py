@@ -1,5 +1,6 @@
 import json
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -50,6 +51,10 @@ def test_accuracy_top5_and_loss_agree_with_sklearn(n: int, k: int, seed: int) ->
     found = measure(logits, labels, classes)
     truth = labels.numpy()
     assert found.accuracy == oracle.accuracy_score(truth, logits.argmax(1).numpy())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's, of predicted classes without pictures
+        balanced = oracle.balanced_accuracy_score(truth, logits.argmax(1).numpy())
+    assert found.balanced_accuracy == pytest.approx(balanced, rel=1e-12)
     assert found.n == n
     if k > 5:
         top = oracle.top_k_accuracy_score(truth, logits.numpy(), k=5, labels=range(k))
@@ -174,6 +179,7 @@ def test_json_holds_every_metric() -> None:
         "top5",
         "n",
         "interval",
+        "balanced_accuracy",
         "loss",
         "per_class",
         "confusions",

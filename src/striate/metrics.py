@@ -19,7 +19,8 @@ class Metrics(NamedTuple):
     """What a network got right, and what it took for what.
 
     Accuracy and top5 are shares in [0, 1], the interval is that of the accuracy (95 %), the loss is
-    the mean in nats. The matrix counts pictures: a row is a true class, a column a predicted one.
+    the mean in nats, the balanced accuracy the mean recall of the classes that have pictures. The
+    matrix counts pictures: a row is a true class, a column a predicted one.
     """
 
     n: int
@@ -27,6 +28,7 @@ class Metrics(NamedTuple):
     top5: float
     loss: float
     interval: tuple[float, float]
+    balanced_accuracy: float
     per_class: list[dict[str, Any]]
     confusions: list[dict[str, Any]]
     matrix: list[list[int]]
@@ -42,13 +44,15 @@ def measure(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Metrics:
     _check(logits)
     matrix = _matrix(labels, logits.argmax(1), len(classes))
     n, correct = len(labels), int(matrix.trace())
+    per_class = _per_class(matrix, classes)
     return Metrics(
         n=n,
         accuracy=correct / n,
         top5=_top(logits, labels, 5),
         loss=_loss(logits, labels),
         interval=wilson(correct, n),
-        per_class=_per_class(matrix, classes),
+        balanced_accuracy=_mean([row["recall"] for row in per_class if row["n"]]),
+        per_class=per_class,
         confusions=_confusions(matrix, classes),
         matrix=matrix.tolist(),
     )
@@ -56,8 +60,9 @@ def measure(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Metrics:
 
 def as_json(metrics: Metrics) -> dict[str, Any]:
     """Return what JSON can hold, the headline first."""
-    keys = ("accuracy", "top5", "n", "interval", "loss", "per_class", "confusions", "matrix")
-    document = {key: getattr(metrics, key) for key in keys}
+    headline = ("accuracy", "top5", "n", "interval", "balanced_accuracy", "loss")
+    tables = ("per_class", "confusions", "matrix")
+    document = {key: getattr(metrics, key) for key in (*headline, *tables)}
     return {**document, "interval": list(metrics.interval)}
 
 
@@ -125,6 +130,10 @@ def _per_class(matrix: Tensor, classes: Sequence[str]) -> list[dict[str, Any]]:
         }
         for name, correct, n, predicted in counts
     ]
+
+
+def _mean(shares: Sequence[float]) -> float:
+    return math.fsum(shares) / len(shares)
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -1,7 +1,7 @@
 """What a person sees of a training, an evaluation and a report on data."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -71,11 +71,17 @@ def _known(found: dict[str, Any]) -> str:
     return ""
 
 
+def balanced(found: Mapping[str, Any]) -> str:
+    """Write the balanced accuracy beside an accuracy that it differs from."""
+    own = found.get("balanced_accuracy", found["accuracy"])
+    return "" if percent(own) == percent(found["accuracy"]) else f"  balanced {percent(own)}"
+
+
 def print_evaluation(found: dict[str, Any]) -> None:
     low, high = found["interval"]
     console.tell(
         f"{found['split']} accuracy {percent(found['accuracy'])} (95 % interval {percent(low)} to "
-        f"{percent(high)}, {counted(found['n'], found['kind'])}{_known(found)})  "
+        f"{percent(high)}, {counted(found['n'], found['kind'])}{_known(found)}){balanced(found)}  "
         f"top-5 {percent(found['top5'])}  loss {found['loss']:.4f}"
     )
     print_leak(found["leak"])
@@ -256,15 +262,15 @@ def parts(session: Session, event: Epoch, *, short: bool = False) -> list[str]:
     """Write what an epoch's line has: its number, training, validation, the time, the mark."""
     row, total = event.row, session.learner.recipe.epochs
     loss, accuracy = ("", "") if short else ("loss ", "accuracy ")
+    shares = [f"{accuracy}{percent(row.get('validation_accuracy')):>8}"]
+    if session.learner.recipe.monitor == "balanced-accuracy":
+        shares.append(f"balanced {percent(row.get('validation_balanced_accuracy')):>8}")
     written = [
         f"epoch {row['epoch']:>{len(str(total))}}/{total}",
         f"loss {row['train_loss']:.4f}  {accuracy}{percent(row['train_accuracy']):>8}",
     ]
     if "validation_accuracy" in row:
-        written.append(
-            f"validation {loss}{row['validation_loss']:.4f}  "
-            f"{accuracy}{percent(row['validation_accuracy']):>8}"
-        )
+        written.append(f"validation {loss}{row['validation_loss']:.4f}  {'  '.join(shares)}")
     written.append(duration(row["seconds"]))
     return [*written, "best"] if event.best and "validation_accuracy" in row else written
 

@@ -130,6 +130,6 @@ def train(
         count += f", {leak['copies']:,} with a {copies} in train"
     console.tell(
         f"{result['split']} accuracy {percent(result['accuracy'])} "
-        f"(95 % interval {percent(low)} to {percent(high)}, {count})  "
+        f"(95 % interval {percent(low)} to {percent(high)}, {count}){terminal.balanced(result)}  "
         f"{duration(result['train_seconds'])}  {terminal.place(run.folder)}"
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from striate.epochs import METRIC
 from striate.epochs import best as best_epoch
 
 from . import style
@@ -26,6 +27,7 @@ class Run(NamedTuple):
     history: History  # a row an epoch
     training: History  # the same, or finer
     along: str  # epoch or step: a key of both
+    metric: str  # by which the epoch that is kept is chosen
 
     def axis(self) -> str:
         """Name the axis, with its unit."""
@@ -34,27 +36,33 @@ class Run(NamedTuple):
         return f"step ({self.history[0]['step']:.0f} an epoch)"
 
 
-def curves(history: History, title: str = "", *, by_step: History = ()) -> bytes:
+def curves(
+    history: History, title: str = "", *, by_step: History = (), metric: str = METRIC
+) -> bytes:
     """Draw loss, accuracy and learning rate against the epoch, or of short runs the step.
 
     A row has epoch (from 1), train_loss, train_accuracy, rate and, where there was a validation,
     validation_loss and validation_accuracy; accuracies are shares. Rows of `by_step` have a step
-    instead of an epoch, and no validation; with them, those of `history` have both.
+    instead of an epoch, and no validation; with them, those of `history` have both. The epoch that
+    is the best by `metric` is marked.
     """
     top = style.heading_height(title)
     figure = style.canvas(style.WIDTH, top + CHARTS)
     style.write_heading(figure, title, top=0)
-    draw_curves(figure, history, by_step, top)
+    draw_curves(figure, history, by_step, top, metric=metric)
     return style.png(figure)
 
 
-def draw_curves(figure: "Figure", history: History, by_step: History, top: int) -> None:
+def draw_curves(
+    figure: "Figure", history: History, by_step: History, top: int, *, metric: str = METRIC
+) -> None:
     """Draw the three panels, CHARTS pixels high, from `top` on."""
     panels = [
         style.panel(figure, x, top + 84, w, 340) for x, w in ((100, 440), (735, 450), (1390, 170))
     ]
     fine = len(by_step) > len(history)
-    run = Run(history, by_step, "step") if fine else Run(history, history, "epoch")
+    drawn, along = (by_step, "step") if fine else (history, "epoch")
+    run = Run(history, drawn, along, metric)
     scale_loss(panels[0], _draw_pair(panels[0], run, "loss", 1))
     _scale_accuracy(panels[1], _draw_pair(panels[1], run, "accuracy", 100))
     _draw_rate(panels[2], run)
@@ -159,7 +167,7 @@ def _name_lines(axes: "Axes") -> None:
 
 def _mark_best(axes: "Axes", run: Run, name: str, scale: float) -> None:
     """Mark the epoch that is kept: the best; where there was no validation, the last."""
-    row, kind, colour = best(run.history)
+    row, kind, colour = best(run.history, run.metric)
     value = scale * row.get(f"{kind}_{name}", math.nan)
     if not math.isfinite(value):
         return
@@ -182,9 +190,9 @@ def _mark_best(axes: "Axes", run: Run, name: str, scale: float) -> None:
     )
 
 
-def best(history: History) -> tuple[Mapping[str, float], str, str]:
+def best(history: History, metric: str = METRIC) -> tuple[Mapping[str, float], str, str]:
     """Give the epoch that a run keeps, of which split it is the best, and that split's colour."""
     rated = [row for row in history if math.isfinite(row.get("validation_accuracy", math.nan))]
     if rated:
-        return best_epoch(rated), "validation", style.ORANGE
+        return best_epoch(rated, metric), "validation", style.ORANGE
     return (history[-1] if history else {}), "train", style.BLUE

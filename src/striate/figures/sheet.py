@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from striate.epochs import METRIC
+
 from . import style
 from .curves import CHARTS, History, draw_curves
 
@@ -90,7 +92,7 @@ def sheet(
     return style.png(figure)
 
 
-def overview(
+def overview(  # noqa: PLR0913
     history: History,
     images: Sequence[Pixels],
     captions: Sequence[Caption],
@@ -98,6 +100,7 @@ def overview(
     *,
     note: str,
     by_step: History = (),
+    metric: str = METRIC,
 ) -> bytes:
     """Draw what a training leaves: its curves and below, under the note, its worst mistakes."""
     layout = Columns(WIDE)
@@ -105,7 +108,7 @@ def overview(
     below = top + CHARTS
     figure = style.canvas(style.WIDTH, below + style.HEADING + (_grid_height(grid) if grid else 0))
     style.write_heading(figure, title, top=0)
-    draw_curves(figure, history, by_step, top)
+    draw_curves(figure, history, by_step, top, metric=metric)
     style.write_heading(figure, note, top=below)
     if grid:
         _draw_grid(figure, grid, below + style.HEADING, layout)

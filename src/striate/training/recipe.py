@@ -8,6 +8,7 @@ from typing import Any
 
 import tomli_w
 
+from striate.epochs import METRICS
 from striate.errors import UsageError, choose
 
 OPTIMISERS = ("sgd", "adamw")
@@ -62,7 +63,12 @@ class Recipe:
     precision: str = _choice("auto", "auto (bfloat16 on a GPU, else float32), float32 or bfloat16.")
     patience: int | None = _choice(
         None,
-        "Stop after this many epochs none of which is better: by validation accuracy, then loss.",
+        "Stop after this many epochs none of which is better, by --monitor on validation.",
+    )
+    monitor: str = _choice(
+        "accuracy",
+        "What chooses the epoch that is kept, on validation: accuracy, loss or balanced-accuracy "
+        "(the mean recall of the classes); of equals the smaller loss.",
     )
 
     size: int = _choice(
@@ -154,6 +160,7 @@ class Recipe:
         choose("precision", self.precision, PRECISIONS)
         choose("colour", self.colour, COLOURS)
         choose("normalisation", self.normalise, NORMALISATIONS)
+        choose("metric", self.monitor, METRICS)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:  # NaN is in no range

@@ -38,7 +38,7 @@ def finish(session: Session, halt: Halt, *, trust_code: bool = False) -> None:
 def ended(session: Session) -> End:
     """Say why a finished training stopped, and which epoch it kept."""
     recipe = session.learner.recipe
-    return epochs.end(session.progress.history, recipe.epochs, recipe.patience)
+    return epochs.end(session.progress.history, recipe.epochs, recipe.patience, recipe.monitor)
 
 
 def overview(session: Session, found: Evaluation) -> bytes:
@@ -69,6 +69,7 @@ def overview(session: Session, found: Evaluation) -> bytes:
         title=title,
         note=note,
         by_step=session.progress.by_step(),
+        metric=session.learner.recipe.monitor,
     )
 
 
@@ -80,9 +81,9 @@ def _result(session: Session, found: Evaluation) -> dict[str, Any]:
         "split": found.split,
         "kind": found.pictures.split.kind,
         "leak": found.leak,
-        **{key: numbers[key] for key in ("n", "interval", "top5", "loss")},
+        **{key: numbers[key] for key in ("n", "interval", "balanced_accuracy", "top5", "loss")},
         "epochs": progress.epochs,
-        "best_epoch": epochs.best(progress.history)["epoch"],
+        "best_epoch": epochs.best(progress.history, session.learner.recipe.monitor)["epoch"],
         "ended": ended(session).reason,
         "train_seconds": round(progress.seconds, 3),
         "parameters": sum(p.numel() for p in session.learner.model.parameters()),

@@ -116,14 +116,14 @@ def save(session: Session, *, rank: tuple[float, ...] | None = None) -> Path:
 def _epochs(session: Session, halt: Halt) -> Iterator[Event]:
     progress, recipe = session.progress, session.learner.recipe
     per_epoch = steps_an_epoch(len(session.pictures["train"]), recipe)
-    while not is_over(progress.history, recipe.epochs, recipe.patience):
+    while not is_over(progress.history, recipe.epochs, recipe.patience, recipe.monitor):
         if progress.step < (progress.epochs + 1) * per_epoch:
             yield from _steps(session, halt)
         row = _evaluate(session, halt)
         progress.close_epoch(row)
-        yield Saved(progress.step, save(session, rank=score(row)))
+        yield Saved(progress.step, save(session, rank=score(row, recipe.monitor)))
         folder.write_history(session.folder, progress.history)
-        yield Epoch(row, best=best(progress.history) is row)
+        yield Epoch(row, best=best(progress.history, recipe.monitor) is row)
 
 
 def _steps(session: Session, halt: Halt) -> Iterator[Event]:
@@ -166,7 +166,11 @@ def _evaluate(session: Session, halt: Halt) -> dict[str, Any]:
         if not torch.isfinite(logits).all():
             raise DivergedError("the network's answers on the validation split are not finite")
         found = metrics.measure(logits, pictures.labels, session.classes)
-        row |= {"validation_loss": found.loss, "validation_accuracy": found.accuracy}
+        row |= {
+            "validation_loss": found.loss,
+            "validation_accuracy": found.accuracy,
+            "validation_balanced_accuracy": found.balanced_accuracy,
+        }
     progress.seconds += time.monotonic() - began
     return {**row, "seconds": round(progress.seconds, 3)}
 
