@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test fuzz check format docs bench clean
+.PHONY: setup demo test fuzz check format walk docs bench clean
 
 setup: .venv/ready
 
@@ -32,6 +32,10 @@ check: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Every block of README and docs as printed, in a clean folder: some minutes.
+walk: setup
+	OMP_NUM_THREADS=1 $(BIN)/python docs/walk.py
 
 docs: setup
 	$(BIN)/python docs/generate.py

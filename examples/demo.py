@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import striate
-from striate import terminal
+from striate import console, terminal
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     view = terminal.view()
     try:
         run = striate.train(
-            "digits", out=chosen.out, overwrite=True, seed=chosen.seed, show=view, tell=terminal.say
+            "digits", out=chosen.out, overwrite=True, seed=chosen.seed, show=view, tell=console.say
         )
     finally:
         view.close()

@@ -5,47 +5,30 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
+import striate
 from striate import cli, models
 from striate.models import MODELS
 from striate.models.arguments import defaults
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+WALK = runpy.run_path(str(ROOT / "docs" / "walk.py"))
+PAGES: list[Path] = WALK["PAGES"]
 IDS = [page.name for page in PAGES]
-FENCE = re.compile(
-    r"(?P<mark><!-- not run: [^\n]+ -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S
-)
 # Documents say how long a good training takes; here only that it runs is asked.
 EPOCHS = (re.compile(r"--epochs \d+"), "--epochs 1"), (re.compile(r"\bepochs=\d+"), "epochs=1")
 
 
-class Block(NamedTuple):
-    kind: str
-    text: str
-    line: int
-
-
-def blocks(page: Path) -> list[Block]:
-    text = page.read_text()
-    return [
-        Block(found["kind"], found["text"], text.count("\n", 0, found.start("text")))
-        for found in FENCE.finditer(text)
-        if not found["mark"]
-    ]
-
-
-def commands(block: Block) -> Iterator[tuple[dict[str, str], list[str]]]:
+def commands(text: str) -> Iterator[tuple[dict[str, str], list[str]]]:
     """Give the variables and arguments of each line of a shell block that calls striate."""
-    for line in block.text.splitlines():
-        words = shlex.split(line.removeprefix("$ "), comments=True)
+    for line in text.splitlines():
+        words = shlex.split(line, comments=True)
         settings = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
         rest = words[len(settings) :]
         if rest[:1] == ["striate"]:
@@ -61,13 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("docs")
     save = runpy.run_path(str(ROOT / "examples" / "demo.py"))["save_held_out"]
     save([f"all/{row:05d}" for row in range(0, 1797, 25)], folder / "runs" / "demo-pictures")
-    random = np.random.default_rng(0)
-    for number, name in enumerate(("cat", "dog")):
-        for copy in range(6):
-            pixels = random.integers(0, 60, (24, 30, 3)) + 180 * number
-            path = folder / "photos" / name / f"{copy}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels.astype(np.uint8)).save(path)
+    WALK["draw_photos"](folder / "photos")
     arguments = ["train", "digits", "--epochs", "1", "--out", str(folder / "runs" / "first")]
     assert cli.main(arguments) == 0
     yield folder
@@ -86,8 +63,8 @@ def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
-def run(block: Block, where: str, names: dict[str, object]) -> None:
-    text = block.text
+def run(block: Any, where: str, names: dict[str, object]) -> None:
+    text = block.text if block.kind == "python" else WALK["shell"](block)
     for pattern, short in EPOCHS:
         text = pattern.sub(short, text)
     if block.kind == "python":
@@ -96,7 +73,7 @@ def run(block: Block, where: str, names: dict[str, object]) -> None:
             Path(file[1]).write_text(text)
         exec(compile("\n" * block.line + text, where, "exec"), names)
         return
-    for settings, arguments in commands(block._replace(text=text)):
+    for settings, arguments in commands(text):
         # The run that all pages share is there already.
         made = "--out" in arguments and Path(arguments[arguments.index("--out") + 1]).exists()
         with pytest.MonkeyPatch.context() as patch:
@@ -107,14 +84,63 @@ def run(block: Block, where: str, names: dict[str, object]) -> None:
 
 
 @pytest.mark.slow
+def test_the_demo_runs(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `make demo` runs, with an epoch instead of sixty."""
+    demo = runpy.run_path(str(ROOT / "examples" / "demo.py"))
+    train = striate.train
+    monkeypatch.setattr(striate, "train", lambda *a, **named: train(*a, **named, epochs=1))
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--out", str(here / "demo" / "run")])
+    demo["main"]()
+    said = capsys.readouterr().out
+    assert [line.split()[0] for line in said.splitlines() if line[0] != " "] == [
+        *("trained", "reached", "asked", "look", "next")
+    ]
+    assert (here / "demo" / "run-pictures" / "3").is_dir()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_every_block_runs(page: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert here.is_dir()
     names: dict[str, object] = {"__name__": "docs"}
-    for block in blocks(page):
-        if block.kind in ("python", "bash", "console"):
+    for block in WALK["blocks"](page):
+        if not block.reason:
             run(block, f"{page.name}:{block.line}", names)
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_what_is_not_run_says_why_and_the_rest_are_commands(page: Path) -> None:
+    """`make walk` runs the blocks as printed, at full length; here are those lines it can run."""
+    found = WALK["blocks"](page)
+    marks = re.findall(r"^<!-- not run", page.read_text(), re.M)
+    assert len(marks) == sum(block.reason is not None for block in found), "a mark without a block"
+    for block in found:
+        if block.kind in WALK["SHELL"] and not block.reason:
+            for line in filter(None, map(str.strip, WALK["shell"](block).splitlines())):
+                words = [word for word in line.split() if not re.match(r"[A-Z_]+=", word)]
+                assert words[0] in ("striate", "make", "source", "#"), f"{page.name}: {line}"
+
+
+def test_a_walk_tells_what_ran_what_failed_and_what_was_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```bash\ntouch made\n```\n<!-- not run: too long -->\n```bash\ntouch other\n```\n"
+        "```python\n# mine.py\nx = 1\n```\n```python\nassert x == 1\n```\n"
+        "```console\n$ false\nprinted\n```\n```text\nnothing\n```\n```python\n1 / 0\n```\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    lines = list(WALK["walk"]([page]))
+    assert [line.split()[0] for line, _ in lines] == ["ok", "not", "ok", "ok", "FAILED", "FAILED"]
+    assert [bool(wrong) for _, wrong in lines] == [False] * 4 + [True] * 2
+    assert "ZeroDivisionError" in lines[-1][1]
+    assert (tmp_path / "made").exists()
+    assert (tmp_path / "mine.py").read_text() == "# mine.py\nx = 1\n"
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
@@ -148,6 +174,24 @@ def test_the_layers_described_are_those_that_are_checked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
     assert "\n".join(layers) in (ROOT / "docs" / "architecture.md").read_text()
+
+
+def test_the_tree_of_the_readme_is_the_package() -> None:
+    tree = re.search(r"^src/striate/\n(.+?)^tests/", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert tree
+    shown = {
+        name for line in tree[1].splitlines() for name in re.findall(r"\w+(?:/|\.py)", line[:32])
+    }
+    there = {path.name + "/" * path.is_dir() for path in (ROOT / "src" / "striate").iterdir()}
+    hidden = {name for name in there if name.startswith("_") or name in ("py.typed", "version.py")}
+    assert shown == there - hidden
+
+
+def test_the_documents_of_the_readme_are_those_that_are_there() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} == set(
+        re.findall(r"^- \[[^]]+\]\(docs/([\w-]+\.md)\)", text, re.M)
+    )
 
 
 def test_the_table_of_networks_is_true() -> None:

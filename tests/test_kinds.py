@@ -257,3 +257,16 @@ def test_every_kind_has_its_network_and_its_training() -> None:
 def test_clips_and_sounds_know_their_shape() -> None:
     assert Spectrograms().shape == (1, 40, 61)
     assert Clips(4, Preprocessing((8, 9))).shape == (3, 4, 8, 9)
+
+
+@pytest.mark.parametrize("command", ["data", "pooling"])
+def test_a_command_for_pictures_offers_no_other_kind(
+    command: str, heard: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([command, str(heard)]) == 2
+    assert "sounds" in capsys.readouterr().err
+    for asked, offered in ((command, False), ("train", True)):
+        assert cli.main([asked, "--help"]) == 0
+        said = capsys.readouterr().out
+        for word in ("spoken-digits", "moving-digits", "sounds"):
+            assert (word in said) == offered, f"{asked} --help: {word}"

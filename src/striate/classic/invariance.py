@@ -62,7 +62,10 @@ def pictures_of(data: Any, count: int) -> Tensor:
     """
     if count < 2:
         raise UsageError(f"--count is 2 or more, not {count}: a map is compared with another's")
-    splits = sources.find(data).splits
+    opened = sources.find(data)
+    if opened.kind != "pictures":
+        raise UsageError(f"pictures are shifted, and {opened.name} has {opened.kind}")
+    splits = opened.splits
     split = splits.get("train", next(iter(splits.values())))
     rows = np.linspace(0, len(split) - 1, min(count, len(split))).astype(np.int64)
     chosen = split.take(rows)

@@ -79,11 +79,12 @@ def examples(lines: str) -> str:
     return "Examples:\n" + lines.rstrip()
 
 
+_PICTURES = "digits, mnist, fashion-mnist, kmnist, emnist, cifar10, cifar100, svhn, stl10"
+_FILES = ".zip, .tar or table (.csv, .jsonl, .parquet); or file.py:function."
 DATA_HELP = (
-    "digits, mnist, fashion-mnist, kmnist, emnist, cifar10, cifar100, svhn, stl10, spoken-digits, "
-    "moving-digits; a folder (of pictures, sounds or clips), .zip, .tar or table (.csv, .jsonl, "
-    ".parquet); or file.py:function."
+    f"{_PICTURES}, spoken-digits, moving-digits; a folder (of pictures, sounds or clips), {_FILES}"
 )
+PICTURES_HELP = f"{_PICTURES}; a folder of pictures, {_FILES}"
 PathColumn = Annotated[
     str | None,
     Parameter(group=RUN_OPTIONS, help="Column of a table with the pictures' paths."),

@@ -10,8 +10,8 @@ from striate.errors import UsageError
 from striate.wording import counted
 
 from .app import (
-    DATA_HELP,
     OUTPUT,
+    PICTURES_HELP,
     RUN_OPTIONS,
     AsJson,
     LabelColumn,
@@ -33,7 +33,7 @@ from .app import (
 """)
 )
 def data(
-    data: Annotated[str, Parameter(help=DATA_HELP)],
+    data: Annotated[str, Parameter(help=PICTURES_HELP)],
     /,
     *,
     show: Annotated[

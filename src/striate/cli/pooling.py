@@ -9,7 +9,7 @@ from striate import console
 from striate.errors import UsageError
 from striate.wording import counted
 
-from .app import DATA_HELP, OUTPUT, AsJson, app, examples, print_json
+from .app import OUTPUT, PICTURES_HELP, AsJson, app, examples, print_json
 
 SHIFTS = Group("Shifts", sort_key=1)
 
@@ -22,7 +22,7 @@ SHIFTS = Group("Shifts", sort_key=1)
 """)
 )
 def pooling(
-    data: Annotated[str, Parameter(help=DATA_HELP)] = "digits",
+    data: Annotated[str, Parameter(help=PICTURES_HELP)] = "digits",
     /,
     *,
     count: Annotated[int, Parameter(group=SHIFTS, help="Pictures, at most.")] = 500,
