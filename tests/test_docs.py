@@ -189,9 +189,9 @@ def test_the_tree_of_the_readme_is_the_package() -> None:
 
 def test_the_documents_of_the_readme_are_those_that_are_there() -> None:
     text = (ROOT / "README.md").read_text()
-    assert {page.name for page in (ROOT / "docs").glob("*.md")} == set(
-        re.findall(r"^- \[[^]]+\]\(docs/([\w-]+\.md)\)", text, re.M)
-    )
+    listed = set(re.findall(r"^- \[[^]]+\]\(docs/([\w-]+\.md)\)", text, re.M))
+    there = {page.name for page in (ROOT / "docs").glob("*.md")}
+    assert listed == there, "each page of docs has a line under Documents"
 
 
 def test_the_table_of_networks_is_true() -> None:
