@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 import striate
 from striate import console, terminal
+from striate.wording import percent
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
     beside = chosen.out.with_name(f"{chosen.out.name}-pictures")
     answers = run.predict(save_held_out(found.names, beside)[:3])
     said = ", ".join(
-        f"{a.file} is a {a.classes[0].name} ({a.classes[0].probability:.1%})" for a in answers
+        f"{a.file} is a {a.classes[0].name} ({percent(a.classes[0].probability)})" for a in answers
     )
     result = run.result
     print(
@@ -40,8 +41,8 @@ def main() -> None:
         f"epochs in {result['train_seconds']:.0f} s, on four in five of 1,797 handwritten digits"
     )
     print(
-        f"reached  {found.accuracy:.2%} on the {found.metrics.n} digits held out for the test "
-        f"(95 % interval {low:.1%} to {high:.1%})"
+        f"reached  {percent(found.accuracy)} on the {found.metrics.n} digits held out for the test "
+        f"(95 % interval {percent(low)} to {percent(high)})"
     )
     print(f"asked    {said}")
     print(f"look at  {chosen.out / 'overview.png'}: the curves, and the worst mistakes")

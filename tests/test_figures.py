@@ -13,7 +13,7 @@ from striate import figures
 from striate.epochs import best as best_row
 from striate.figures import style
 from striate.figures.curves import best, scale_loss
-from striate.figures.sheet import caption_lines, resized
+from striate.figures.sheet import WIDE, Columns, caption_lines, resized
 
 Pixels = NDArray[np.uint8]
 RED, WHITE = (255, 0, 0), (255, 255, 255)
@@ -195,18 +195,22 @@ def test_a_dollar_is_drawn_as_it_is() -> None:
     assert ink[0] > 1.5 * ink[1]
 
 
-@pytest.mark.parametrize("name", ["golden retriever puppy", "animals/dogs/retrievers/golden 17"])
+@pytest.mark.parametrize("name", ["Staffordshire bullterrier puppy", "animals/dogs/golden 17"])
 def test_a_mistake_keeps_what_it_was_taken_for_and_the_end_of_its_file(name: str) -> None:
     caption = figures.mistake(name, name, "82 %", f"/photos/{name}/IMG_0001.jpg")
-    true, predicted, file = caption_lines(caption, 236)
-    assert true.startswith("true ")
-    assert true.endswith(name[-6:])
-    assert predicted.startswith(f"predicted {name[0]}")
-    assert predicted.endswith(f"{name[-3:].lstrip()} (82 %)")
+    true, predicted, sure, file = caption_lines(caption, 200)
+    for word, line in (("true", true), ("predicted", predicted)):
+        assert line.startswith(f"{word} {name[:3]}")
+        assert line.endswith(name[-6:])
+    assert sure == "82 % sure"
     assert file.startswith("…")
     assert file.endswith("/IMG_0001.jpg")
-    assert caption_lines(figures.mistake("3", "9", "82 %", "all/1"), 236) == [
-        *("true 3", "predicted 9 (82 %)", "all/1")
+
+
+def test_a_mistake_says_names_of_usual_length_whole() -> None:
+    caption = figures.mistake("english_springer", "golden retriever", "7 %", "all/1")
+    assert caption_lines(caption, Columns(WIDE).pitch - style.GAP) == [
+        *("true english_springer", "predicted golden retriever", "7 % sure", "all/1")
     ]
 
 

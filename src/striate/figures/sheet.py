@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 
 LINES = 3  # of a caption
-WIDE = 6  # columns, where captions hold names of classes
+WIDE = 5  # columns, where captions hold names of classes
 BETWEEN = 3 * style.GAP  # pixels between groups of columns
 
 
@@ -61,10 +61,10 @@ class Columns(NamedTuple):
 
 def mistake(true: str, predicted: str, share: str, name: str) -> list[Line]:
     """Caption a picture that was taken for another class: the ends of all names are kept."""
-    answer = f"predicted {predicted} ({share})"
     return [
         Line(f"true {true}", ending=6),
-        Line(answer, ending=len(share) + 3 + 3),
+        Line(f"predicted {predicted}", ending=6),
+        Line(f"{share} sure"),
         Line(name, ending=len(name)),
     ]
 
