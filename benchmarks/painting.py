@@ -28,7 +28,10 @@ from torch import Tensor, nn
 
 import striate
 from striate import files
-from striate.painting import canvas, losses, networks
+from striate.painting.losses import style_losses as losses
+from striate.painting.networks import loading
+from striate.painting.networks.protocol import Network
+from striate.painting.pictures import canvas
 from striate.painting.settings import BALANCE, Settings
 
 CONTENTS = ("china", "flower", "astronaut")
@@ -94,9 +97,9 @@ class Bench:
         self.data = data
         weights = data / "weights"
         trunk = weights / "vgg16-hed-trunk.safetensors"
-        self.network = networks.ready(Settings(model="vgg16"), trunk, device="cpu")
+        self.network = loading.ready(Settings(model="vgg16"), trunk, device="cpu")
         self.features = rivals.features(trunk)
-        self.held_out = networks.ready(
+        self.held_out = loading.ready(
             Settings(
                 model="timm/tf_efficientnet_lite0",
                 style_layers=",".join(HELD_OUT),
@@ -181,7 +184,7 @@ def plain(net: nn.Sequential, picture: Tensor) -> Features:
 
 
 @torch.no_grad()
-def tapped(network: networks.Network, picture: Tensor) -> Features:
+def tapped(network: Network, picture: Tensor) -> Features:
     """Give the named activations of any network."""
     return dict(network.walk(picture))
 
@@ -202,7 +205,7 @@ def residuals(found: Features, content: Features, style: Features, *, but: str) 
 def normal(x: Tensor) -> Tensor:
     """Give the Gram matrix of activations (1, C, H, W) over their positions."""
     columns = x[0].flatten(1).double()
-    return losses.gram(columns) / columns.shape[1]
+    return columns @ columns.T / columns.shape[1]
 
 
 def content_residual(found: Tensor, content: Tensor) -> float:

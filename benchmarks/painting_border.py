@@ -21,11 +21,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from striate.painting import backbone, canvas, networks, sums, transfer
-from striate.painting.backbone import Network
-from striate.painting.canvas import Style
-from striate.painting.losses import Kept, keep_moments, to_gram
-from striate.painting.pace import Stage
+from striate.painting import transfer
+from striate.painting.budgets.pace import Stage
+from striate.painting.losses import sums
+from striate.painting.losses.style_losses import Kept, keep_moments, to_gram
+from striate.painting.networks import loading, vgg
+from striate.painting.networks.protocol import Network
+from striate.painting.pictures import canvas
+from striate.painting.pictures.canvas import Style
 from striate.painting.settings import Budget, Settings
 
 SIDE, STEPS = 256, (12, 12, 40)
@@ -41,7 +44,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     given = parser.parse_args()
     weights = given.data / "weights" / "vgg16-hed-trunk.safetensors"
-    network = networks.ready(Settings(model="vgg16"), weights, device="cpu")
+    network = loading.ready(Settings(model="vgg16"), weights, device="cpu")
     found = []
     for name in sheet.STYLES:
         style = Image.open(given.data / "style" / f"{name}.jpg").convert("RGB")
@@ -68,7 +71,7 @@ def texture(style: Image.Image, network: Network, loss: str, seed: int) -> Tenso
     sides = canvas.levels(SIDE)
     replay = [Stage(side, count) for side, count in zip(sides, STEPS, strict=True)]
     pace = transfer.paced(content, settings, Budget(), replay=replay)
-    *_, frame = transfer.paint(content, [Style(style)], network, settings, pace=pace)
+    *_, frame = transfer.frames(content, [Style(style)], network, settings, pace=pace)
     return frame.picture[None]
 
 
@@ -120,7 +123,7 @@ def moments(strips: list[Tensor], network: Network) -> dict[str, Kept]:
 def apart(found: dict[str, Kept], wanted: dict[str, Kept]) -> float:
     """Give the mean Gram loss of the style's layers, over that of no activation at all."""
     losses = []
-    for name in backbone.STYLE:
+    for name in vgg.STYLE:
         loss = to_gram(wanted[name])
         nothing = tuple(torch.zeros_like(one) for one in wanted[name])
         losses.append(float(loss(found[name]) / loss(nothing)))

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from striate.models import tensorfiles
-from striate.painting.backbone import MEAN, STD
+from striate.painting.networks.vgg import MEAN, STD
 
 # Places among torchvision's features of VGG-16.
 TUTORIAL_STYLE, TUTORIAL_CONTENT = (0, 2, 5, 7, 10), 7

@@ -14,12 +14,14 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from striate.painting import canvas, networks, studio
-from striate.painting.backbone import Network
-from striate.painting.pace import Stage
+from striate.painting import tasks
+from striate.painting.budgets.pace import Stage
+from striate.painting.networks import loading
+from striate.painting.networks.protocol import Network
+from striate.painting.pictures import canvas
 from striate.painting.record import StyleFile, Work
 from striate.painting.settings import Budget, Settings
-from striate.painting.studio import Task
+from striate.painting.tasks import Task
 
 CONTENTS = ("china", "flower", "astronaut")
 STYLES = ("starry_night", "the_scream", "shipwreck", "composition_vii")
@@ -37,7 +39,7 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, default=Path("docs/painting.jpg"))
     given = parser.parse_args()
     weights = given.data / "weights" / "vgg16-hed-trunk.safetensors"
-    network = networks.ready(Settings(model="vgg16"), weights, device="cpu")
+    network = loading.ready(Settings(model="vgg16"), weights, device="cpu")
     print("content style saturated grain")
     for content in given.only or CONTENTS:
         for style in STYLES:
@@ -56,7 +58,7 @@ def paint(given: argparse.Namespace, content: str, style: str, out: Path, networ
     work = Work(one, (StyleFile(other),), Settings(size=given.size, model="vgg16"))
     steps = zip(canvas.levels(given.size), given.steps, strict=True)
     replay = tuple(Stage(side, count) for side, count in steps)
-    for _ in studio.run(Task(work, out, Budget(), replay=replay), network):
+    for _ in tasks.frames(Task(work, out, Budget(), replay=replay), network):
         pass
 
 

@@ -19,10 +19,12 @@ from PIL import Image
 from torch import Tensor
 
 import striate
-from striate.painting import canvas, memory, networks
-from striate.painting.backbone import Network
-from striate.painting.objective import Objective
-from striate.painting.scene import Region, Scene
+from striate.painting.budgets import memory
+from striate.painting.losses.objective import Objective
+from striate.painting.networks import loading
+from striate.painting.networks.protocol import Network
+from striate.painting.pictures import canvas
+from striate.painting.pictures.scene import Region, Scene
 from striate.painting.settings import Settings
 
 CUT = 128  # pixels
@@ -40,7 +42,7 @@ def main() -> None:
     parser.add_argument("--paint", nargs="*", type=int, default=[])
     given = parser.parse_args()
     weights = given.data / "weights" / "vgg16-hed-trunk.safetensors"
-    network = networks.ready(Settings(model="vgg16"), weights, device="cpu")
+    network = loading.ready(Settings(model="vgg16"), weights, device="cpu")
     content, style = (
         Image.open(given.data / "style" / f"{name}.jpg").convert("RGB")
         for name in (given.content, given.style)

@@ -1,5 +1,6 @@
 """The commands: exit codes, what goes to stdout, what stays behind."""
 
+import dataclasses
 import json
 import os
 import re
@@ -15,7 +16,9 @@ from PIL import Image
 
 import striate
 from striate import cli
+from striate.choices import flag
 from striate.errors import SYNONYMS
+from striate.painting.settings import Settings
 from striate.training import recipe as recipes
 from striate.wording import percent
 
@@ -268,8 +271,8 @@ def test_flags_of_other_programs_are_understood(
 ) -> None:
     value = {**VALUES, "normalise": "none", "label_smoothing": "0.25"}.get(ours, "8")
     printed = []
-    for flag in (recipes.flag(word), recipes.flag(ours)):
-        assert cli.main(["train", "digits", flag, value, "--print-config"]) == 0
+    for written in (flag(word), flag(ours)):
+        assert cli.main(["train", "digits", written, value, "--print-config"]) == 0
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1]
     assert list(here.iterdir()) == []
@@ -366,7 +369,14 @@ def test_every_command_has_help_with_examples(
 def test_every_choice_of_a_recipe_is_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--help"]) == 0
     text = capsys.readouterr().out
-    missing = [name for name in recipes.names() if recipes.flag(name) not in text]
+    missing = [name for name in recipes.names() if flag(name) not in text]
+    assert missing == []
+
+
+def test_every_setting_of_a_painting_is_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["paint", "--help"]) == 0
+    text = capsys.readouterr().out
+    missing = [f.name for f in dataclasses.fields(Settings) if flag(f.name) not in text]
     assert missing == []
 
 
@@ -382,7 +392,8 @@ def in_a_process(*arguments: str, **environment: str) -> subprocess.CompletedPro
 
 def test_help_does_not_wait_for_torch() -> None:
     code = (
-        "import sys\nfrom striate import cli\ncli.main(['train', '--help'])\n"
+        "import sys\nfrom striate import cli\n"
+        "for name in ('train', 'paint'):\n    cli.main([name, '--help'])\n"
         "sys.exit('torch' in sys.modules)"
     )
     assert in_a_process("-c", code).returncode == 0

@@ -32,11 +32,14 @@ from striate.data.preparation.whitening import Zca
 from striate.data.sources.given import Example
 from striate.data.splits import Split
 from striate.description import describe
-from striate.painting import backbone, canvas, losses, pace, transfer
-from striate.painting.canvas import Style
-from striate.painting.networks import Tapped
-from striate.painting.objective import Objective
-from striate.painting.settings import Budget, Settings
+from striate.painting import transfer
+from striate.painting.budgets import pace
+from striate.painting.losses.objective import Objective
+from striate.painting.networks import vgg
+from striate.painting.networks.tapped import Tapped
+from striate.painting.pictures import canvas
+from striate.painting.pictures.canvas import Style
+from striate.painting.settings import LOSSES, Budget, Settings
 from striate.runs import Bundle
 from striate.training import loop, optim
 from striate.training.plan import KINDS
@@ -221,7 +224,7 @@ def cuda(numbers: Numbers, monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.de
 
 
 def test_the_engine_gives_what_autograds_does() -> None:
-    trunk = backbone.random("vgg16", ["relu1_1", "relu2_1"], "relu2_2")
+    trunk = vgg.random("vgg16", ["relu1_1", "relu2_1"], "relu2_2")
     picture = torch.rand(1, 3, 24, 20, requires_grad=True)
     ends = [trunk(picture)[name].square().mean() for name in trunk.style]
     slopes = [torch.tensor(1.0), torch.tensor(2.0)]
@@ -379,14 +382,14 @@ def test_what_a_network_costs_is_the_same_on_a_gpu(cuda: torch.device) -> None:
     assert describe(devices.place(model, cuda), size=(3, 16, 16)) == expected
 
 
-def trunk(device: torch.device, precision: torch.dtype = torch.float32) -> backbone.Trunk:
-    return backbone.random("vgg16", ["relu1_1", "relu2_1"], "relu2_2").place(device, precision)
+def trunk(device: torch.device, precision: torch.dtype = torch.float32) -> vgg.Trunk:
+    return vgg.random("vgg16", ["relu1_1", "relu2_1"], "relu2_2").place(device, precision)
 
 
 PHOTO, MASK = Image.new("RGB", (200, 150), "red"), Image.new("L", (20, 15), "white")
 PAINTINGS: dict[str, dict[str, Any]] = {
-    **{loss: {"loss": loss} for loss in losses.LOSSES},
-    **{f"{loss}, masked": {"loss": loss, "size": 100} for loss in losses.LOSSES},
+    **{loss: {"loss": loss} for loss in LOSSES},
+    **{f"{loss}, masked": {"loss": loss, "size": 100} for loss in LOSSES},
     "adam": {"optimiser": "adam", "size": 100},
     "smooth noise": {"start": "noise", "smoothness": 0.3, "size": 100},
     "own colours": {"colour": "keep", "size": 100},
@@ -400,7 +403,7 @@ def test_a_painting_is_painted_from_repeatable_parts(
 ) -> None:
     chosen = {"size": 200, **PAINTINGS[name]}
     briefly(monkeypatch)
-    masked = name not in losses.LOSSES
+    masked = name not in LOSSES
     styles = [Style(PHOTO), *([Style(PHOTO, mask=MASK), Style(PHOTO, share=2.0)] if masked else [])]
     frames = list(striate.paint(PHOTO, styles, network=trunk(cuda), **chosen))
     sides = canvas.levels(chosen["size"])
@@ -425,7 +428,7 @@ def test_a_painting_goes_on_from_its_file(
     settings = Settings(size=100)
     begun = transfer.Begun((pace.Stage(100, 1),), torch.zeros(3, 75, 100))
     pacing = transfer.paced(PHOTO, settings, Budget(), before=1)
-    frames = transfer.paint(PHOTO, [Style(PHOTO)], trunk(cuda), settings, pace=pacing, begun=begun)
+    frames = transfer.frames(PHOTO, [Style(PHOTO)], trunk(cuda), settings, pace=pacing, begun=begun)
     assert next(frames).picture.device == cuda
 
 

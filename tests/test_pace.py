@@ -6,8 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from striate.painting import canvas, pace
-from striate.painting.pace import Pace, Stage
+from striate.painting.budgets import pace
+from striate.painting.budgets.pace import Pace, Stage
+from striate.painting.pictures import canvas
 from striate.painting.settings import Budget
 
 

@@ -14,17 +14,19 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from striate import cli
-from striate.painting import backbone, memory, record, studio
+from striate.painting import record, tasks
+from striate.painting.budgets import memory
+from striate.painting.networks import vgg
 from striate.painting.settings import Budget, Settings
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of VGG-16 under torchvision's names."""
-    trunk = backbone.random("vgg16")
+    trunk = vgg.random("vgg16")
     tensors = {
         f"features.{one.place}.{kind}": trunk.get_buffer(f"{one.name}_{kind}").contiguous()
-        for block in trunk.plan
+        for block in trunk.blocks
         for one in block
         for kind in ("weight", "bias")
     }
@@ -68,9 +70,9 @@ def test_the_painting_carries_its_record(
 def test_the_memory_said_is_that_of_the_dearest_level(here: Path) -> None:
     settings = Settings(model="vgg16", loss="gram", optimiser="adam", size=4096)
     work = record.Work(here / "photo.jpg", (record.StyleFile(here / "art.png"),), settings)
-    network = backbone.random("vgg16")
+    network = vgg.random("vgg16")
     limit = 2800 * 2**20
-    said = studio.need(work, network, Budget(memory=limit))
+    said = tasks.need(work, network, Budget(memory=limit))
     last = memory.fit((3072, 4096), network, settings, limit)
     before = memory.fit((2172, 2896), network, settings, limit)
     # The last has smaller tiles, since it would not fit otherwise.
@@ -195,7 +197,6 @@ def test_any_picture_is_painted(kind: str, weights: Path) -> None:
         (["photo.jpg", "art.png", "-o", "out.png", "--time", "soon"], "a time like 60s"),
         (["photo.jpg", "art.png", "-o", "out.png", "--memory", "1M"], "MB at least"),
         (["photo.jpg", "-o", "out.png", "--mask", "art.png"], "REGION.png=STYLE"),
-        (["--resume", "out.png"], "nothing to go on with"),
         ([".", "art.png", "-o", "out.png"], "-o names a folder as well"),
     ],
 )
@@ -210,6 +211,25 @@ def test_wrong_requests_say_what_is_right(
     error = capsys.readouterr().err
     assert message in error
     assert not (here / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--resume", "out.png"], "nothing to resume"),
+        (["--resume", "out.png", "--size", "64"], "leave out --size"),
+        (["--again", "one.png", "-o", "out.png", "--weights", "vgg.pth"], "leave out --weights"),
+        (["photo.jpg", "--again", "one.png", "-o", "out.png"], "each stand alone"),
+        (["--again", "one.png", "--resume", "out.png"], "each stand alone"),
+        (["--again", "one.png"], "--again needs -o OUT.png"),
+    ],
+)
+def test_what_a_record_knows_is_not_asked_for_again(
+    arguments: list[str], message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["paint", *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(here.glob("out*"))
 
 
 @pytest.mark.usefixtures("here")

@@ -20,23 +20,18 @@ from torch import Tensor
 import striate
 from striate import devices
 from striate.errors import UsageError
-from striate.painting import (
-    backbone,
-    canvas,
-    colour,
-    descent,
-    losses,
-    memory,
-    networks,
-    tiles,
-    transfer,
-)
-from striate.painting.backbone import Trunk
-from striate.painting.canvas import Style
-from striate.painting.objective import Evaluation, Objective
-from striate.painting.scene import Region, Scene
-from striate.painting.settings import COLOURS, OPTIMISERS, STARTS, Settings
-from striate.painting.sums import tensors
+from striate.painting import descent, transfer
+from striate.painting.budgets import memory, pace
+from striate.painting.losses import style_losses
+from striate.painting.losses.objective import Evaluation, Objective
+from striate.painting.losses.sums import tensors
+from striate.painting.networks import loading, vgg
+from striate.painting.networks.vgg import Trunk
+from striate.painting.pictures import canvas, colour
+from striate.painting.pictures.canvas import Style
+from striate.painting.pictures.scene import Region, Scene
+from striate.painting.settings import COLOURS, LOSSES, OPTIMISERS, STARTS, Settings
+from striate.painting.tiling import tiles
 
 EVERYWHERE = [Region(None, {0: 1.0})]
 Asked = TypeVar("Asked")
@@ -57,26 +52,26 @@ def photograph(width: int = 40, height: int = 30, seed: int = 0) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def trunk() -> Trunk:
-    return backbone.random("vgg16")
+    return vgg.random("vgg16")
 
 
 @pytest.fixture(scope="module")
 def shallow() -> Trunk:
     """Three blocks: quick, and all that tiles and masks can get wrong."""
-    return backbone.random("vgg16", ["relu1_1", "relu2_1", "relu3_1"], "relu3_2")
+    return vgg.random("vgg16", ["relu1_1", "relu2_1", "relu3_1"], "relu3_2")
 
 
 @pytest.fixture(scope="module")
 def shallowest() -> Trunk:
     """Two blocks, for hundreds of paintings."""
-    return backbone.random("vgg16", ["relu1_1", "relu2_1"], "relu2_2")
+    return vgg.random("vgg16", ["relu1_1", "relu2_1"], "relu2_2")
 
 
 def total(evaluate: Callable[[Tensor], Evaluation], picture: Tensor) -> float:
     return evaluate(picture).loss
 
 
-@pytest.mark.parametrize("loss", losses.LOSSES)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_gradient_is_the_slope_of_the_loss(loss: str, shallow: Trunk) -> None:
     objective = Objective(
         shallow, scene(noise(0, 20, 24), noise(1, 30, 16)), loss=loss, weights=(1, 0.5, 0.1)
@@ -88,7 +83,7 @@ def test_gradient_is_the_slope_of_the_loss(loss: str, shallow: Trunk) -> None:
     assert (ahead - behind) / 2e-3 == pytest.approx(float(gradient.norm()), rel=2e-2)
 
 
-@pytest.mark.parametrize("loss", losses.LOSSES)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_residuals_are_one_at_the_content_and_zero_at_the_style(loss: str, trunk: Trunk) -> None:
     content, style = noise(0, 32, 40) ** 3, noise(1, 32, 40).round()
     objective = Objective(trunk, scene(content, style), loss=loss)
@@ -96,7 +91,7 @@ def test_residuals_are_one_at_the_content_and_zero_at_the_style(loss: str, trunk
     assert list(at_content.style.values()) == pytest.approx([1] * 5, rel=1e-4)
     assert at_content.content == pytest.approx(0, abs=1e-6)
     assert max(at_style.style.values()) < 2e-3
-    assert list(at_style.style) == list(backbone.STYLE)
+    assert list(at_style.style) == list(vgg.STYLE)
 
 
 def test_content_residual_is_one_for_activations_of_no_relation(shallow: Trunk) -> None:
@@ -106,9 +101,9 @@ def test_content_residual_is_one_for_activations_of_no_relation(shallow: Trunk) 
     assert objective.look(torch.full_like(content, 0.5)).content >= 1
 
 
-@pytest.mark.parametrize("model", backbone.BLOCKS)
+@pytest.mark.parametrize("model", vgg.BLOCKS)
 def test_margin_is_what_the_deepest_activation_sees(model: str) -> None:
-    trunk = backbone.random(model)
+    trunk = vgg.random(model)
     alignment, margin, _ = trunk.grid
     side = 2 * margin + alignment
     picture = torch.rand(1, 3, 1, side).expand(1, 3, 32, side).contiguous().requires_grad_()
@@ -137,7 +132,7 @@ def tiled_apart(
     compared in single precision.
     """
     front = striped or ["relu1_1"]
-    trunk = backbone.random("vgg16", [*front, "relu2_1", "relu3_1"], "relu3_2")
+    trunk = vgg.random("vgg16", [*front, "relu2_1", "relu3_1"], "relu3_2")
     content, style, picture = (
         F.interpolate(noise(n, *(s // 4 for s in size)), size, mode="bicubic").clamp(0, 1)
         if smooth
@@ -151,7 +146,7 @@ def tiled_apart(
         whole = ask(Objective(trunk, work, loss=loss))
         with pytest.MonkeyPatch.context() as patch:
             if striped:
-                patch.setattr(backbone, "STRIP", 1)
+                patch.setattr(vgg, "STRIP", 1)
                 assert len(trunk.strips(*size)) > 1
             return whole, ask(Objective(trunk, work, loss=loss, tile=side))
 
@@ -204,8 +199,8 @@ def test_strips_are_the_whole(
 def test_no_strips_where_content_is_in_the_first_block(
     content: str, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backbone, "STRIP", 1)
-    trunk = backbone.random("vgg16", ["relu1_1", "relu2_1"], content)
+    monkeypatch.setattr(vgg, "STRIP", 1)
+    trunk = vgg.random("vgg16", ["relu1_1", "relu2_1"], content)
     work = scene(noise(0, 40, width), noise(1, 40, 20))
     assert trunk.strips(40, width) == []
     assert Objective(trunk, work).evaluate(noise(2, 40, width)).look.content > 0
@@ -360,7 +355,7 @@ def test_no_settings_give_nan(shallowest: Trunk, data: st.DataObject) -> None:
         network=shallowest,
         size=data.draw(st.integers(16, 24)),
         strength=data.draw(st.floats(0.01, 1)),
-        loss=data.draw(st.sampled_from(list(losses.LOSSES))),
+        loss=data.draw(st.sampled_from(list(LOSSES))),
         colour=data.draw(st.sampled_from(COLOURS)),
         style_scale=data.draw(st.floats(0.05, 10)),
         smoothness=data.draw(st.floats(0, 100)),
@@ -416,7 +411,7 @@ def test_weighed_frequencies_take_fewer_steps(
     weights = shared_data / "weights" / "vgg16-hed-trunk.safetensors"
     if not weights.is_file():
         pytest.skip("STRIATE_DATA has no weights of VGG")
-    network = networks.ready(Settings(model="vgg16"), weights, device="cpu")
+    network = loading.ready(Settings(model="vgg16"), weights, device="cpu")
     content, style = (
         canvas.pixels(canvas.fitted(Image.open(shared_data / "style" / f"{name}.jpg"), 96))
         for name in ("china", "starry_night")
@@ -446,7 +441,7 @@ def test_the_precision_is_what_the_processor_multiplies(
 ) -> None:
     monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: native)
     weights = tmp_path / "vgg16.pth"
-    trunk = backbone.random("vgg16", ["relu1_1"], "relu1_2")
+    trunk = vgg.random("vgg16", ["relu1_1"], "relu1_2")
     named = {"features.0": "relu1_1", "features.2": "relu1_2"}
     torch.save(
         {
@@ -457,7 +452,7 @@ def test_the_precision_is_what_the_processor_multiplies(
         weights,
     )
     found = {
-        precision: networks.ready(
+        precision: loading.ready(
             Settings(
                 model="vgg16",
                 style_layers="relu1_1",
@@ -475,10 +470,10 @@ def test_the_precision_is_what_the_processor_multiplies(
 
 def test_bfloat16_convolutions_are_near_single_precision() -> None:
     """Statistics stay exact, convolutions do not."""
-    single, half = backbone.random("vgg16"), backbone.random("vgg16")
+    single, half = vgg.random("vgg16"), vgg.random("vgg16")
     half.place(torch.device("cpu"), torch.bfloat16)
     work, picture = scene(noise(0, 48, 48), noise(1, 48, 48) ** 3), noise(2, 48, 48)
-    for loss in losses.LOSSES:
+    for loss in LOSSES:
         one, other = (Objective(n, work, loss=loss).evaluate(picture) for n in (single, half))
         assert other.gradient.dtype == torch.float32
         assert other.loss == pytest.approx(one.loss, rel=0.05)
@@ -535,6 +530,11 @@ def test_the_content_picture_is_known_without_a_look(loss: str, shallow: Trunk) 
     assert objective.untouched.content == expected.content == 0
 
 
+def test_settings_name_all_losses_and_ways_down() -> None:
+    assert list(LOSSES) == list(style_losses.LOSSES)
+    assert list(OPTIMISERS) == list(pace.RHYTHMS)
+
+
 @pytest.mark.parametrize(("strength", "message"), [(0.0, "lies in"), (float("nan"), "lies in")])
 def test_settings_out_of_range_are_refused(strength: float, message: str) -> None:
     with pytest.raises(UsageError, match=message):
@@ -570,7 +570,8 @@ import torch
 from pathlib import Path
 from PIL import Image
 import striate
-from striate.painting import backbone, memory, pace
+from striate.painting.budgets import memory, pace
+from striate.painting.networks import vgg
 from striate.painting.settings import Settings
 
 def status(name):
@@ -580,7 +581,7 @@ def status(name):
 torch.set_num_threads(1)
 full = 13  # as many steps as fill the history
 pace.RHYTHMS["lbfgs"] = pace.RHYTHMS["lbfgs"]._replace(least=full, last=full)
-trunk = backbone.random("vgg16").place(torch.device("cpu"), getattr(torch, precision))
+trunk = vgg.random("vgg16").place(torch.device("cpu"), getattr(torch, precision))
 pixels = np.random.default_rng(0).integers(0, 256, (256, 384, 3), dtype=np.uint8)
 content, style = Image.fromarray(pixels), Image.fromarray(pixels[::-1] // 2)
 memory.arrange()

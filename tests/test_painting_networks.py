@@ -15,9 +15,9 @@ import striate
 from striate import cli, models
 from striate.data.preparation.preprocessing import Preprocessing
 from striate.errors import DataError, UsageError
-from striate.painting import backbone, networks
-from striate.painting.layers import fork
-from striate.painting.networks import Tapped
+from striate.painting.networks import loading, vgg
+from striate.painting.networks.convolution import fork
+from striate.painting.networks.tapped import Tapped
 from striate.runs import bundle
 
 SMALL = ("torchvision/squeezenet1_1", "timm/test_resnet", "convnet")
@@ -37,7 +37,7 @@ def weights_of(model: nn.Module, folder: Path) -> Path:
 def load(
     name: str, weights: Path | None = None, *, style: tuple[str, ...] = (), content: str = ""
 ) -> Tapped:
-    found = networks.load(name, weights, style, content)
+    found = loading.load(name, weights, style, content)
     assert isinstance(found, Tapped)
     return found
 
@@ -58,9 +58,9 @@ def test_activations_are_those_that_vgg_has_by_another_way() -> None:
     from torchvision.models.vgg import cfgs, make_layers
 
     layers = make_layers(cfgs["D"])
-    trunk = backbone.random("vgg16")
+    trunk = vgg.random("vgg16")
     trunk.load({f"features.{key}": t for key, t in layers.state_dict().items()}, "a test")
-    tapped = Tapped(layers, mean=backbone.MEAN, std=backbone.STD)
+    tapped = Tapped(layers, mean=vgg.MEAN, std=vgg.STD)
     names = {"1": "relu1_1", "6": "relu2_1", "11": "relu3_1", "18": "relu4_1", "25": "relu5_1"}
     tapped.choose(list(names), "20")
     images = torch.rand(1, 3, 33, 50)
@@ -153,20 +153,20 @@ def test_a_run_paints_with_its_own_normalisation(run: Path, tmp_path: Path) -> N
 )
 def test_unknown_networks_name_the_choices(name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        networks.load(name, None, (), "")
+        loading.load(name, None, (), "")
 
 
 def test_a_network_of_one_size_is_refused(tmp_path: Path) -> None:
     path = weights_of(models.build("mlp", 1000, size=224), tmp_path)
     with pytest.raises(UsageError, match="of any size"):
-        networks.load("mlp", path, (), "")
+        loading.load("mlp", path, (), "")
 
 
 def test_unknown_layers_name_the_near_ones(run: Path) -> None:
     with pytest.raises(UsageError, match="did you mean stage1"):
         load(str(run), style=("stage01",))
     with pytest.raises(UsageError, match=r"relu1_1"):
-        networks.load("vgg16", None, ("relu1_11",), "")
+        loading.load("vgg16", None, ("relu1_11",), "")
 
 
 def test_weights_that_do_not_fit_name_the_key(tmp_path: Path) -> None:
@@ -189,16 +189,16 @@ def test_weights_out_of_reach_say_which_file_goes_where(
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nobody answers there
     short = name.rpartition("/")[2]
     with pytest.raises(DataError, match=rf"put {short}-\S+\.pth .* at {tmp_path}.*--weights FILE"):
-        networks.load(name, None, (), "")
+        loading.load(name, None, (), "")
 
 
 def test_devices_are_named(run: Path) -> None:
     from striate.painting.settings import Settings
 
     chosen = Settings(model=str(run))
-    assert networks.ready(chosen, None, device="cpu").device.type == "cpu"
+    assert loading.ready(chosen, None, device="cpu").device.type == "cpu"
     with pytest.raises(UsageError, match="auto, cpu, cuda"):
-        networks.ready(chosen, None, device="tpu")
+        loading.ready(chosen, None, device="tpu")
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="no device cuda"):
-            networks.ready(chosen, None, device="cuda")
+            loading.ready(chosen, None, device="cuda")

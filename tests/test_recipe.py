@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from striate.choices import flag
 from striate.errors import UsageError
 from striate.flags import from_file
 from striate.runs import folder
-from striate.training.recipe import Recipe, as_table, check_names, flag, names, resolve
+from striate.training.recipe import Recipe, as_table, check_names, names, resolve
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "epochs": st.integers(1, 1000),
@@ -109,7 +110,7 @@ def test_an_unknown_choice_names_the_near_ones(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text("batchsize = 3\n")
     with pytest.raises(UsageError, match=r"recipe\.toml 'batchsize': did you mean batch_size"):
-        from_file(path)
+        from_file(path, Recipe)
     path.write_text("batch_size = \n")
     with pytest.raises(UsageError, match=r"recipe\.toml is no TOML"):
-        from_file(path)
+        from_file(path, Recipe)

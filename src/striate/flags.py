@@ -1,54 +1,44 @@
-"""The command line's flags, made from the recipe; and the choices read back from them."""
+"""Flags of the command line, made from a dataclass of choices; and the choices read back."""
 
 import dataclasses
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
 
-from striate.errors import UsageError
-from striate.training import recipe as recipes
-from striate.training.recipe import Recipe
-
-# The first field of each group in the recipe's order, and the group's title.
-_GROUPS = {
-    "model": "Training",
-    "size": "Preprocessing",
-    "sample_rate": "Sounds and clips",
-    "crop_padding": "Augmentation, in training only",
-    "validation_share": "Splits and seeds",
-}
+from striate.errors import UsageError, choose
 
 
-def _make() -> type:
-    """Make a dataclass of optional fields from the recipe's: None stands for "not given"."""
-    hints = get_type_hints(Recipe)
-    empty = Recipe()
+def flags_of(choices: type[Any], groups: Mapping[str, Group]) -> type[Any]:
+    """Make a dataclass of optional fields from one of choices: None stands for "not given".
+
+    `groups` has the first field of each group of flags, in the order of the fields.
+    """
+    hints = get_type_hints(choices)
+    group = None
     fields = []
-    for f in dataclasses.fields(Recipe):
-        default = f.metadata["shown"] or getattr(empty, f.name)
-        known = "" if default in (None, {}) or default is False else f" [default: {default}]"
-        parameter = Parameter(
-            help=f.metadata["help"] + known, show_default=False, group=_group(f.name)
-        )
-        kind = dict[str, str] if f.name == "arguments" else hints[f.name] | None
+    for f in dataclasses.fields(choices):
+        group = groups.get(f.name, group)
+        parameter = Parameter(help=f.metadata["help"] + _known(f), show_default=False, group=group)
+        kind = dict[str, str] if get_origin(hints[f.name]) is Mapping else hints[f.name] | None
         fields.append((f.name, Annotated[kind, parameter], dataclasses.field(default=None)))
     # cyclopts takes classes of the module `types`, make_dataclass's own, for built in.
     home = {"__module__": __name__}
-    return dataclasses.make_dataclass("Flags", fields, frozen=True, namespace=home)
+    return dataclasses.make_dataclass(
+        f"{choices.__name__}Flags", fields, frozen=True, namespace=home
+    )
 
 
-def _group(name: str) -> Group:
-    before = recipes.names()[: recipes.names().index(name) + 1]
-    first = [field for field in before if field in _GROUPS][-1]
-    return Group(_GROUPS[first], sort_key=4 + list(_GROUPS).index(first))
-
-
-if TYPE_CHECKING:
-    Flags = Any
-else:
-    Flags = _make()
+def _known(f: "dataclasses.Field[Any]") -> str:
+    """Write what a choice is where it is not given."""
+    default = f.metadata["shown"] or f.default
+    return (
+        ""
+        if default in (None, dataclasses.MISSING) or default is False
+        else f" [default: {default}]"
+    )
 
 
 def given(flags: Any) -> dict[str, Any]:
@@ -56,10 +46,11 @@ def given(flags: Any) -> dict[str, Any]:
     if flags is None:
         return {}
     pairs = ((f.name, getattr(flags, f.name)) for f in dataclasses.fields(flags))
-    chosen = {name: value for name, value in pairs if value is not None}
-    if "arguments" in chosen:
-        chosen["arguments"] = {k: value(v) for k, v in chosen["arguments"].items()}
-    return chosen
+    return {
+        name: {k: value(v) for k, v in chosen.items()} if isinstance(chosen, dict) else chosen
+        for name, chosen in pairs
+        if chosen is not None
+    }
 
 
 def value(text: str) -> Any:
@@ -70,7 +61,7 @@ def value(text: str) -> Any:
         return text
 
 
-def from_file(path: Path | None) -> dict[str, Any]:
+def from_file(path: Path | None, choices: type[Any]) -> dict[str, Any]:
     """Read choices from a TOML file of flags: `batch_size = 64`."""
     if path is None:
         return {}
@@ -80,5 +71,7 @@ def from_file(path: Path | None) -> dict[str, Any]:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no TOML: {error}") from error
-    recipes.check_names(found, where=str(path))
+    names = [f.name for f in dataclasses.fields(choices)]
+    for name in found:
+        choose(f"setting in {path}", name, names)
     return found

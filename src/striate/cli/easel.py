@@ -1,5 +1,7 @@
-"""What a person sees of a painting under way: on a terminal a live table, elsewhere lines."""
+"""What a person sees of paintings under way: on a terminal a live table, elsewhere lines."""
 
+import contextlib
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -9,9 +11,35 @@ from rich.table import Table
 from rich.text import Text
 
 from striate import console
-from striate.painting import Frame
+from striate.painting.budgets.memory import Need
+from striate.painting.tasks import Event, Note, Painted, Started
+from striate.painting.transfer import Frame
 
 WIDTH = 24  # of a residual's bar, in letters
+
+
+def follow(events: Iterable[Event]) -> list[Painted]:
+    """Show what happens as it comes, and list what was painted."""
+    made = []
+    with contextlib.ExitStack() as shown:
+        for event in events:
+            match event:
+                case Note():
+                    console.say(event.text)
+                case Started():
+                    console.say(f"{event.out}: {_told(event.need)}")
+                    show = shown.enter_context(Easel(event.out.name, event.seconds))
+                case Frame():
+                    show(event)
+                case Painted():
+                    shown.close()
+                    made.append(event)
+    return made
+
+
+def _told(need: Need) -> str:
+    tiles = f", in tiles of {need.tile} pixels" if need.tile else ""
+    return f"will take about {need.bytes / 2**20:.0f} MB of memory{tiles}"
 
 
 class Easel:
@@ -66,8 +94,7 @@ class Easel:
 def line(frame: Frame) -> str:
     """Say in a line where a level came to."""
     side, steps = frame.stages[-1]
-    style = sum(frame.style.values()) / len(frame.style)
     return (
-        f"{side} pixels: {steps} steps, style {style:.4f}, content {frame.content:.3f}, "
+        f"{side} pixels: {steps} steps, style {frame.mean:.4f}, content {frame.content:.3f}, "
         f"{frame.seconds:.1f} s"
     )

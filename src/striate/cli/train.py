@@ -1,12 +1,13 @@
 """`striate train`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from striate import console, usercode
-from striate.flags import Flags, from_file, given
+from striate.flags import flags_of, from_file, given
+from striate.training.recipe import Recipe
 from striate.usercode import Consent
 from striate.wording import counted, duration, percent
 
@@ -25,6 +26,19 @@ from .app import (
     print_json,
     switch,
 )
+
+# The first field of each group of flags.
+GROUPS = {
+    "model": Group("Training", sort_key=4),
+    "size": Group("Preprocessing", sort_key=5),
+    "sample_rate": Group("Sounds and clips", sort_key=6),
+    "crop_padding": Group("Augmentation, in training only", sort_key=7),
+    "validation_share": Group("Splits and seeds", sort_key=8),
+}
+if TYPE_CHECKING:
+    Flags = Any
+else:
+    Flags = flags_of(Recipe, GROUPS)
 
 
 @app.command(
@@ -93,7 +107,7 @@ def train(
         from striate.stopping import Halt
         from striate.training.start import Means
 
-    written, typed = from_file(config), given(flags)
+    written, typed = from_file(config, Recipe), given(flags)
     choices = {**written, **typed}
     if config and "model" not in typed and usercode.is_reference(str(choices.get("model", ""))):
         # Only what is typed here is the user's word; a file of choices may be anybody's.

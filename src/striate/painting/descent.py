@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from .objective import Evaluation, Look, Objective
+from .losses.objective import Evaluation, Look, Objective
 
 HISTORY = 12
 # Adam's iterations between two looks at the average of its iterates.

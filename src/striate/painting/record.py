@@ -18,8 +18,8 @@ from striate import files
 from striate.errors import DataError, UsageError
 from striate.version import __version__
 
-from .networks import weights_file
-from .pace import Stage
+from .budgets.pace import Stage
+from .networks.loading import weights_file
 from .settings import Settings, from_table
 from .transfer import Begun, Frame
 
@@ -149,9 +149,14 @@ def stages_of(document: Mapping[str, Any]) -> tuple[Stage, ...]:
     return tuple(Stage(int(side), int(steps)) for side, steps in document["stages"])
 
 
+def resume_path(out: Path) -> Path:
+    """Return the file beside a painting from which it is continued."""
+    return out.with_name(out.name + RESUME)
+
+
 def write_resume(out: Path, frame: Frame, document: Mapping[str, Any]) -> Path:
     """Write beside a painting what going on with it needs."""
-    path = out.with_name(out.name + RESUME)
+    path = resume_path(out)
     content = safetensors.torch.save(
         {"raw": frame.raw.cpu().contiguous()}, {KEY: json.dumps(document, ensure_ascii=False)}
     )
@@ -161,9 +166,9 @@ def write_resume(out: Path, frame: Frame, document: Mapping[str, Any]) -> Path:
 
 def read_resume(out: Path) -> tuple[dict[str, Any], Begun]:
     """Read what `write_resume` wrote beside a painting."""
-    path = out.with_name(out.name + RESUME)
+    path = resume_path(out)
     if not path.is_file():
-        raise UsageError(f"nothing to go on with: there is no {path}")
+        raise UsageError(f"nothing to resume: there is no {path}")
     try:
         with safetensors.safe_open(path, "pt") as opened:
             document = json.loads((opened.metadata() or {})[KEY])
@@ -185,7 +190,7 @@ def is_done(work: Work, out: Path) -> bool:
 
 def begun(work: Work, out: Path) -> Begun | None:
     """Give what resumes a work, where it was begun before."""
-    if not out.with_name(out.name + RESUME).is_file():
+    if not resume_path(out).is_file():
         return None
     document, found = read_resume(out)
     return found if _same(document, work) else None

@@ -1,4 +1,4 @@
-"""Every choice of a painting, in one frozen dataclass."""
+"""Every choice of a painting with its default, help text and range; and what it may cost."""
 
 import dataclasses
 import math
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from striate.choices import check_ranges, choice
 from striate.errors import UsageError, choose
 
-from .losses import LOSSES
-
+LOSSES = ("gram", "w2", "moments", "sliced")
 COLOURS = ("style", "keep", "linear")
 OPTIMISERS = ("lbfgs", "adam")
 STARTS = ("content", "noise")
@@ -23,19 +23,34 @@ BALANCE = 0.225
 class Settings:
     """What decides how a picture will look; how long it may take is a `Budget`."""
 
-    size: int = 512
-    strength: float = 0.6
-    loss: str = "w2"
-    colour: str = "style"
-    style_scale: float = 1.0
-    smoothness: float = 0.0
-    start: str = "content"
-    optimiser: str = "lbfgs"
-    precision: str = "auto"  # of the convolutions
-    model: str = "vgg19"
-    style_layers: str = ""  # names with commas between; the network's usual ones where empty
-    content_layer: str = ""
-    seed: int = 0
+    size: int = choice(512, "Long side in pixels.")
+    strength: float = choice(0.6, "0 is the photograph, 1 the painting's texture alone.")
+    colour: str = choice(
+        "style",
+        "style: the painting's; keep: the photograph's; linear: the painting's strokes in the "
+        "photograph's range of colours.",
+    )
+    style_scale: float = choice(1.0, "Size of the strokes: 2 makes them twice as large.")
+    smoothness: float = choice(0.0, "Weight of total variation against grain.")
+    loss: str = choice("w2", "gram, w2, moments or sliced.")
+    start: str = choice("content", "content or noise.")
+
+    model: str = choice(
+        "vgg19",
+        "vgg19, vgg16, torchvision/NAME, timm/NAME, a run's folder, or our own by name.",
+    )
+    style_layers: str = choice(
+        "",
+        "Activations for style, as in relu1_1,relu2_1.",
+        shown="the network's usual",
+    )
+    content_layer: str = choice("", "Activation for content.", shown="the network's usual")
+    precision: str = choice(
+        "auto",
+        "Of the convolutions: auto (bfloat16 where the processor has it), float32 or bfloat16.",
+    )
+    optimiser: str = choice("lbfgs", "lbfgs or adam.")
+    seed: int = choice(0, "Seed of the noise.")
 
     def __post_init__(self) -> None:
         """Refuse what can mean nothing."""
@@ -44,11 +59,7 @@ class Settings:
         choose("start", self.start, STARTS)
         choose("optimiser", self.optimiser, OPTIMISERS)
         choose("precision", self.precision, PRECISIONS)
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if not low <= value <= high:  # NaN is in no range
-                flag = "--" + name.replace("_", "-")
-                raise UsageError(f"{flag} lies in {low:g} to {high:g}, not {value:g}")
+        check_ranges(self, _RANGES)
 
     @property
     def style_names(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ Each level begins with the one before, enlarged: large strokes are made where th
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -14,15 +15,20 @@ from PIL import Image
 from torch import Tensor
 
 from striate import devices
+from striate.images import decode, upright
 
-from . import canvas, colour, descent, memory
-from .backbone import Network
-from .canvas import Style
-from .objective import Look, Objective
-from .pace import Pace, Stage
-from .scene import Scene
-from .settings import Budget, Settings
+from . import descent
+from .budgets import memory as memories
+from .budgets.pace import Pace, Stage
+from .losses.objective import Look, Objective
+from .networks import loading
+from .networks.protocol import Network
+from .pictures import canvas, colour
+from .pictures.canvas import Style
+from .pictures.scene import Scene
+from .settings import Budget, Settings, from_table
 
+Picture = Path | str | Image.Image
 # Of the noise that a painting may begin with: the standard deviation about grey.
 SPREAD = 0.2
 
@@ -38,6 +44,11 @@ class Frame(NamedTuple):
     stages: tuple[Stage, ...]  # all that was done until now, the last of them under way
     sides: tuple[int, ...]  # all levels, in pixels
 
+    @property
+    def mean(self) -> float:
+        """The style's residual, as the mean of its layers."""
+        return sum(self.style.values()) / len(self.style)
+
 
 class Begun(NamedTuple):
     """A painting to go on with: what was done, and the raw picture it had come to."""
@@ -47,6 +58,42 @@ class Begun(NamedTuple):
 
 
 def paint(
+    content: Picture,
+    style: Picture | Sequence[Picture | Style],
+    *,
+    seconds: float | None = None,
+    memory: int | None = None,
+    weights: Path | str | None = None,
+    network: Network | None = None,
+    device: str = "auto",
+    trust_code: bool = False,
+    **choices: Any,
+) -> Iterator[Frame]:
+    """Paint a picture like one or more styles: return frames, one a step, the last in full size.
+
+    `seconds` and `memory` (in bytes) bound the work; `choices` are fields of painting's Settings,
+    as in size=1024, strength=0.8. `weights` is a file of the network's weights; without one they
+    are the published ones. A `network` that is already loaded is taken as it is. `trust_code` lets
+    code be executed that a run named as `model` carries and this machine has not run before.
+    """
+    settings = from_table(choices)
+    budget = Budget(seconds, memory)
+    several = [style] if isinstance(style, Picture) else list(style)
+    styles = [one if isinstance(one, Style) else Style(_opened(one)) for one in several]
+    opened = _opened(content)
+    if network is None:
+        given = Path(weights) if weights else None
+        network = loading.ready(settings, given, device=device, trust_code=trust_code)
+    return frames(opened, styles, network, settings, pace=paced(opened, settings, budget))
+
+
+def _opened(picture: Picture) -> Image.Image:
+    if isinstance(picture, Image.Image):
+        return upright(picture)
+    return Image.fromarray(decode(Path(picture)))
+
+
+def frames(
     content: Image.Image,
     styles: Sequence[Style],
     network: Network,
@@ -57,14 +104,14 @@ def paint(
 ) -> Iterator[Frame]:
     """Paint, one step at each `next`; the last frame is in full size."""
     # Too little memory for the last level is said before the first one.
-    memory.fit(ends(content, settings.size), network, settings, pace.budget.memory)
+    memories.fit(ends(content, settings.size), network, settings, pace.budget.memory)
     done = list(begun.stages) if begun else []
     picture = begun.raw[None].to(network.device) if begun else None
     frame = None
     while (side := pace.next_side(done)) is not None:
-        memory.arrange()
+        memories.arrange()
         scene = on(canvas.scene(content, styles, side, settings), network.device)
-        need = memory.fit(ends(content, side), network, settings, pace.budget.memory)
+        need = memories.fit(ends(content, side), network, settings, pace.budget.memory)
         objective = Objective(
             network, scene, loss=settings.loss, weights=settings.weights, tile=need.tile
         )

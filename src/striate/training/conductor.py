@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from striate import devices, files, usercode
+from striate.choices import flag
 from striate.data import Data
 from striate.epochs import End
 from striate.errors import DataError, UsageError
@@ -18,7 +19,6 @@ from striate.stopping import Halt
 from striate.usercode import NO_CONSENT, Consent
 
 from . import start
-from .recipe import flag
 from .results import ended, finish
 from .session import Event, teach
 from .start import Means, Ready

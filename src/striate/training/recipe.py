@@ -8,6 +8,7 @@ from typing import Any
 
 import tomli_w
 
+from striate.choices import check_ranges, choice, flag
 from striate.epochs import METRICS
 from striate.errors import UsageError, choose
 
@@ -20,16 +21,11 @@ COLOURS = ("auto", "grey", "rgb")
 PROLONGABLE = ("step", "constant")
 
 
-def _choice(default: Any, text: str, *, shown: str = "") -> Any:
-    """Give a field with its help text; `shown` says what the default follows from."""
-    return field(default=default, metadata={"help": text, "shown": shown})
-
-
 @dataclass(frozen=True)
 class Recipe:
     """Every choice of a training, resolved: what a run saves as recipe.toml."""
 
-    model: str = _choice(
+    model: str = choice(
         "convnet",
         "Network: a name (`striate models` lists them), torchvision/NAME, timm/NAME or "
         "file.py:function.",
@@ -39,119 +35,117 @@ class Recipe:
         default_factory=dict,
         metadata={"help": "Arguments of the network, as in --arguments.width 64.", "shown": ""},
     )
-    pretrained: bool = _choice(False, "Start from the published weights of the network.")
-    weights: str | None = _choice(
+    pretrained: bool = choice(False, "Start from the published weights of the network.")
+    weights: str | None = choice(
         None, "Start from these: a run, a .safetensors or a .pth file (read weights-only)."
     )
 
-    epochs: int = _choice(
+    epochs: int = choice(
         10, "Passes over the training pictures.", shown="600,000 pictures' worth, 5 to 60"
     )
-    batch_size: int = _choice(128, "Pictures a step.")
-    optimiser: str = _choice("sgd", "sgd (with Nesterov momentum) or adamw.")
-    rate: float = _choice(0.1, "Peak learning rate.", shown="0.1 for sgd, 0.002 for adamw")
-    momentum: float = _choice(0.9, "Momentum of sgd: Nesterov's, unless 0.")
-    weight_decay: float = _choice(5e-4, "Decay of weights; norms and biases have none.")
-    schedule: str = _choice("one-cycle", "one-cycle, cosine, step or constant.")
-    warmup: float = _choice(
+    batch_size: int = choice(128, "Pictures a step.")
+    optimiser: str = choice("sgd", "sgd (with Nesterov momentum) or adamw.")
+    rate: float = choice(0.1, "Peak learning rate.", shown="0.1 for sgd, 0.002 for adamw")
+    momentum: float = choice(0.9, "Momentum of sgd: Nesterov's, unless 0.")
+    weight_decay: float = choice(5e-4, "Decay of weights; norms and biases have none.")
+    schedule: str = choice("one-cycle", "one-cycle, cosine, step or constant.")
+    warmup: float = choice(
         0.0, "Epochs of linear warm-up.", shown="a quarter of a one-cycle, else 0"
     )
-    step_epochs: int = _choice(10, "Epochs between two drops of the step schedule.")
-    step_factor: float = _choice(0.1, "What each drop multiplies the rate by.")
-    label_smoothing: float = _choice(0.05, "Share of each target spread over all classes.")
-    clip: float | None = _choice(None, "Largest norm of the gradient; above it, scaled down.")
-    precision: str = _choice("auto", "auto (bfloat16 on a GPU, else float32), float32 or bfloat16.")
-    patience: int | None = _choice(
+    step_epochs: int = choice(10, "Epochs between two drops of the step schedule.")
+    step_factor: float = choice(0.1, "What each drop multiplies the rate by.")
+    label_smoothing: float = choice(0.05, "Share of each target spread over all classes.")
+    clip: float | None = choice(None, "Largest norm of the gradient; above it, scaled down.")
+    precision: str = choice("auto", "auto (bfloat16 on a GPU, else float32), float32 or bfloat16.")
+    patience: int | None = choice(
         None,
         "Stop after this many epochs none of which is better, by --monitor on validation.",
     )
-    monitor: str = _choice(
+    monitor: str = choice(
         "accuracy",
         "What chooses the epoch that is kept, on validation: accuracy, loss or balanced-accuracy "
         "(the mean recall of the classes); of equals the smaller loss.",
     )
 
-    size: int = _choice(
+    size: int = choice(
         32,
         "Side of the square that the network sees, in pixels.",
         shown="the pictures' own up to 64, else 128; torchvision/ and timm/: as published",
     )
-    fit: str = _choice("crop", "How a picture becomes square: crop, stretch or pad.")
-    share: float = _choice(1.0, "Share of the resized picture that the crop keeps per side.")
-    filter: str = _choice(
+    fit: str = choice("crop", "How a picture becomes square: crop, stretch or pad.")
+    share: float = choice(1.0, "Share of the resized picture that the crop keeps per side.")
+    filter: str = choice(
         "bilinear", "Antialiased resize: nearest, box, bilinear, hamming, bicubic or lanczos."
     )
-    colour: str = _choice("auto", "grey, rgb, or auto: grey where all the pictures are.")
-    normalise: str = _choice(
+    colour: str = choice("auto", "grey, rgb, or auto: grey where all the pictures are.")
+    normalise: str = choice(
         "dataset",
         "dataset (mean and std of the training pictures), picture, sound, zca, none or imagenet.",
         shown="dataset; sound for sounds",
     )
-    max_megapixels: float = _choice(
+    max_megapixels: float = choice(
         50.0,
         "Largest picture that is decoded, in millions of pixels; a larger JPEG is decoded at 1/2, "
         "1/4 or 1/8 where that is enough.",
     )
 
-    sample_rate: int | None = _choice(
+    sample_rate: int | None = choice(
         None, "Samples a second, in Hz.", shown="the sounds' own up to 16000"
     )
-    seconds: float | None = _choice(
+    seconds: float | None = choice(
         None,
         "Length that is heard of a sound: its loudest stretch.",
         shown="that of all but one in fifty, at most 4",
     )
-    mels: int | None = _choice(None, "Mel bands of a spectrogram.", shown="40")
-    frames: int | None = _choice(
+    mels: int | None = choice(None, "Mel bands of a spectrogram.", shown="40")
+    frames: int | None = choice(
         None,
         "Frames of a clip, spread over its time; 1: the middle one, for networks of pictures.",
         shown="the clips' own up to 16",
     )
 
-    crop_padding: int = _choice(
+    crop_padding: int = choice(
         0,
         "Random crop after padding by this many pixels.",
         shown="an eighth of the side for colour, a fourteenth for grey, at least 1",
     )
-    flip: bool = _choice(
-        False, "Mirror half of the training pictures.", shown="colour yes, grey no"
-    )
-    brightness: float = _choice(0.0, "Random brightness: factors in 1 - s to 1 + s.")
-    contrast: float = _choice(0.0, "Random contrast: factors in 1 - s to 1 + s.")
-    saturation: float = _choice(0.0, "Random saturation: factors in 1 - s to 1 + s.")
-    hue: float = _choice(0.0, "Random turn of the colour circle, at most this share (0.5 is all).")
-    rotate: float = _choice(
+    flip: bool = choice(False, "Mirror half of the training pictures.", shown="colour yes, grey no")
+    brightness: float = choice(0.0, "Random brightness: factors in 1 - s to 1 + s.")
+    contrast: float = choice(0.0, "Random contrast: factors in 1 - s to 1 + s.")
+    saturation: float = choice(0.0, "Random saturation: factors in 1 - s to 1 + s.")
+    hue: float = choice(0.0, "Random turn of the colour circle, at most this share (0.5 is all).")
+    rotate: float = choice(
         0.0, "Random rotation, at most this many degrees.", shown="10 for grey, 0 for colour"
     )
-    translate: float = _choice(0.0, "Random shift, at most this share of the side.")
-    zoom: float = _choice(
+    translate: float = choice(0.0, "Random shift, at most this share of the side.")
+    zoom: float = choice(
         0.0, "Random scale, in 1 - z to 1 + z.", shown="0.1 for grey, 0 for colour"
     )
 
-    shift: float = _choice(
+    shift: float = choice(
         0.0, "Sounds earlier or later, at most this share of the length.", shown="0.1 for sounds"
     )
-    speed: float = _choice(
+    speed: float = choice(
         0.0, "Sounds faster or slower: factors in 1 - s to 1 + s.", shown="0.15 for sounds"
     )
-    tilt: float = _choice(
+    tilt: float = choice(
         0.0, "Sounds with more treble or more bass, t below 1.", shown="0.7 for sounds"
     )
-    noise: float = _choice(
+    noise: float = choice(
         0.0, "White noise, at most this share of a sound's loudness.", shown="0.05 for sounds"
     )
 
-    validation_share: float = _choice(
+    validation_share: float = choice(
         0.1,
         "Share of the training split kept for validation where the data bring none; "
         "0: none, and the last epoch is the result.",
     )
-    test_share: float = _choice(
+    test_share: float = choice(
         0.2, "Share of the pictures kept for the test where the data have no splits; 0: none."
     )
-    split_seed: int = _choice(0, "Seed of the splits that are made here.")
-    seed: int = _choice(0, "Seed of initial weights, order, augmentation and dropout.")
-    deterministic: bool = _choice(False, "Use only algorithms that give the same bits each time.")
+    split_seed: int = choice(0, "Seed of the splits that are made here.")
+    seed: int = choice(0, "Seed of initial weights, order, augmentation and dropout.")
+    deterministic: bool = choice(False, "Use only algorithms that give the same bits each time.")
 
     def __post_init__(self) -> None:
         """Refuse what can mean nothing."""
@@ -161,10 +155,7 @@ class Recipe:
         choose("colour", self.colour, COLOURS)
         choose("normalisation", self.normalise, NORMALISATIONS)
         choose("metric", self.monitor, METRICS)
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:  # NaN is in no range
-                raise UsageError(f"{flag(name)} lies in {low:g} to {high:g}, not {value:g}")
+        check_ranges(self, _RANGES)
 
 
 _RANGES: dict[str, tuple[float, float]] = {
@@ -191,15 +182,6 @@ _RANGES: dict[str, tuple[float, float]] = {
     "split_seed": (0, 2**63 - 1),
     "seed": (0, 2**63 - 1),
 }
-
-
-def flag(name: str) -> str:
-    """Write a field's name as its flag on the command line.
-
-    >>> flag("batch_size")
-    '--batch-size'
-    """
-    return "--" + name.replace("_", "-")
 
 
 def names() -> list[str]:

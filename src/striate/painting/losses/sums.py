@@ -8,11 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import strips, tiles
-from .backbone import Network, Trunk
-from .losses import Kept, Kind
-from .scene import Region
-from .tiles import Span, Tile
+from striate.painting.networks.protocol import Network
+from striate.painting.networks.vgg import Trunk
+from striate.painting.pictures.scene import Region
+from striate.painting.tiling import strips, tiles
+from striate.painting.tiling.tiles import Span, Tile
+
+from .style_losses import Kept, Kind
 
 Sums = list[dict[str, Kept]]  # by region and layer
 

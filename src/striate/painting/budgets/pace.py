@@ -4,8 +4,9 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from . import canvas, descent
-from .settings import Budget
+from striate.painting import descent
+from striate.painting.pictures import canvas
+from striate.painting.settings import Budget
 
 # To enter a level takes as long as so many runs of the network with its gradient.
 ENTERING = 3

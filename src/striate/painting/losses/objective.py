@@ -14,13 +14,13 @@ from torch import Tensor
 
 from striate import devices
 from striate.errors import UsageError
+from striate.painting.networks.protocol import Network
+from striate.painting.pictures.scene import Region, Scene
+from striate.painting.tiling.tiles import Tile
 
 from . import sums
-from .backbone import Network
-from .losses import LOSSES, Kept, Kind, Loss
-from .scene import Region, Scene
+from .style_losses import LOSSES, Kept, Kind, Loss
 from .sums import Area, Sums, tensors
-from .tiles import Tile
 
 # The least that a style loss is divided by, in shares of its value for no activation at all. Where
 # content and style agree, or a picture is flat, rounding would be blown up otherwise.

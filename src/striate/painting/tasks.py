@@ -1,20 +1,25 @@
-"""Painting from files: opens them, paints, and keeps the file of the result current."""
+"""One painting from files to a file, which is kept current and can be resumed."""
 
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
 from striate import files
-from striate.errors import Stopped
+from striate.errors import Stopped, UsageError
 from striate.images import decode
 
-from . import canvas, memory, networks, record, transfer
-from .backbone import Network
-from .pace import Stage
+from . import record, transfer
+from .budgets import memory
+from .budgets.memory import Need
+from .budgets.pace import Stage
+from .networks import loading
+from .networks.protocol import Network
+from .pictures import canvas
 from .record import Work
 from .settings import Budget
 from .transfer import Begun, Frame
@@ -36,14 +41,45 @@ class Task:
     embed: bool = False
     since: float = field(default_factory=time.monotonic)  # from here the budget counts
 
+    def check(self) -> None:
+        """Raise UsageError or DataError for what can be seen before a network is loaded."""
+        if self.out.suffix.lower() != ".png":
+            raise UsageError(f"-o is a .png file, not {self.out}")
+        self.work.check()
+
+
+class Started(NamedTuple):
+    """A painting begins: the file that it will be, how it is run, the seconds that it may take."""
+
+    out: Path
+    need: Need
+    seconds: float | None
+
+
+class Painted(NamedTuple):
+    """A painting is finished, and its file written."""
+
+    out: Path
+    frame: Frame  # the last one
+    seconds: float
+
+
+class Note(NamedTuple):
+    """What is to be said beside the paintings, as of a picture that was left out."""
+
+    text: str
+
+
+Event = Started | Frame | Painted | Note
+
 
 def network(work: Work, device: str = "auto", *, trust_code: bool = False) -> Network:
     """Load the network that a work is painted with, onto the device."""
-    return networks.ready(work.settings, work.weights, device=device, trust_code=trust_code)
+    return loading.ready(work.settings, work.weights, device=device, trust_code=trust_code)
 
 
-def need(work: Work, network: Network, budget: Budget) -> memory.Need:
-    """Give the memory that a work will take at its peak, and how its last level is run."""
+def need(work: Work, network: Network, budget: Budget) -> Need:
+    """Predict the memory that a work takes at its peak, and choose how its last level is run."""
     content, _ = _opened(work)
     settings = work.settings
     last, *before = [
@@ -54,7 +90,19 @@ def need(work: Work, network: Network, budget: Budget) -> memory.Need:
     return last._replace(bytes=max(level.bytes for level in [last, *before]))
 
 
-def run(
+def carry_out(
+    task: Task, network: Network, *, poll: Callable[[], None] = lambda: None
+) -> Iterator[Event]:
+    """Paint and write the file; yields Started, the frames, and Painted."""
+    yield Started(task.out, need(task.work, network, task.budget), task.budget.seconds)
+    frame = None
+    for frame in frames(task, network, poll=poll):
+        yield frame
+    assert frame is not None, "a painting has a first frame"
+    yield Painted(task.out, frame, time.monotonic() - task.since)
+
+
+def frames(
     task: Task, network: Network, *, poll: Callable[[], None] = lambda: None
 ) -> Iterator[Frame]:
     """Paint and write the file; where `poll` raises Stopped, leave what resumes the work."""
@@ -67,33 +115,33 @@ def run(
         replay=task.replay,
         before=len(task.begun.stages) if task.begun else 0,
     )
-    frames = transfer.paint(
+    painted = transfer.frames(
         content, styles, network, task.work.settings, pace=pace, begun=task.begun
     )
     # The first preview comes at once.
     frame, written = None, -math.inf
     try:
-        for frame in frames:
+        for frame in painted:
             yield frame
             poll()
             if task.preview and time.monotonic() - written >= PREVIEW_SECONDS:
                 save(task, frame, finished=False)
                 written = time.monotonic()
     except Stopped as stop:
-        raise _kept(task, frame, stop) from None
+        raise _saved(task, frame, stop) from None
     assert frame is not None
     save(task, frame, finished=True)
-    files.remove(task.out.with_name(task.out.name + record.RESUME))
+    files.remove(record.resume_path(task.out))
 
 
 def save(task: Task, frame: Frame, *, finished: bool) -> dict[str, object]:
-    """Write the picture with its record, and give that."""
+    """Write the picture with its record; return that."""
     document = record.describe(task.work, frame, finished=finished, embed=task.embed and finished)
     files.write(task.out, record.to_png(canvas.image(frame.picture), document))
     return document
 
 
-def _kept(task: Task, frame: Frame | None, stop: Stopped) -> Stopped:
+def _saved(task: Task, frame: Frame | None, stop: Stopped) -> Stopped:
     if frame is None:
         return Stopped("stopped before there was anything to keep", stop.signal)
     document = save(task, frame, finished=False)

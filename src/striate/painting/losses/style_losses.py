@@ -36,22 +36,12 @@ class Kind(NamedTuple):
     additive: bool
 
 
-def gram(features: Tensor) -> Tensor:
-    """Give G_ij, the sum over c of F_ic F_jc: features (C, M) -> (C, C)."""
-    return features @ features.T
-
-
 def gram_loss(found: Tensor, target: Tensor) -> Tensor:
     """Give 1/(4 C^2) times the sum of (A/m_a - G/m)^2, of matrices (C, C) already divided by m.
 
     Where both pictures have m positions this is 1/(4 C^2 m^2) times the sum of (A - G)^2.
     """
     return (found - target).square().mean() / 4
-
-
-def content_loss(features: Tensor, target: Tensor) -> Tensor:
-    """Give the sum over i, j of (P_ij - X_ij)^2, without the 1/2 of Gatys."""
-    return (features - target).square().sum()
 
 
 class _Moments(torch.autograd.Function):

@@ -6,11 +6,12 @@ import sys
 from typing import NamedTuple
 
 from striate.errors import UsageError
-
-from . import canvas, descent, sums
-from .backbone import Network
-from .losses import LOSSES, PROJECTIONS
-from .settings import Settings
+from striate.painting import descent
+from striate.painting.losses import sums
+from striate.painting.losses.style_losses import LOSSES, PROJECTIONS
+from striate.painting.networks.protocol import Network
+from striate.painting.pictures import canvas
+from striate.painting.settings import Settings
 
 TILES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256)
 # Pairs of gradients that L-BFGS may remember; fewer are a slower descent.

@@ -9,10 +9,10 @@ from PIL import Image
 from torch import Tensor
 
 from striate.errors import UsageError
+from striate.painting.settings import Settings
 
 from . import colour
 from .scene import Region, Scene
-from .settings import Settings
 
 # Coarse to fine in steps of the square root of two, from this long side in pixels.
 COARSEST = 128

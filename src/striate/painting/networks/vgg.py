@@ -6,17 +6,18 @@ built as the layers asked for need.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from striate.errors import DataError, choose
 from striate.models import tensorfiles
+from striate.painting.tiling import tiles
+from striate.painting.tiling.tiles import Span, Tile
 
-from . import tiles
-from .layers import convolve, convolve_pooled, fork, pool
-from .tiles import Span, Tile
+from .convolution import convolve, convolve_pooled, fork, pool
+from .protocol import Grid
 
 # Convolutions in each block; their widths are the same in all VGGs.
 BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -30,63 +31,8 @@ HELD = {torch.float32: 830, torch.bfloat16: 762}
 STRIPED = {torch.float32: 540, torch.bfloat16: 496}
 # The first block is run in strips whose activations have so many bytes, and so many rows at least.
 STRIP, LEAST_STRIP = 2**22, 8
-_KINDS = ("weight", "bias")
+_PARTS = ("weight", "bias")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-class Grid(NamedTuple):
-    """How a network may be cut into tiles, and where its activations then are."""
-
-    alignment: int  # the step in pixels at which all layers begin anew: tiles start at multiples
-    margin: int  # how far in pixels an activation sees beyond its own place, such a multiple too
-    depths: dict[str, int]  # how often an activation's picture was halved
-
-
-class Network(Protocol):
-    """What painting asks of a network: its named activations, and where they come from."""
-
-    @property
-    def style(self) -> tuple[str, ...]:
-        """The activations that style is taken from."""
-
-    @property
-    def content(self) -> str:
-        """The activation that content is taken from."""
-
-    @property
-    def grid(self) -> Grid | None:
-        """How it may be cut; None: it sees a picture whole."""
-
-    @property
-    def widths(self) -> dict[str, int]:
-        """The channels of each named activation."""
-
-    @property
-    def loaded(self) -> int:
-        """Bytes of memory that the first step takes once: libraries and their kernels."""
-
-    def held(self, *, additive: bool) -> int:
-        """Give the bytes of memory that a step takes for a pixel, by what the loss is."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where it runs, and with it the painting."""
-
-    @property
-    def precision(self) -> torch.dtype:
-        """What its convolutions are run in."""
-
-    def place(self, device: torch.device, precision: torch.dtype) -> Self:
-        """Move it to a device, its convolutions in a precision."""
-
-    def walk(self, images: Tensor, tile: Tile | None = None) -> Iterator[tuple[str, Tensor]]:
-        """Give the named activations of pictures (N, 3, H, W) in [0, 1], as they come.
-
-        Of a tile with its margin, what counts of them.
-        """
-
-    def sizes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
-        """Give height and width of all named activations that pictures of this size reach."""
 
 
 class Convolution(NamedTuple):
@@ -108,10 +54,10 @@ class Trunk(nn.Module):
         super().__init__()
         self.model, self.style, self.content = model, tuple(style), content
         self.names = {*style, content}
-        self.plan = _plan(model, self.names)
+        self.blocks = _blocks(model, self.names)
         generator = torch.Generator().manual_seed(0)
         channels = 3
-        for one in (one for block in self.plan for one in block):
+        for one in (one for block in self.blocks for one in block):
             # He's rule keeps the size of activations, so that a random network can serve as well.
             weight = torch.randn(one.width, channels, 3, 3, generator=generator)
             self.register_buffer(f"{one.name}_weight", weight * (2 / (9 * channels)) ** 0.5)
@@ -126,7 +72,7 @@ class Trunk(nn.Module):
         Of a tile with its margin, what counts of them. What lies behind a pooling that would leave
         nothing of the picture is left out.
         """
-        yield from self._blocks(self._normalised(images), 0, tile)
+        yield from self._walk(self._normalised(images), 0, tile)
 
     def strips(self, height: int, width: int) -> list[Span]:
         """Give the rows of a picture in which the first block is run; none: all at once.
@@ -136,7 +82,7 @@ class Trunk(nn.Module):
         """
         if not self._divided or width == 1:  # which ends with the first block
             return []
-        block = self.plan[0]
+        block = self.blocks[0]
         row = width * block[0].width * self.precision.itemsize
         spans = tiles.spans(height, max(LEAST_STRIP, STRIP // row), len(block), 2)
         return spans if len(spans) > 1 else []
@@ -150,7 +96,7 @@ class Trunk(nn.Module):
         them the way back can be had without the last convolution.
         """
         x, found = self._normalised(images), {}
-        *block, last = self.plan[0]
+        *block, last = self.blocks[0]
         for after, one in zip(range(len(block), 0, -1), block, strict=True):
             begin = max(0, rows.core_begin - after)
             end = min(rows.length, rows.core_end + after)
@@ -166,10 +112,10 @@ class Trunk(nn.Module):
 
     def rest(self, pooled: Tensor, tile: Tile | None = None) -> Iterator[tuple[str, Tensor]]:
         """Give the named activations behind the first block from what that is pooled to."""
-        yield from self._blocks(pooled, 1, tile)
+        yield from self._walk(pooled, 1, tile)
 
-    def _blocks(self, x: Tensor, first: int, tile: Tile | None) -> Iterator[tuple[str, Tensor]]:
-        blocks = self.plan[first:][: _depth(*x.shape[2:])]
+    def _walk(self, x: Tensor, first: int, tile: Tile | None) -> Iterator[tuple[str, Tensor]]:
+        blocks = self.blocks[first:][: _depth(*x.shape[2:])]
         for depth, block in enumerate(blocks, first):
             x = pool(x) if depth > first else x
             for one in block:
@@ -207,7 +153,7 @@ class Trunk(nn.Module):
         """
         return {
             one.name: (height >> depth, width >> depth)
-            for depth, block in enumerate(self.plan[: _depth(height, width)])
+            for depth, block in enumerate(self.blocks[: _depth(height, width)])
             for one in block
             if one.name in self.names
         }
@@ -215,16 +161,16 @@ class Trunk(nn.Module):
     @property
     def grid(self) -> Grid:
         """How it may be cut into tiles."""
-        alignment = int(2 ** (len(self.plan) - 1))
-        reach = sum(len(block) << depth for depth, block in enumerate(self.plan))
+        alignment = int(2 ** (len(self.blocks) - 1))
+        reach = sum(len(block) << depth for depth, block in enumerate(self.blocks))
         reach += alignment - 1  # by pooling, to the right and below
-        depths = {one.name: depth for depth, block in enumerate(self.plan) for one in block}
+        depths = {one.name: depth for depth, block in enumerate(self.blocks) for one in block}
         return Grid(alignment, -(-reach // alignment) * alignment, depths)
 
     @property
     def widths(self) -> dict[str, int]:
         """The channels of each named activation."""
-        every = (one for block in self.plan for one in block)
+        every = (one for block in self.blocks for one in block)
         return {one.name: one.width for one in every if one.name in self.names}
 
     def held(self, *, additive: bool) -> int:
@@ -234,8 +180,8 @@ class Trunk(nn.Module):
     @property
     def _divided(self) -> bool:
         # A GPU has no use for caches so small. Content's activations are asked for as a whole.
-        front = {one.name for one in self.plan[0]}
-        return self.device.type == "cpu" and len(self.plan) > 1 and self.content not in front
+        front = {one.name for one in self.blocks[0]}
+        return self.device.type == "cpu" and len(self.blocks) > 1 and self.content not in front
 
     @property
     def device(self) -> torch.device:
@@ -245,22 +191,22 @@ class Trunk(nn.Module):
     @property
     def precision(self) -> torch.dtype:
         """What its convolutions are run in."""
-        return self.get_buffer(f"{self.plan[0][0].name}_weight").dtype
+        return self.get_buffer(f"{self.blocks[0][0].name}_weight").dtype
 
     def place(self, device: torch.device, precision: torch.dtype) -> Self:
         """Move it to a device, its convolutions in a precision."""
         self.to(device)
-        for one in (one for block in self.plan for one in block):
-            for kind in _KINDS:
-                key = f"{one.name}_{kind}"
+        for one in (one for block in self.blocks for one in block):
+            for part in _PARTS:
+                key = f"{one.name}_{part}"
                 self.register_buffer(key, self.get_buffer(key).to(precision))
         return self
 
     def load(self, tensors: Mapping[str, Tensor], source: str) -> None:
         """Take weights under torchvision's names; `source` is for the error."""
-        for one in (one for block in self.plan for one in block):
-            for kind in _KINDS:
-                key, own = f"features.{one.place}.{kind}", self.get_buffer(f"{one.name}_{kind}")
+        for one in (one for block in self.blocks for one in block):
+            for part in _PARTS:
+                key, own = f"features.{one.place}.{part}", self.get_buffer(f"{one.name}_{part}")
                 if key not in tensors:
                     raise DataError(f"{source} does not fit {self.model}: {key} is not in it")
                 if tensors[key].shape != own.shape:
@@ -268,7 +214,7 @@ class Trunk(nn.Module):
                 layout = torch.channels_last if own.ndim == 4 else torch.preserve_format
                 with torch.no_grad():
                     self.register_buffer(
-                        f"{one.name}_{kind}",
+                        f"{one.name}_{part}",
                         tensors[key].to(own.dtype).contiguous(memory_format=layout),
                     )
 
@@ -328,19 +274,19 @@ def _places(model: str) -> Iterator[tuple[int, int]]:
             yield number, place
 
 
-def _plan(model: str, layers: Collection[str]) -> list[list[Convolution]]:
+def _blocks(model: str, layers: Collection[str]) -> list[list[Convolution]]:
     """List the convolutions of each block, as far as the deepest of the layers."""
     known = names(model)
     for layer in layers:
         choose(f"activation of {model}", layer, known)
     deepest = max(known.index(layer) for layer in layers)
-    plan: list[list[Convolution]] = []
+    blocks: list[list[Convolution]] = []
     torchvisions = 0
     for name, (number, place) in list(zip(known, _places(model), strict=True))[: deepest + 1]:
         if place == 1:
-            plan.append([])
+            blocks.append([])
             torchvisions += number > 1  # the pooling before
         last = place == BLOCKS[model][number - 1]
-        plan[-1].append(Convolution(name, torchvisions, WIDTHS[number - 1], last))
+        blocks[-1].append(Convolution(name, torchvisions, WIDTHS[number - 1], last))
         torchvisions += 2  # with its ReLU
-    return plan
+    return blocks

@@ -1,0 +1,1 @@
+"""The networks to paint with: VGG, and any other, by name, with their weights."""
