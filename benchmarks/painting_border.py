@@ -24,7 +24,7 @@ from torch import Tensor
 from striate.painting import transfer
 from striate.painting.budgets.pace import Stage
 from striate.painting.losses import sums
-from striate.painting.losses.style_losses import Kept, keep_moments, to_gram
+from striate.painting.losses.style_losses import Statistics, keep_moments, to_gram
 from striate.painting.networks import loading, vgg
 from striate.painting.networks.protocol import Network
 from striate.painting.pictures import canvas
@@ -107,9 +107,9 @@ def residual(picture: Tensor, style: Tensor, network: Network) -> float:
 
 
 @torch.no_grad()
-def moments(strips: list[Tensor], network: Network) -> dict[str, Kept]:
+def moments(strips: list[Tensor], network: Network) -> dict[str, Statistics]:
     """Give what a Gram loss keeps of strips that lie along or across, each by itself."""
-    total: dict[str, Kept] = {}
+    total: dict[str, Statistics] = {}
     for strip in strips:
         for name, features in network.walk(strip):
             columns = sums.columns(features)
@@ -120,7 +120,7 @@ def moments(strips: list[Tensor], network: Network) -> dict[str, Kept]:
     return total
 
 
-def apart(found: dict[str, Kept], wanted: dict[str, Kept]) -> float:
+def apart(found: dict[str, Statistics], wanted: dict[str, Statistics]) -> float:
     """Give the mean Gram loss of the style's layers, over that of no activation at all."""
     losses = []
     for name in vgg.STYLE:

@@ -442,7 +442,7 @@ def test_tiles_are_painted(loss: str, precision: torch.dtype, cuda: torch.device
     objective = Objective(network, scene, loss=loss, weights=(1, 0.5, 0.1), tile=64)
     assert len(objective.tiles) > 1
     assert objective.evaluate(scene.content).gradient.device == cuda
-    assert objective.look(scene.content).style.keys() == set(network.style)
+    assert objective.residuals(scene.content).style.keys() == set(network.style)
 
 
 @pytest.fixture

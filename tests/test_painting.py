@@ -87,7 +87,7 @@ def test_gradient_is_the_slope_of_the_loss(loss: str, shallow: Trunk) -> None:
 def test_residuals_are_one_at_the_content_and_zero_at_the_style(loss: str, trunk: Trunk) -> None:
     content, style = noise(0, 32, 40) ** 3, noise(1, 32, 40).round()
     objective = Objective(trunk, scene(content, style), loss=loss)
-    at_content, at_style = objective.look(content), objective.look(style)
+    at_content, at_style = objective.residuals(content), objective.residuals(style)
     assert list(at_content.style.values()) == pytest.approx([1] * 5, rel=1e-4)
     assert at_content.content == pytest.approx(0, abs=1e-6)
     assert max(at_style.style.values()) < 2e-3
@@ -98,7 +98,7 @@ def test_content_residual_is_one_for_activations_of_no_relation(shallow: Trunk) 
     content = noise(0, 64, 64)
     objective = Objective(shallow, scene(content, noise(1, 64, 64)))
     # A flat picture answers with the mean of a layer at the least: its variance is what is left.
-    assert objective.look(torch.full_like(content, 0.5)).content >= 1
+    assert objective.residuals(torch.full_like(content, 0.5)).content >= 1
 
 
 @pytest.mark.parametrize("model", vgg.BLOCKS)
@@ -203,7 +203,7 @@ def test_no_strips_where_content_is_in_the_first_block(
     trunk = vgg.random("vgg16", ["relu1_1", "relu2_1"], content)
     work = scene(noise(0, 40, width), noise(1, 40, 20))
     assert trunk.strips(40, width) == []
-    assert Objective(trunk, work).evaluate(noise(2, 40, width)).look.content > 0
+    assert Objective(trunk, work).evaluate(noise(2, 40, width)).residuals.content > 0
 
 
 # Smooth pictures: Wasserstein divides by their smallest variances.
@@ -386,7 +386,7 @@ def test_noise_has_the_amplitudes_of_pictures(shape: tuple[int, ...]) -> None:
     assert torch.equal(found, transfer.noise(shape, 0))
     assert not torch.equal(found, transfer.noise(shape, 1))
     assert 0 <= float(found.min()) < float(found.max()) <= 1
-    assert 0.15 < float(found.std()) <= transfer.SPREAD
+    assert 0.15 < float(found.std()) <= transfer.DEVIATION
     # Cosines' amplitudes, as of a picture that is mirrored at its border.
     mirrored = torch.cat([found, found.flip(3)], dim=3)
     waves = torch.fft.fft2(torch.cat([mirrored, mirrored.flip(2)], dim=2)).abs()
@@ -431,7 +431,7 @@ def test_adam_tells_of_the_averaged_picture(shallow: Trunk) -> None:
     content = noise(0, 24, 24)
     objective = Objective(shallow, scene(content, noise(1, 24, 24) ** 3), weights=(1, 0.1, 0.1))
     for picture, look in itertools.islice(descent.adam(objective, content), 4):
-        assert look == objective.evaluate(picture).look
+        assert look == objective.evaluate(picture).residuals
     assert look.loss < 0.7
 
 
@@ -493,7 +493,7 @@ def test_a_level_begins_with_the_photographs_details_where_they_help(
     begun, look = transfer._start(small, work, Settings(), objective)
     expected = work.content if kept else canvas.bled(transfer._enlarge(small, pixels))
     torch.testing.assert_close(begun, expected)
-    assert look == objective.look(begun)
+    assert look == objective.residuals(begun)
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40))
@@ -524,7 +524,7 @@ def test_the_content_picture_is_known_without_a_look(loss: str, shallow: Trunk) 
     settings = Settings(loss=loss, smoothness=0.3)
     work = canvas.scene(photograph(60, 90), [Style(photograph(50, 50, seed=1))], 90, settings)
     objective = Objective(shallow, work, loss=loss, weights=settings.weights)
-    expected = objective.look(work.content)
+    expected = objective.residuals(work.content)
     assert objective.untouched.loss == pytest.approx(expected.loss, rel=1e-6)
     assert objective.untouched.style == pytest.approx(expected.style, rel=1e-6)
     assert objective.untouched.content == expected.content == 0

@@ -48,7 +48,7 @@ def test_gram_gradient_is_its_formula() -> None:
 @pytest.mark.parametrize("shares", ["one", "each"])
 @pytest.mark.parametrize("part", [1, losses.PART])  # bytes at a time: one position, all of them
 def test_moments_agree_with_autograd(
-    keep: Callable[[Tensor, Tensor], losses.Kept],
+    keep: Callable[[Tensor, Tensor], losses.Statistics],
     shares: str,
     part: int,
     monkeypatch: pytest.MonkeyPatch,

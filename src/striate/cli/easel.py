@@ -63,7 +63,7 @@ class Easel:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the terminal back, the last level's line on it."""
+        """Return the terminal back, the last level's line on it."""
         if not console.is_plain():
             self.live.stop()
         if self.shown is not None:
@@ -92,7 +92,7 @@ class Easel:
 
 
 def line(frame: Frame) -> str:
-    """Say in a line where a level came to."""
+    """Write in a line what a level has reached."""
     side, steps = frame.stages[-1]
     return (
         f"{side} pixels: {steps} steps, style {frame.mean:.4f}, content {frame.content:.3f}, "

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from .losses.objective import Evaluation, Look, Objective
+from .losses.objective import Evaluation, Objective, Residuals
 
 HISTORY = 12
-# Adam's iterations between two looks at the average of its iterates.
+# Adam's iterations between two averages of them that are shown.
 STRIDE = 5
 # Armijo's share of the slope that a step must gain, and how often a step is shortened for it.
 GAIN, SHORTENED = 1e-4, 6
@@ -30,8 +30,8 @@ FIRST = 0.05
 
 def lbfgs(
     objective: Objective, start: Tensor, *, history: int = HISTORY
-) -> Iterator[tuple[Tensor, Look]]:
-    """Give better and better pictures than the start; ends where no step makes it better."""
+) -> Iterator[tuple[Tensor, Residuals]]:
+    """Yield better and better pictures than the start; ends where no step improves the loss."""
     picture, now = start, objective.evaluate(start)
     smooth = smoother(start.shape, start.device)
     # One block for all pairs: many of a few megabytes leave holes between what is freed.
@@ -54,16 +54,16 @@ def lbfgs(
             return
         _remember(memory, found[0] - picture, found[1].gradient - now.gradient, places)
         picture, now = found
-        yield picture, now.look
+        yield picture, now.residuals
 
 
 def adam(
     objective: Objective, start: Tensor, *, rate: float = 0.02, decay: float = 0.96
-) -> Iterator[tuple[Tensor, Look]]:
-    """Give averages of the iterates, and a look at one in STRIDE."""
+) -> Iterator[tuple[Tensor, Residuals]]:
+    """Yield the average of the iterates, with its residuals, once every STRIDE iterations."""
     picture, average = start.clone(), torch.zeros_like(start)
     first, second = torch.zeros_like(start), torch.zeros_like(start)
-    del start  # large pictures: what nobody asks for any more is let go
+    del start  # large pictures: freed as soon as nothing needs them
     number = 0
     while True:
         for _ in range(STRIDE):
@@ -78,7 +78,7 @@ def adam(
                 plane.addcdiv_(one, scale, value=-rate / (1 - 0.9**number)).clamp_(0, 1)
             average.mul_(decay).add_(picture, alpha=1 - decay)
         shown = average / (1 - decay**number)
-        yield shown, objective.look(shown)
+        yield shown, objective.residuals(shown)
         del shown
 
 
@@ -102,15 +102,15 @@ def _search(
 
 
 def _free(picture: Tensor, gradient: Tensor) -> Tensor:
-    """Give the gradient without what would push pixels out of [0, 1]."""
-    held = ((picture <= 0) & (gradient > 0)) | ((picture >= 1) & (gradient < 0))
-    return gradient.masked_fill(held, 0)
+    """Return the gradient without what would push pixels out of [0, 1]."""
+    outward = ((picture <= 0) & (gradient > 0)) | ((picture >= 1) & (gradient < 0))
+    return gradient.masked_fill(outward, 0)
 
 
 def smoother(
     shape: Sequence[int], device: torch.device | None = None
 ) -> Callable[[Tensor], Tensor]:
-    """Give what weighs each frequency of a picture (1, 3, H, W) by 1/(1 + cycles in a long side).
+    """Return a filter of pictures (1, 3, H, W): a frequency weighs 1/(1 + cycles in a long side).
 
     The picture is mirrored at its border, so that opposite borders have nothing to do with each
     other.
@@ -137,7 +137,7 @@ def _direction(
     memory: deque[tuple[Tensor, Tensor, float]],
     smooth: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Give the two-loop recursion's answer to the gradient, for the pixels that can move."""
+    """Compute the direction by the two-loop recursion, for the pixels that can move."""
     free = _free(picture, gradient)
     direction = free.clone()
     parts = []
@@ -158,7 +158,7 @@ def _remember(
     turned: Tensor,
     places: Iterator[Tensor],
 ) -> None:
-    """Put a pair into the next place, which is that of the pair that `memory` lets go."""
+    """Put a pair into the next place: that of the oldest pair, which `memory` drops."""
     curvature = _dot(moved, turned)
     # Where the slope did not grow along the step, the pair would point uphill.
     if curvature > 1e-10 * _dot(turned, turned) and curvature > 0:

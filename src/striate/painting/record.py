@@ -1,4 +1,4 @@
-"""What a painting was made from and how, carried by its PNG; and the file to go on from."""
+"""What a painting was made from and how, carried by its PNG; and the file to resume from."""
 
 import base64
 import binascii
@@ -37,17 +37,17 @@ class StyleFile(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What is to be painted: files and settings. `held` are bytes of files that a PNG carried."""
+    """What is to be painted: files and settings. `embedded` are files' bytes, from a PNG."""
 
     content: Path
     styles: tuple[StyleFile, ...]
     settings: Settings = dataclasses.field(default_factory=Settings)
     weights: Path | None = None
-    held: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    embedded: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
     def read(self, path: Path) -> bytes:
-        """Give a file's bytes, from the PNG where it has them."""
-        return self.held.get(str(path)) or files.read(path)
+        """Read a file's bytes, from the PNG where it has them."""
+        return self.embedded.get(str(path)) or files.read(path)
 
     @property
     def paths(self) -> list[Path]:
@@ -58,13 +58,13 @@ class Work:
     def check(self) -> None:
         """Raise DataError for a file that is not there, before a network is loaded for it."""
         for path in self.paths:
-            if str(path) not in self.held and not path.is_file():
+            if str(path) not in self.embedded and not path.is_file():
                 what = "is a folder" if path.is_dir() else "is not there"
                 raise DataError(f"{path} {what}: give the path of a picture")
 
 
 def describe(work: Work, frame: Frame, *, finished: bool, embed: bool = False) -> dict[str, Any]:
-    """Give the record of a painting as it is now."""
+    """Write the record of a painting as it is now."""
     document: dict[str, Any] = {
         "version": __version__,
         **_sources(work),
@@ -82,7 +82,7 @@ def describe(work: Work, frame: Frame, *, finished: bool, embed: bool = False) -
 
 
 def _sources(work: Work) -> dict[str, Any]:
-    """Give what decides how a painting will look."""
+    """Return what decides how a painting will look."""
     brought = work.weights or weights_file(work.settings.model)
     used = [*work.paths, *([brought] if brought else [])]
     return {
@@ -98,7 +98,7 @@ def _sources(work: Work) -> dict[str, Any]:
 
 
 def to_png(image: Image.Image, document: Mapping[str, Any]) -> bytes:
-    """Give a picture as PNG with its record inside."""
+    """Write a picture as PNG with its record inside."""
     info = PngImagePlugin.PngInfo()
     info.add_itxt(KEY, json.dumps(document, ensure_ascii=False))
     buffer = io.BytesIO()
@@ -107,7 +107,7 @@ def to_png(image: Image.Image, document: Mapping[str, Any]) -> bytes:
 
 
 def read_png(path: Path) -> dict[str, Any]:
-    """Give the record in a painting's PNG."""
+    """Read the record in a painting's PNG."""
     content = files.read(path)
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
@@ -122,12 +122,12 @@ def read_png(path: Path) -> dict[str, Any]:
 
 
 def work_of(document: Mapping[str, Any], beside: Path) -> Work:
-    """Give the work that a record tells of; files are sought as named, then beside the record.
+    """Read the work from a record; files are sought as named, then beside the record.
 
     DataError where one is gone or is another than it was.
     """
-    held = _embedded(document)
-    found = {name: _sought(name, beside, held) for name in document["sha256"]}
+    embedded = _embedded(document)
+    found = {name: _sought(name, beside, embedded) for name in document["sha256"]}
     work = Work(
         found[document["content"]],
         tuple(
@@ -136,7 +136,7 @@ def work_of(document: Mapping[str, Any], beside: Path) -> Work:
         ),
         from_table(document["settings"]),
         found[document["weights"]] if document["weights"] else None,
-        held,
+        embedded,
     )
     for name, known in document["sha256"].items():
         if files.sha256(work.read(found[name])) != known:
@@ -145,7 +145,7 @@ def work_of(document: Mapping[str, Any], beside: Path) -> Work:
 
 
 def stages_of(document: Mapping[str, Any]) -> tuple[Stage, ...]:
-    """Give the stages that a record tells of."""
+    """Read the stages from a record."""
     return tuple(Stage(int(side), int(steps)) for side, steps in document["stages"])
 
 
@@ -155,7 +155,7 @@ def resume_path(out: Path) -> Path:
 
 
 def write_resume(out: Path, frame: Frame, document: Mapping[str, Any]) -> Path:
-    """Write beside a painting what going on with it needs."""
+    """Write beside a painting what is needed to continue it."""
     path = resume_path(out)
     content = safetensors.torch.save(
         {"raw": frame.raw.cpu().contiguous()}, {KEY: json.dumps(document, ensure_ascii=False)}
@@ -189,7 +189,7 @@ def is_done(work: Work, out: Path) -> bool:
 
 
 def begun(work: Work, out: Path) -> Begun | None:
-    """Give what resumes a work, where it was begun before."""
+    """Read what resumes a work, where it was begun before."""
     if not resume_path(out).is_file():
         return None
     document, found = read_resume(out)
@@ -221,10 +221,10 @@ def _embedded(document: Mapping[str, Any]) -> dict[str, bytes]:
         raise DataError("the pictures in the record are damaged") from error
 
 
-def _sought(name: str, beside: Path, held: Mapping[str, bytes]) -> Path:
+def _sought(name: str, beside: Path, embedded: Mapping[str, bytes]) -> Path:
     path = Path(name)
-    if name in held or path.is_file():
+    if name in embedded or path.is_file():
         return path
     if (beside / path.name).is_file():
         return beside / path.name
-    raise DataError(f"{name} is needed and gone: put it back, or beside the painting")
+    raise DataError(f"{name} is needed and not there: put it back, or beside the painting")

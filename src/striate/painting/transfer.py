@@ -20,7 +20,7 @@ from striate.images import decode, upright
 from . import descent
 from .budgets import memory as memories
 from .budgets.pace import Pace, Stage
-from .losses.objective import Look, Objective
+from .losses.objective import Objective, Residuals
 from .networks import loading
 from .networks.protocol import Network
 from .pictures import canvas, colour
@@ -30,7 +30,7 @@ from .settings import Budget, Settings, from_table
 
 Picture = Path | str | Image.Image
 # Of the noise that a painting may begin with: the standard deviation about grey.
-SPREAD = 0.2
+DEVIATION = 0.2
 
 
 class Frame(NamedTuple):
@@ -51,7 +51,7 @@ class Frame(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """A painting to go on with: what was done, and the raw picture it had come to."""
+    """A painting to continue: what was done, and the raw picture that it had reached."""
 
     stages: tuple[Stage, ...]
     raw: Tensor  # (3, H, W)
@@ -116,15 +116,17 @@ def frames(
             network, scene, loss=settings.loss, weights=settings.weights, tile=need.tile
         )
         done.append(Stage(side, 0))
-        start, look = _start(picture, scene, settings, objective)
-        steps = itertools.chain([(start, look)], _descend(objective, start, settings, need.history))
-        del start  # large pictures: what nobody asks for any more is let go
-        for bled, look in steps:
+        start, residuals = _start(picture, scene, settings, objective)
+        steps = itertools.chain(
+            [(start, residuals)], _descend(objective, start, settings, need.history)
+        )
+        del start  # large pictures: freed as soon as nothing needs them
+        for bled, residuals in steps:
             done[-1] = Stage(side, done[-1].steps + 1)
             picture = canvas.trimmed(bled)
-            frame = _frame(picture, scene, look, settings, pace, done)
+            frame = _frame(picture, scene, residuals, settings, pace, done)
             yield frame
-            if pace.over(done, look.loss, objective.judged):
+            if pace.over(done, residuals.loss, objective.loss_seconds):
                 break
         # Before the next ones are made: the steps hold their objective, and that holds the most.
         del objective, steps, scene, bled
@@ -134,20 +136,20 @@ def frames(
 
 
 def paced(content: Image.Image, settings: Settings, budget: Budget, **choices: Any) -> Pace:
-    """Give the pace of a painting; `choices` are those of `Pace`."""
+    """Make the pace of a painting; `choices` are those of `Pace`."""
     pace = Pace(settings.size, budget=budget, optimiser=settings.optimiser, **choices)
     pace.reserve(math.prod(ends(content, settings.size)))
     return pace
 
 
 def ends(content: Image.Image, side: int) -> tuple[int, int]:
-    """Give the height and width that a painting has with this long side."""
+    """Return the height and width of a painting with this long side."""
     width, height = canvas.fitted_size(content, side)
     return height, width
 
 
 def on(scene: Scene, device: torch.device) -> Scene:
-    """Give a scene on a device."""
+    """Move a scene to a device."""
     regions = [
         region if region.mask is None else region._replace(mask=region.mask.to(device))
         for region in scene.regions
@@ -158,7 +160,7 @@ def on(scene: Scene, device: torch.device) -> Scene:
 
 def _descend(
     objective: Objective, start: Tensor, settings: Settings, history: int
-) -> Iterator[tuple[Tensor, Look]]:
+) -> Iterator[tuple[Tensor, Residuals]]:
     if settings.optimiser == "adam":
         return descent.adam(objective, start)
     return descent.lbfgs(objective, start, history=history)
@@ -167,28 +169,34 @@ def _descend(
 def _frame(
     picture: Tensor,
     scene: Scene,
-    look: Look,
+    residuals: Residuals,
     settings: Settings,
     pace: Pace,
     done: Sequence[Stage],
 ) -> Frame:
     shown = colour.recolour(picture, scene.photo) if settings.colour == "keep" else picture
     return Frame(
-        shown[0], picture[0], look.style, look.content, pace.seconds(), tuple(done), pace.sides
+        shown[0],
+        picture[0],
+        residuals.style,
+        residuals.content,
+        pace.seconds(),
+        tuple(done),
+        pace.sides,
     )
 
 
 def _start(
     picture: Tensor | None, scene: Scene, settings: Settings, objective: Objective
-) -> tuple[Tensor, Look]:
-    """Give what a level begins with, with its bleed, and a look at it.
+) -> tuple[Tensor, Residuals]:
+    """Return what a level begins with, with its bleed, and its residuals.
 
-    That is the content or noise; later the better of what the level before came to, two ways.
+    That is the content or noise; later the better of two ways to enlarge the level before.
     """
     if picture is None and settings.start == "content":
         return scene.content.clone(), objective.untouched
-    looks = [(way, objective.look(way)) for way in _ways(picture, scene, settings)]
-    return min(looks, key=lambda found: found[1].loss)
+    several = [(way, objective.residuals(way)) for way in _ways(picture, scene, settings)]
+    return min(several, key=lambda found: found[1].loss)
 
 
 def _ways(picture: Tensor | None, scene: Scene, settings: Settings) -> list[Tensor]:
@@ -201,13 +209,13 @@ def _ways(picture: Tensor | None, scene: Scene, settings: Settings) -> list[Tens
 
 
 def noise(shape: Sequence[int], seed: int) -> Tensor:
-    """Give noise (1, 3, H, W) with amplitudes like a picture's, which are one over the frequency.
+    """Draw noise (1, 3, H, W) with amplitudes like a picture's, which are one over the frequency.
 
     White noise is mostly fine grain, and that is what a descent moves last.
     """
     generator = torch.Generator().manual_seed(devices.seed_of(seed))
     found = descent.smoother(shape)(torch.randn(shape, generator=generator))
-    return (found * (SPREAD / found.std()) + 0.5).clamp_(0, 1)
+    return (found * (DEVIATION / found.std()) + 0.5).clamp_(0, 1)
 
 
 def _enlarge(picture: Tensor, content: Tensor) -> Tensor:

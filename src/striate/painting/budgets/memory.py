@@ -78,22 +78,24 @@ def predict(
     *,
     history: int = descent.HISTORY,
 ) -> Need:
-    """Give what a level takes at its peak."""
+    """Predict what a level takes at its peak."""
     height, width = (length + 2 * canvas.BLEED for length in size)
     cut = sums.cut(network, (height, width), tile)
     sizes = {height * width if one is None else one.pixels for one in cut}
     lbfgs = settings.optimiser == "lbfgs"
-    held = history * PAIR if lbfgs else ADAM
+    remembered = history * PAIR if lbfgs else ADAM
     pairs = sum(network.widths[name] ** 2 for name in network.style)
     fixed = network.loaded + MATRICES.get(settings.loss, 0) * pairs
     fixed += UNUSED * (len(cut) > 1) + KERNELS * (len(sizes) - 1)
     additive = LOSSES[settings.loss].additive
-    step = max(max(sizes) * network.held(additive=additive), lbfgs * DIRECTED * height * width)
+    step = max(
+        max(sizes) * network.pixel_bytes(additive=additive), lbfgs * DIRECTED * height * width
+    )
     if not additive:
         maps = network.sizes(height, width)
         positions = sum(math.prod(maps[name]) for name in network.style if name in maps)
         step += SORTED * PROJECTIONS * positions
-    return Need(tile, history, fixed + step + height * width * (WHOLE + held))
+    return Need(tile, history, fixed + step + height * width * (WHOLE + remembered))
 
 
 def arrange() -> None:

@@ -24,7 +24,7 @@ class Stage(NamedTuple):
 
 
 class Rhythm(NamedTuple):
-    """How a way down spends itself on levels, in runs of the network with its gradient."""
+    """How an optimiser's steps are spread over levels, in runs of the network with its gradient."""
 
     stride: int  # runs a step
     # Where no time is given: at the coarsest level, what each next has of that, at least, and at
@@ -40,7 +40,7 @@ class Rhythm(NamedTuple):
     worth: int
 
     def runs(self, level: int, levels: int) -> int:
-        """Give the runs of one of so many levels, where no time is given."""
+        """Return the runs of one of so many levels, where no time is given."""
         least = self.last if level == levels - 1 else self.least
         return max(least, round(self.first * self.fewer**level))
 
@@ -101,21 +101,21 @@ class Pace:
             self.allowed -= WRITING[0] + WRITING[1] * pixels
 
     def seconds(self) -> float:
-        """Give the seconds since the painting began."""
+        """Return the seconds since the painting began."""
         return time.monotonic() - self.began
 
     def left(self) -> float | None:
-        """Give the seconds that are left for painting; None: no limit."""
+        """Return the seconds that are left for painting; None: no limit."""
         return None if self.allowed is None else self.allowed - self.seconds()
 
     def next_side(self, done: Sequence[Stage]) -> int | None:
-        """Give the long side of the next level; None where the painting is done."""
+        """Return the long side of the next level; None where the painting is done."""
         self.entered, self.losses, self.times = time.monotonic(), [], []
         if self.replay is not None:
             return self.replay[len(done)].side if len(done) < len(self.replay) else None
         if not done:
             return self.sides[0]
-        # A level that was broken off is gone on with.
+        # A level that was broken off is continued.
         again = len(done) == self.before
         later = [s for s in self.sides if s > done[-1].side or (again and s == done[-1].side)]
         if self.allowed is not None:
@@ -136,7 +136,7 @@ class Pace:
             return steps >= self.replay[len(done) - 1].steps
         now = time.monotonic()
         self.times.append(now)
-        # The second one makes kernels and looks at the start once more: what follows is the rule.
+        # The second one makes kernels and evaluates the start once more: what follows is the rule.
         # Until then: to enter took two runs at the least.
         known = (
             (now - self.times[1]) / (steps - 2)
@@ -159,7 +159,7 @@ class Pace:
         return now + self._step(side) - self.entered > self._share(levels)
 
     def _top(self, sides: Sequence[int]) -> int:
-        """Give the finest level that the time left is enough for."""
+        """Find the finest level that the time left is enough for."""
         top = 0
         runs = self.rhythm.worth + ENTERING
         for number, side in enumerate(sides, 1):
@@ -175,11 +175,11 @@ class Pace:
         return self._share(len(sides)) < least * self._step(sides[0])
 
     def _step(self, side: int) -> float:
-        """Give the seconds that a step takes at this long side."""
+        """Return the seconds that a step takes at this long side."""
         return self.fixed + self.cost * _pixels(side)
 
     def _share(self, levels: int) -> float:
-        """Give the seconds of the first of so many levels."""
+        """Return the seconds that the first of so many levels has."""
         assert self.allowed is not None
         left = self.allowed - (self.entered - self.began)
         return left / sum(self.rhythm.growth**place for place in range(levels))

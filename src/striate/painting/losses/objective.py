@@ -19,7 +19,7 @@ from striate.painting.pictures.scene import Region, Scene
 from striate.painting.tiling.tiles import Tile
 
 from . import sums
-from .style_losses import LOSSES, Kept, Kind, Loss
+from .style_losses import LOSSES, Loss, Statistics, StyleLoss
 from .sums import Area, Sums, tensors
 
 # The least that a style loss is divided by, in shares of its value for no activation at all. Where
@@ -27,8 +27,8 @@ from .sums import Area, Sums, tensors
 FLOOR = 1e-3
 
 
-class Look(NamedTuple):
-    """How far a picture is from what it should be."""
+class Residuals(NamedTuple):
+    """How far a picture is from what it should be, and the loss that is weighed from that."""
 
     loss: float
     style: dict[str, float]  # a layer's residual: 1 for the content picture, 0 for the style's
@@ -36,15 +36,15 @@ class Look(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """A look at a picture, and where it should change."""
+    """The residuals of a picture, and the gradient of their loss."""
 
-    look: Look
+    residuals: Residuals
     gradient: Tensor  # as the picture
 
     @property
     def loss(self) -> float:
         """What is minimised."""
-        return self.look.loss
+        return self.residuals.loss
 
 
 class _Weights(NamedTuple):
@@ -65,17 +65,17 @@ class Objective:
         weights: tuple[float, float, float] = (1.0, 1.0, 0.0),
         tile: int | None = None,
     ) -> None:
-        """Look at content and styles once; `weights` are of style, content and smoothness.
+        """Compute the targets from content and styles; `weights`: style, content and smoothness.
 
         With `tile`, a side in pixels, the picture is cut for the sake of memory.
         """
         content, styles, regions, _ = scene
-        self.network, self.kind = network, LOSSES[loss]
+        self.network, self.style_loss = network, LOSSES[loss]
         self.weights = _Weights(*weights)
         size = (content.shape[2], content.shape[3])
         self.layers = _common(network, [content, *styles])
         self.tiles = sums.cut(network, size, tile)
-        assert self.kind.additive or len(self.tiles) == 1, "a sorted loss sees a picture whole"
+        assert self.style_loss.additive or len(self.tiles) == 1, "a sorted loss has no tiles"
         sizes = network.sizes(*size)
         self.areas = [
             sums.areas(region, {name: sizes[name] for name in self.layers.style}, content.device)
@@ -83,10 +83,11 @@ class Objective:
         ]
         with torch.no_grad(), devices.repeatable():
             found = [
-                sums.look(network, self.kind, style, self.layers.style, tile) for style in styles
+                sums.statistics(network, self.style_loss, style, self.layers.style, tile)
+                for style in styles
             ]
             self.losses = [
-                _targets(self.kind, region, found, areas)
+                _targets(self.style_loss, region, found, areas)
                 for region, areas in zip(regions, self.areas, strict=True)
             ]
             own, self.content = self._first(content, sizes[self.layers.content])
@@ -95,45 +96,48 @@ class Objective:
                 {name: _scale(value, losses[name], kept[name]) for name, value in found.items()}
                 for found, losses, kept in zip(values, self.losses, own, strict=True)
             ]
-        spread = self.content.float()
-        self.spread = float(spread.var() + FLOOR * spread.square().mean()) * spread.numel() or 1.0
+        activations = self.content.float()
+        self.variance = (
+            float(activations.var() + FLOOR * activations.square().mean()) * activations.numel()
+            or 1.0
+        )
         self.roughness = float(variation(content)) + 1e-6
-        self.judged = 0.0  # seconds from the last sums to their slopes: the same at any size
-        self.untouched = self._told(
-            _numbers(self._residuals(values)), torch.zeros(()), float(self._roughness(content))
+        self.loss_seconds = 0.0  # seconds from the last sums to their slopes: the same at any size
+        self.untouched = self._weighed(
+            _numbers(self._by_layer(values)), torch.zeros(()), float(self._roughness(content))
         )
 
     @devices.repeatable()
     def evaluate(self, picture: Tensor) -> Evaluation:
-        """Give loss, gradient and residuals of a picture."""
+        """Compute loss, gradient and residuals of a picture."""
         if len(self.tiles) == 1:
             leaf = picture.detach().requires_grad_()
             found, content = self._run(leaf, self.tiles[0])
-            style, gradients = self._judge(sums.detached(found))
+            style, gradients = self._slopes(sums.detached(found))
             self._backward(found, content, gradients)
             gradient = leaf.grad
         else:
             with torch.no_grad():
                 found, content = self._sums(picture)
-            style, gradients = self._judge(found)
+            style, gradients = self._slopes(found)
             gradient = self._gradient(picture, gradients)
         assert gradient is not None
-        return Evaluation(self._told(style, content, self._smooth(picture, gradient)), gradient)
+        return Evaluation(self._weighed(style, content, self._smooth(picture, gradient)), gradient)
 
     @devices.repeatable()
-    def look(self, picture: Tensor) -> Look:
-        """Give loss and residuals of a picture: a third of the work with the gradient."""
+    def residuals(self, picture: Tensor) -> Residuals:
+        """Compute loss and residuals of a picture: a third of the work that the gradient takes."""
         with torch.no_grad():
             found, content = self._sums(picture)
             rough = self._roughness(picture)
-            style = _numbers(self._residuals(self._values(found)))
-        return self._told(style, content, float(rough))
+            style = _numbers(self._by_layer(self._values(found)))
+        return self._weighed(style, content, float(rough))
 
-    def _told(self, style: dict[str, float], content: Tensor, rough: float) -> Look:
-        apart = float(content.detach()) / self.spread
+    def _weighed(self, style: dict[str, float], content: Tensor, rough: float) -> Residuals:
+        apart = float(content.detach()) / self.variance
         mean = sum(style.values()) / len(style)
         loss = self.weights.style * mean + self.weights.content * apart + rough
-        return Look(loss, style, apart)
+        return Residuals(loss, style, apart)
 
     def _roughness(self, picture: Tensor) -> Tensor:
         if not self.weights.smoothness:
@@ -168,20 +172,22 @@ class Objective:
         return total, content
 
     def _run(self, pixels: Tensor, tile: Tile | None) -> tuple[Sums, Tensor]:
-        """Give the sums of a tile by region and layer, and its part of the content loss."""
+        """Compute the sums of a tile by region and layer, and its part of the content loss."""
         name = self.layers.content
-        found, seen = sums.run(self.network, self.kind, pixels, self.areas, tile, also=name)
+        found, seen = sums.run(self.network, self.style_loss, pixels, self.areas, tile, also=name)
         target = sums.whole(self.network, name, self.content, tile)
         return found, (seen[name].float() - target).square().sum()
 
     def _first(self, content: Tensor, size: tuple[int, int]) -> tuple[Sums, Tensor]:
-        """Give the content picture's sums, and its activations (1, C, H, W) of this size."""
+        """Compute the content picture's sums, and its activations (1, C, H, W) of this size."""
         total: Sums = [{} for _ in self.areas]
         whole = content.new_empty(0)
         name = self.layers.content
         for tile in self.tiles:
             pixels = sums.crop(content, tile)
-            found, seen = sums.run(self.network, self.kind, pixels, self.areas, tile, also=name)
+            found, seen = sums.run(
+                self.network, self.style_loss, pixels, self.areas, tile, also=name
+            )
             core = seen[name]
             if not whole.numel():
                 whole = core.new_empty((1, core.shape[1], *size)).contiguous(
@@ -191,8 +197,8 @@ class Objective:
             sums.add(total, found)
         return total, whole
 
-    def _judge(self, found: Sums) -> tuple[dict[str, float], list[Tensor]]:
-        """Give each layer's residual, and the slope of the loss along each sum."""
+    def _slopes(self, found: Sums) -> tuple[dict[str, float], list[Tensor]]:
+        """Compute each layer's residual, and the gradient of the loss by each sum."""
         if self.content.is_cuda:  # what was queued before is no part of it
             torch.cuda.synchronize(self.content.device)
         began = time.monotonic()
@@ -200,23 +206,23 @@ class Objective:
             {name: tuple(t.detach().requires_grad_() for t in kept) for name, kept in one.items()}
             for one in found
         ]
-        residuals = self._residuals(self._values(leaves))
+        residuals = self._by_layer(self._values(leaves))
         mean = torch.stack(list(residuals.values())).mean() * self.weights.style
         gradients = torch.autograd.grad(mean, tensors(leaves), materialize_grads=True)
         numbers = _numbers(residuals)
         # What is not additive keeps as much as the picture has positions.
-        self.judged = time.monotonic() - began if self.kind.additive else 0.0
+        self.loss_seconds = time.monotonic() - began if self.style_loss.additive else 0.0
         return numbers, list(gradients)
 
     def _values(self, found: Sums) -> list[dict[str, Tensor]]:
-        """Give the losses of each region and layer."""
+        """Compute the losses of each region and layer."""
         return [
             {name: loss(kept[name]) for name, loss in losses.items()}
             for losses, kept in zip(self.losses, found, strict=True)
         ]
 
-    def _residuals(self, values: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Give the residual of each layer: the mean of its regions by their sizes."""
+    def _by_layer(self, values: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Compute the residual of each layer: the mean of its regions by their sizes."""
         residuals: dict[str, Tensor] = {}
         for found, scales, areas in zip(values, self.scales, self.areas, strict=True):
             for name, value in found.items():
@@ -226,7 +232,7 @@ class Objective:
 
     def _backward(self, found: Sums, content: Tensor, gradients: list[Tensor]) -> None:
         """Send the slopes of the whole through the part of the network that is at hand."""
-        slope = torch.full_like(content, self.weights.content / self.spread)
+        slope = torch.full_like(content, self.weights.content / self.variance)
         ends = [*tensors(found), *([content] if content.requires_grad else [])]
         torch.autograd.backward(ends, [*gradients, slope][: len(ends)])
 
@@ -239,7 +245,7 @@ class _Layers(NamedTuple):
 
 
 def variation(picture: Tensor) -> Tensor:
-    """Give the mean square of differences between neighbours, of a picture (1, 3, H, W)."""
+    """Compute the mean square of differences between neighbours in a picture (1, 3, H, W)."""
     down = picture[:, :, 1:] - picture[:, :, :-1]
     right = picture[..., 1:] - picture[..., :-1]
     return (down.square().sum() + right.square().sum()) / picture.numel()
@@ -257,17 +263,22 @@ def _common(network: Network, pictures: Sequence[Tensor]) -> _Layers:
 
 
 def _targets(
-    kind: Kind, region: Region, styles: Sequence[dict[str, Kept]], areas: dict[str, Area]
+    style_loss: StyleLoss,
+    region: Region,
+    styles: Sequence[dict[str, Statistics]],
+    areas: dict[str, Area],
 ) -> dict[str, Loss]:
     numbers, shares = list(region.shares), list(region.shares.values())
     return {
-        name: kind.against(kind.mix([styles[number][name] for number in numbers], shares))
+        name: style_loss.against(
+            style_loss.mix([styles[number][name] for number in numbers], shares)
+        )
         for name in areas
     }
 
 
-def _scale(value: Tensor, loss: Loss, content: Kept) -> float:
-    """Give what a loss is divided by, from its value at the content."""
+def _scale(value: Tensor, loss: Loss, content: Statistics) -> float:
+    """Compute what a loss is divided by, from its value at the content."""
     nothing = tuple(torch.zeros_like(kept) for kept in content)
     return max(float(value), FLOOR * float(loss(nothing)), 1e-12)
 

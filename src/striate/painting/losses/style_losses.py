@@ -14,9 +14,9 @@ from torch import Tensor
 from .wasserstein import covariance, wasserstein_to
 
 # What a loss keeps of the features of one layer, (C, M) or (C, H, W); where a loss is additive, the
-# kept of a whole is the sum of the kept of its parts.
-Kept = tuple[Tensor, ...]
-Loss = Callable[[Kept], Tensor]
+# statistics of a whole are the sums of those of its parts.
+Statistics = tuple[Tensor, ...]
+Loss = Callable[[Statistics], Tensor]
 
 # Bytes of features, in the precision of their sums, that are worked on at a time: larger blocks
 # leave the cache, smaller ones are many calls.
@@ -27,17 +27,17 @@ ROWS = 8
 QUANTILES = 4096
 
 
-class Kind(NamedTuple):
+class StyleLoss(NamedTuple):
     """A style loss: what is kept of features, and how that is compared with a style's."""
 
-    keep: Callable[..., Kept]
-    against: Callable[[Kept], Loss]
-    mix: Callable[[Sequence[Kept], Sequence[float]], Kept]
+    keep: Callable[..., Statistics]
+    against: Callable[[Statistics], Loss]
+    mix: Callable[[Sequence[Statistics], Sequence[float]], Statistics]
     additive: bool
 
 
 def gram_loss(found: Tensor, target: Tensor) -> Tensor:
-    """Give 1/(4 C^2) times the sum of (A/m_a - G/m)^2, of matrices (C, C) already divided by m.
+    """Compute 1/(4 C^2) times the sum of (A/m_a - G/m)^2, of matrices (C, C) already divided by m.
 
     Where both pictures have m positions this is 1/(4 C^2 m^2) times the sum of (A - G)^2.
     """
@@ -45,7 +45,7 @@ def gram_loss(found: Tensor, target: Tensor) -> Tensor:
 
 
 class _Moments(torch.autograd.Function):
-    """Mean and second moments whose way back is one product and keeps no copy of the features."""
+    """Mean and second moments whose backward pass is one product, with no copy of features."""
 
     @staticmethod
     def forward(
@@ -96,13 +96,13 @@ def _sums(features: Tensor, shares: Tensor, *, pairs: bool) -> tuple[Tensor, Ten
 
 
 def _parts(features: Tensor, shares: Tensor, exact: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give some positions after the other, (C, positions), with their shares."""
+    """Yield some positions at a time, (C, positions), with their shares."""
     size = _part(features, exact)
     if features.ndim == 2:
         parts: Iterable[Tensor] = features.split(size, dim=1)
     else:
-        # A tile's core: as one matrix it would be a copy, which the way back would keep. Rows are
-        # copied as well, but some at a time.
+        # A tile's core: as one matrix it would be a copy, kept for the backward pass. Rows
+        # are copied as well, but some at a time.
         rows = features.movedim(0, -1).split(max(1, size // features.shape[2]))
         parts = (part.reshape(-1, len(features)).T for part in rows)
     given = shares.expand(features[0].numel())
@@ -117,19 +117,19 @@ def _part(features: Tensor, exact: torch.dtype) -> int:
     return max(1, size) * (64 if features.is_cuda else 1)
 
 
-def keep_moments(features: Tensor, shares: Tensor, *, known: bool = False) -> Kept:
-    """Give the mean (C) and the second moments (C, C) of features (C, M), in double precision.
+def keep_moments(features: Tensor, shares: Tensor, *, known: bool = False) -> Statistics:
+    """Compute the mean (C) and the second moments (C, C) of features (C, M), in double precision.
 
     Shares are one number for all positions, or one each (M); over all positions of a picture they
     add up to 1, so that the results of its parts add up as well. Where they are known already, they
-    are zeros here, and only the way back is right.
+    are zeros here, and only the backward pass is right.
     """
     mean, second = _Moments.apply(features, shares, True, known)
     return mean, second
 
 
-def keep_diagonal(features: Tensor, shares: Tensor, *, known: bool = False) -> Kept:
-    """Give the mean (C) and the mean square (C) of each channel; as `keep_moments`."""
+def keep_diagonal(features: Tensor, shares: Tensor, *, known: bool = False) -> Statistics:
+    """Compute the mean (C) and the mean square (C) of each channel; as `keep_moments`."""
     mean, square = _Moments.apply(features, shares, False, known)
     return mean, square
 
@@ -170,8 +170,8 @@ class _Sorted(torch.autograd.Function):
         return slopes.T, None
 
 
-def keep_sorted(features: Tensor, shares: Tensor) -> Kept:
-    """Give features along fixed directions, in order: (C, ...) -> (P, positions with a share)."""
+def keep_sorted(features: Tensor, shares: Tensor) -> Statistics:
+    """Sort features along fixed directions: (C, ...) -> (P, positions with a share)."""
     features = features.flatten(1)
     # A soft mask has no order: what has half of the largest share or more is inside.
     if shares.ndim:
@@ -182,7 +182,7 @@ def keep_sorted(features: Tensor, shares: Tensor) -> Kept:
 
 
 def directions(channels: int) -> Tensor:
-    """Give PROJECTIONS unit directions (P, C), the same each time: a descent needs one landscape.
+    """Draw PROJECTIONS unit directions (P, C), the same each time: a descent needs one landscape.
 
     They are orthogonal as far as there are channels.
     """
@@ -191,23 +191,23 @@ def directions(channels: int) -> Tensor:
     return torch.cat(rows)
 
 
-def to_gram(style: Kept) -> Loss:
-    """Compare second moments as matrices; the mean is not looked at."""
+def to_gram(style: Statistics) -> Loss:
+    """Compare second moments as matrices; the mean is not used."""
     return lambda found: gram_loss(found[1], style[1])
 
 
-def to_wasserstein(style: Kept) -> Loss:
+def to_wasserstein(style: Statistics) -> Loss:
     """Compare as normal distributions; per channel, so that layers of any width are alike."""
     distance = wasserstein_to(style[0], covariance(style[0], style[1]))
     return lambda found: distance(found[0], covariance(found[0], found[1])) / len(style[0])
 
 
-def to_moments(style: Kept) -> Loss:
+def to_moments(style: Statistics) -> Loss:
     """Compare each channel's mean and standard deviation."""
     # Keeps the slope of the root finite where a channel is constant.
     floor = 1e-6 * style[1].mean() + 1e-20
 
-    def deviation(kept: Kept) -> Tensor:
+    def deviation(kept: Statistics) -> Tensor:
         return ((kept[1] - kept[0].square()).clamp_min(0) + floor).sqrt()
 
     target = deviation(style)
@@ -216,10 +216,10 @@ def to_moments(style: Kept) -> Loss:
     )
 
 
-def to_sorted(style: Kept) -> Loss:
+def to_sorted(style: Statistics) -> Loss:
     """Compare each direction's quantiles: Wasserstein-2 squared in one dimension."""
 
-    def loss(found: Kept) -> Tensor:
+    def loss(found: Statistics) -> Tensor:
         apart = [
             (rows - quantiles(wanted, rows.shape[1])).square().sum()
             for rows, wanted in zip(found[0].split(ROWS), style[0].split(ROWS), strict=True)
@@ -230,7 +230,7 @@ def to_sorted(style: Kept) -> Loss:
 
 
 def quantiles(ordered: Tensor, count: int) -> Tensor:
-    """Give `count` quantiles at equal steps of each row in order: (P, M) -> (P, count)."""
+    """Compute `count` quantiles at equal steps of each row in order: (P, M) -> (P, count)."""
     if ordered.shape[1] == count:
         return ordered
     places = (torch.arange(count, dtype=torch.float64) + 0.5) * (ordered.shape[1] / count) - 0.5
@@ -240,16 +240,16 @@ def quantiles(ordered: Tensor, count: int) -> Tensor:
     return torch.lerp(ordered[:, low], ordered[:, (low + 1).clamp_max(ordered.shape[1] - 1)], part)
 
 
-def mix_sums(kept: Sequence[Kept], shares: Sequence[float]) -> Kept:
-    """Give the moments of a mixture of styles in these shares."""
+def mix_sums(kept: Sequence[Statistics], shares: Sequence[float]) -> Statistics:
+    """Compute the moments of a mixture of styles in these shares."""
     return tuple(
         torch.stack([value * share for value, share in zip(values, shares, strict=True)]).sum(0)
         for values in zip(*kept, strict=True)
     )
 
 
-def mix_sorted(kept: Sequence[Kept], shares: Sequence[float]) -> Kept:
-    """Give the order of a mixture of styles in these shares."""
+def mix_sorted(kept: Sequence[Statistics], shares: Sequence[float]) -> Statistics:
+    """Compute the quantiles of a mixture of styles in these shares."""
     if len(kept) == 1:
         return kept[0]
     counts = [max(1, round(QUANTILES * share)) for share in shares]
@@ -257,9 +257,9 @@ def mix_sorted(kept: Sequence[Kept], shares: Sequence[float]) -> Kept:
     return (torch.cat(parts, dim=1).sort(dim=1).values,)
 
 
-LOSSES: dict[str, Kind] = {
-    "gram": Kind(keep_moments, to_gram, mix_sums, additive=True),
-    "w2": Kind(keep_moments, to_wasserstein, mix_sums, additive=True),
-    "moments": Kind(keep_diagonal, to_moments, mix_sums, additive=True),
-    "sliced": Kind(keep_sorted, to_sorted, mix_sorted, additive=False),
+LOSSES: dict[str, StyleLoss] = {
+    "gram": StyleLoss(keep_moments, to_gram, mix_sums, additive=True),
+    "w2": StyleLoss(keep_moments, to_wasserstein, mix_sums, additive=True),
+    "moments": StyleLoss(keep_diagonal, to_moments, mix_sums, additive=True),
+    "sliced": StyleLoss(keep_sorted, to_sorted, mix_sorted, additive=False),
 }

@@ -8,15 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from striate.painting.networks.protocol import Network
-from striate.painting.networks.vgg import Trunk
+from striate.painting.networks.protocol import Front, Network
 from striate.painting.pictures.scene import Region
 from striate.painting.tiling import strips, tiles
 from striate.painting.tiling.tiles import Span, Tile
 
-from .style_losses import Kept, Kind
+from .style_losses import Statistics, StyleLoss
 
-Sums = list[dict[str, Kept]]  # by region and layer
+Sums = list[dict[str, Statistics]]  # by region and layer
 
 
 class Area(NamedTuple):
@@ -29,7 +28,7 @@ class Area(NamedTuple):
 def areas(
     region: Region, sizes: Mapping[str, tuple[int, int]], device: torch.device
 ) -> dict[str, Area]:
-    """Give what a region is at layers of these heights and widths; where it is empty, nothing."""
+    """Compute a region's area at layers of these heights and widths; where it is empty, none."""
     found = {}
     for name, (height, width) in sizes.items():
         if region.mask is None:
@@ -53,13 +52,13 @@ def cut(network: Network, size: tuple[int, int], side: int | None) -> list[Tile 
 
 
 def crop(picture: Tensor, tile: Tile | None) -> Tensor:
-    """Give the pixels that a tile is run on."""
+    """Return the pixels that a tile is run on."""
     return picture if tile is None else tile.crop(picture)
 
 
 def run(
     network: Network,
-    kind: Kind,
+    loss: StyleLoss,
     pixels: Tensor,
     wanted: Sequence[Mapping[str, Area]],
     tile: Tile | None,
@@ -71,38 +70,39 @@ def run(
     The second are the activations (1, C, H, W) of the layer `also`, what counts of them.
     """
     size = (pixels.shape[2], pixels.shape[3])
-    if isinstance(network, Trunk) and kind.additive and (rows := network.strips(*size)):
-        total, pooled = _front(network, kind, pixels, wanted, tile or tiles.whole(size), rows)
-        walk = network.rest(pooled, tile)
+    front = network.front(*size) if loss.additive else None
+    if front is not None:
+        total, pooled = _front(network, front, loss, pixels, wanted, tile or tiles.whole(size))
+        walk = front.rest(pooled, tile)
     else:
         total = [{} for _ in wanted]
         walk = network.walk(pixels, tile)
     seen: dict[str, Tensor] = {}
     for name, core in walk:
-        add(total, _kept(network, kind, {name: core}, wanted, tile))
+        add(total, _statistics(network, loss, {name: core}, wanted, tile))
         if name == also:
             seen[name] = core
     return total, seen
 
 
 def _front(
-    network: Trunk,
-    kind: Kind,
+    network: Network,
+    front: Front,
+    loss: StyleLoss,
     pixels: Tensor,
     wanted: Sequence[Mapping[str, Area]],
     tile: Tile,
-    rows: Sequence[Span],
 ) -> tuple[Sums, Tensor]:
     """Run the first block in strips: give its part of the sums, and what it is pooled to."""
 
     def one(part: Tensor, span: Span, marks: Tensor | None) -> tuple[Tensor, Tensor, list[Tensor]]:
-        features, pooled, marked = network.front(part, span, marks)
+        features, pooled, marked = front.run(part, span, marks)
         strip = tiles.strip(tile, span)
         cores = {name: strip.core(found, 0) for name, found in features.items()}
-        kept = _kept(network, kind, cores, wanted, strip, known=marks is not None)
+        kept = _statistics(network, loss, cores, wanted, strip, known=marks is not None)
         return pooled, marked, tensors(kept)
 
-    pooled, parts = strips.run(pixels, one, rows)
+    pooled, parts = strips.run(pixels, one, front.rows)
     names = network.sizes(1, 1)  # one pixel reaches the first block only
     found = iter(parts)
     # Whatever is additive keeps a mean and second moments.
@@ -112,9 +112,9 @@ def _front(
     return total, pooled
 
 
-def _kept(
+def _statistics(
     network: Network,
-    kind: Kind,
+    loss: StyleLoss,
     cores: Mapping[str, Tensor],
     wanted: Sequence[Mapping[str, Area]],
     tile: Tile | None,
@@ -122,7 +122,7 @@ def _kept(
     known: bool = False,
 ) -> Sums:
     # Only what is additive is ever known before.
-    keep = partial(kind.keep, known=True) if known else kind.keep
+    keep = partial(loss.keep, known=True) if known else loss.keep
     return [
         {
             name: keep(columns(core), share(network, name, areas[name], tile))
@@ -134,35 +134,35 @@ def _kept(
 
 
 def whole(network: Network, name: str, features: Tensor, tile: Tile | None) -> Tensor:
-    """Give a tile's place in activations (..., H, W) of the whole picture."""
+    """Return a tile's place in activations (..., H, W) of the whole picture."""
     return features if tile is None else tile.whole(features, _depth(network, name))
 
 
 def share(network: Network, name: str, area: Area, tile: Tile | None) -> Tensor:
-    """Give the shares of a tile's positions, or the one share of all."""
+    """Return the shares of a tile's positions, or the one share of all."""
     if not area.shares.ndim:
         return area.shares
     return whole(network, name, area.shares, tile).flatten()
 
 
 def columns(features: Tensor) -> Tensor:
-    """Give activations (1, C, H, W) as a view (C, M), or (C, H, W) where that would be a copy."""
-    # Not features[0]: on the way back that is a copy.
+    """Return activations (1, C, H, W) as a view (C, M), or (C, H, W) where that would be a copy."""
+    # Not features[0]: on the backward pass that is a copy.
     rows = features.squeeze(0).permute(1, 2, 0)
     whole = rows.stride(0) == rows.shape[1] * rows.stride(1)
     return rows.flatten(0, 1).T if whole else rows.permute(2, 0, 1)
 
 
-def look(
-    network: Network, kind: Kind, picture: Tensor, names: Sequence[str], side: int | None
-) -> dict[str, Kept]:
-    """Give what a style picture has at each layer, tile by tile."""
+def statistics(
+    network: Network, loss: StyleLoss, picture: Tensor, names: Sequence[str], side: int | None
+) -> dict[str, Statistics]:
+    """Compute the statistics of a style picture at each layer, tile by tile."""
     height, width = picture.shape[2:]
     sizes = network.sizes(height, width)
     own = areas(Region(None, {}), {name: sizes[name] for name in names}, picture.device)
     total: Sums = [{}]
     for tile in cut(network, (height, width), side):
-        add(total, run(network, kind, crop(picture, tile), [own], tile)[0])
+        add(total, run(network, loss, crop(picture, tile), [own], tile)[0])
     return total[0]
 
 
@@ -173,17 +173,17 @@ def add(total: Sums, part: Sums) -> None:
         whole |= {name: kept for name, kept in one.items() if name not in whole}
 
 
-def tensors(sums: Iterable[Mapping[str, Kept]]) -> list[Tensor]:
+def tensors(sums: Iterable[Mapping[str, Statistics]]) -> list[Tensor]:
     """List all tensors of sums, in a fixed order."""
     return [tensor for one in sums for kept in one.values() for tensor in kept]
 
 
 def detached(sums: Sums) -> Sums:
-    """Give the same numbers without a way back."""
+    """Return the same numbers without their graph."""
     return [{name: tuple(t.detach() for t in kept) for name, kept in one.items()} for one in sums]
 
 
-def _added(one: Kept, other: Kept) -> Kept:
+def _added(one: Statistics, other: Statistics) -> Statistics:
     return tuple(a + b for a, b in zip(one, other, strict=True))
 
 

@@ -15,14 +15,14 @@ EPSILON = 1e-4
 
 
 def covariance(mean: Tensor, second: Tensor) -> Tensor:
-    """Give the covariance (C, C) from the mean (C) and the second moments (C, C)."""
+    """Compute the covariance (C, C) from the mean (C) and the second moments (C, C)."""
     return torch.addr(second, mean, mean, alpha=-1)
 
 
 def wasserstein_to(
     mean: Tensor, style: Tensor, *, epsilon: float = EPSILON
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Give W2^2 to a style's mean (C) and covariance (C, C), a function of another's two.
+    """Return a function: mean (C) and covariance (C, C) -> W2^2 to a style's.
 
     Whatever comes in, the arithmetic is double: roots of the smallest variances decide the slope.
     """
@@ -46,7 +46,7 @@ def wasserstein_to(
 
 
 def square_root(matrix: Tensor) -> Tensor:
-    """Give the symmetric root of a symmetric matrix without negative eigenvalues."""
+    """Compute the symmetric root of a symmetric matrix without negative eigenvalues."""
     values, vectors = torch.linalg.eigh(matrix)
     found: Tensor = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
     return found
@@ -64,7 +64,7 @@ class _Bures(torch.autograd.Function):
     def forward(ctx: Any, matrix: Tensor, root: Tensor, added: float) -> Tensor:
         trace = matrix.trace() + added * len(matrix)
         half = torch.addmm(root, root, matrix, beta=added)
-        inner = half @ root  # symmetric but for rounding: one triangle of it is looked at
+        inner = half @ root  # symmetric but for rounding: one triangle of it is read
         if not ctx.needs_input_grad[0]:
             # Half the time; where a slope is wanted its vectors give the value as well.
             roots = torch.linalg.eigvalsh(inner).clamp_min(0).sqrt()

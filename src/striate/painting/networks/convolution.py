@@ -1,4 +1,4 @@
-"""A convolution with its ReLU, and a pooling, that keep little for the way back."""
+"""A convolution with its ReLU, and a pooling, that keep little for the backward pass."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -54,7 +54,7 @@ def convolve(
     pooled: bool = False,
     ends: tuple[bool, bool] = (True, True),
 ) -> Tensor:
-    """Give ReLU(3x3 convolution): (N, C, H, W) -> (N, width, H, W); weights are not trained.
+    """Compute ReLU(3x3 convolution): (N, C, H, W) -> (N, width, H, W); weights are not trained.
 
     `named` says that the output is kept elsewhere as well, `pooled` that only `pool` takes it.
     `ends` says whether the picture ends above the first row and below the last; where it goes on,
@@ -70,7 +70,7 @@ def _forward(images: Tensor, weight: Tensor, bias: Tensor, ends: tuple[bool, boo
 
 
 def _back(passed: Tensor, weight: Tensor, ends: tuple[bool, bool]) -> Tensor:
-    """Give the gradient of a convolution's input, from that of its output.
+    """Compute the gradient of a convolution's input, from that of its output.
 
     What a border of one pixel has is added to the pixels that it repeats.
     """
@@ -119,7 +119,7 @@ def _back(passed: Tensor, weight: Tensor, ends: tuple[bool, bool]) -> Tensor:
 
 
 def _line(passed: Tensor, taps: Tensor) -> Tensor:
-    """Give what a line of outputs (N, C, L) passes to one of inputs (N, D, L + 2), three taps.
+    """Compute what a line of outputs (N, C, L) passes back to one of inputs (N, D, L + 2).
 
     As products of matrices: so short a convolution is many times as slow. Taps are (3, C, D).
     """
@@ -152,7 +152,7 @@ class _Pool(torch.autograd.Function):
 
 
 def _pool_marked(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the maximum of 2x2 pixels, none negative, and a bit for each corner that has it.
+    """Compute the maximum of 2x2 pixels, none negative, and a bit for each corner that has it.
 
     (N, C, H, W) -> twice (N, C, H // 2, W // 2).
     """
@@ -167,7 +167,7 @@ def _pool_marked(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _largest(images: Tensor) -> Tensor:
-    """Give the maximum of 2x2 pixels: (N, C, H, W) -> (N, C, H // 2, W // 2)."""
+    """Compute the maximum of 2x2 pixels: (N, C, H, W) -> (N, C, H // 2, W // 2)."""
     # Into what is there: fresh memory costs more than the arithmetic.
     first, second, *others = _corners(images)
     largest = torch.maximum(first, second)
@@ -177,14 +177,14 @@ def _largest(images: Tensor) -> Tensor:
 
 
 def _unpool(passed: Tensor, which: Tensor, size: Sequence[int]) -> Tensor:
-    """Give the gradient of pixels of this size (N, C, H, W) from that of what they are pooled to.
+    """Compute the gradient of pixels of this size (N, C, H, W) from that of the pooled ones.
 
     Those that are equally large share it.
     """
     found = torch.empty(
         size, dtype=passed.dtype, device=passed.device, memory_format=torch.channels_last
     )
-    # Where a side is odd, its last line was not looked at.
+    # Where a side is odd, its last line had no part in it.
     found[:, :, 2 * passed.shape[2] :] = 0
     found[..., 2 * passed.shape[3] :] = 0
     corners = _corners(found)
@@ -196,7 +196,7 @@ def _unpool(passed: Tensor, which: Tensor, size: Sequence[int]) -> Tensor:
 
 
 class _ConvolvePool(torch.autograd.Function):
-    """A convolution whose output is pooled at once; the way back asks for the marks only."""
+    """A convolution whose output is pooled at once; the backward pass asks for the marks only."""
 
     @staticmethod
     def forward(
@@ -233,16 +233,16 @@ def convolve_pooled(
     *,
     ends: tuple[bool, bool] = (True, True),
 ) -> tuple[Tensor, Tensor]:
-    """Give what `convolve` is pooled to, and marks of which pixels were largest.
+    """Compute what `convolve` is pooled to, and marks of which pixels were largest.
 
-    With the marks of an earlier run the first is anything, and only its way back is right.
+    With the marks of an earlier run the first is anything, and only its backward pass is right.
     """
     found, marks = _ConvolvePool.apply(images, weight, bias, marks, ends)
     return found, marks
 
 
 class _Fork(torch.autograd.Function):
-    """Activations and a part of them; a slice would make zeros of all others on the way back."""
+    """Activations and a part of them; the gradient of a slice would be zeros but for it."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
@@ -259,18 +259,18 @@ class _Fork(torch.autograd.Function):
 
 
 def fork(x: Tensor, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
-    """Give activations (N, C, H, W) and a part of them: both pass their gradients on."""
+    """Return activations (N, C, H, W) and a part of them: both pass their gradients on."""
     whole, part = _Fork.apply(x, rows, columns)
     return whole, part
 
 
 def _corners(images: Tensor) -> list[Tensor]:
-    """Give the four views of (N, C, H, W) that 2x2 pixels consist of: (N, C, H // 2, W // 2)."""
+    """Return the four views of (N, C, H, W) that 2x2 pixels consist of: (N, C, H // 2, W // 2)."""
     height, width = (side // 2 * 2 for side in images.shape[2:])
     return [images[:, :, y:height:2, x:width:2] for y in (0, 1) for x in (0, 1)]
 
 
 def pool(images: Tensor) -> Tensor:
-    """Give the maximum of 2x2 pixels, none negative: (N, C, H, W) -> (N, C, H // 2, W // 2)."""
+    """Compute the maximum of 2x2 pixels, none negative: (N, C, H, W) -> (N, C, H // 2, W // 2)."""
     found: Tensor = _Pool.apply(images)
     return found

@@ -26,8 +26,8 @@ def ready(
 ) -> Network:
     """Load the network that settings name onto a device, its convolutions in their precision."""
     choose("device", device, DEVICES)
-    kind = devices.pick("cuda" if torch.cuda.is_available() else "cpu")
-    where = kind if device == "auto" else devices.pick(device)
+    usual = devices.pick("cuda" if torch.cuda.is_available() else "cpu")
+    where = usual if device == "auto" else devices.pick(device)
     layers = settings.style_names, settings.content_layer
     found = load(settings.model, weights, *layers, trust_code=trust_code)
     halved = settings.precision == "bfloat16"
@@ -59,7 +59,7 @@ def load(
 
 
 def weights_file(model: str) -> Path | None:
-    """Give the file of weights that a run brings along; None for a network by name."""
+    """Return the file of weights that a run brings along; None for a network by name."""
     if model in vgg.BLOCKS or not Path(model).expanduser().is_dir():
         return None
     inside = [Path(model).expanduser() / part / bundle.WEIGHTS for part in ("", folder.BUNDLE)]

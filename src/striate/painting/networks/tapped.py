@@ -14,7 +14,7 @@ from striate.painting.tiling.tiles import Tile
 
 # Bytes of memory that the first step takes once, measured with four networks.
 LOADED = 85 * 2**20
-# A picture on which a network is looked at once: every layer that has a map has some of it.
+# A picture on which a network is run once to list its maps: large enough for every layer.
 PROBE = 128
 # Layers by default: one at each size down to a 16th of the picture, content at an eighth.
 COARSEST, CONTENT_AT = 16, 8
@@ -28,7 +28,7 @@ class Tapped(nn.Module):
     loaded = LOADED
 
     def __init__(self, model: nn.Module, *, mean: Numbers, std: Numbers) -> None:
-        """Look at a network that takes pictures less `mean`, divided by `std`."""
+        """Wrap a network that takes pictures less `mean`, divided by `std`."""
         super().__init__()
         self.model = model.eval().requires_grad_(False)
         _prepare(self.model)
@@ -37,7 +37,7 @@ class Tapped(nn.Module):
         self.precision = torch.float32
         self.maps = self._maps()
         self.style, self.content = _usual(self.maps)
-        self._step = self._measured()
+        self._pixel_bytes = self._measured()
 
     def choose(self, style: Sequence[str], content: str) -> Self:
         """Take style and content from these modules; none or "": as before."""
@@ -47,18 +47,18 @@ class Tapped(nn.Module):
         self.style, self.content = tuple(style) or self.style, content or self.content
         if not self.style:
             raise UsageError("this network has no maps (N, C, H, W) to take style from")
-        self._step = self._measured()
+        self._pixel_bytes = self._measured()
         return self
 
     def walk(self, images: Tensor, tile: Tile | None = None) -> Iterator[tuple[str, Tensor]]:
-        """Give the named activations of pictures (N, 3, H, W) in [0, 1]."""
+        """Return the named activations of pictures (N, 3, H, W) in [0, 1]."""
         assert tile is None, "it sees a picture whole"
         found: dict[str, Tensor] = {}
         self._run(images, found.__setitem__)
         yield from found.items()
 
     def sizes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
-        """Give height and width of all named activations that pictures of this size reach."""
+        """Return height and width of all named activations that pictures of this size reach."""
         found: dict[str, tuple[int, int]] = {}
         try:
             with torch.no_grad():
@@ -70,6 +70,9 @@ class Tapped(nn.Module):
             if "size" not in str(error):
                 raise
         return {name: size for name, size in found.items() if min(size) > 0}
+
+    def front(self, height: int, width: int) -> None:
+        """Have no part that is run in strips."""
 
     @property
     def widths(self) -> dict[str, int]:
@@ -128,9 +131,9 @@ class Tapped(nn.Module):
             ) from error
         return [one for one in found if len(one.shape) == 3 and one.shape[1] > 1]
 
-    def held(self, *, additive: bool) -> int:  # noqa: ARG002
-        """Give the bytes of memory that a step takes for a pixel, whatever the loss."""
-        return self._step
+    def pixel_bytes(self, *, additive: bool) -> int:  # noqa: ARG002
+        """Return the bytes of memory that a step takes for a pixel, whatever the loss."""
+        return self._pixel_bytes
 
     def _measured(self) -> int:
         """Measure what autograd keeps for a pixel, with room for what lies between."""

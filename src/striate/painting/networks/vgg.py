@@ -17,7 +17,7 @@ from striate.painting.tiling import tiles
 from striate.painting.tiling.tiles import Span, Tile
 
 from .convolution import convolve, convolve_pooled, fork, pool
-from .protocol import Grid
+from .protocol import Front, Grid
 
 # Convolutions in each block; their widths are the same in all VGGs.
 BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -27,7 +27,7 @@ CONTENT = "relu4_2"
 # Bytes of memory, measured over whole paintings: what the first step takes once, and a step for a
 # pixel. The first block decides; where it is run in strips, the second.
 LOADED = 114 * 2**20
-HELD = {torch.float32: 830, torch.bfloat16: 762}
+UNSTRIPED = {torch.float32: 830, torch.bfloat16: 762}
 STRIPED = {torch.float32: 540, torch.bfloat16: 496}
 # The first block is run in strips whose activations have so many bytes, and so many rows at least.
 STRIP, LEAST_STRIP = 2**22, 8
@@ -67,7 +67,7 @@ class Trunk(nn.Module):
         self.register_buffer("std", torch.tensor(STD)[:, None, None])
 
     def walk(self, images: Tensor, tile: Tile | None = None) -> Iterator[tuple[str, Tensor]]:
-        """Give the named activations of pictures (N, 3, H, W) in [0, 1], as they come.
+        """Yield the named activations of pictures (N, 3, H, W) in [0, 1], in order.
 
         Of a tile with its margin, what counts of them. What lies behind a pooling that would leave
         nothing of the picture is left out.
@@ -75,10 +75,10 @@ class Trunk(nn.Module):
         yield from self._walk(self._normalised(images), 0, tile)
 
     def strips(self, height: int, width: int) -> list[Span]:
-        """Give the rows of a picture in which the first block is run; none: all at once.
+        """Return the rows of a picture in which the first block is run; none: all at once.
 
         Its activations are the largest by far. In strips they stay in the cache, and memory holds
-        only what they are pooled to; for the way back they are made once more.
+        only what they are pooled to; for the backward pass they are made once more.
         """
         if not self._divided or width == 1:  # which ends with the first block
             return []
@@ -87,13 +87,18 @@ class Trunk(nn.Module):
         spans = tiles.spans(height, max(LEAST_STRIP, STRIP // row), len(block), 2)
         return spans if len(spans) > 1 else []
 
-    def front(
+    def front(self, height: int, width: int) -> Front | None:
+        """Return the first block where it is run in strips at this size; None: all at once."""
+        rows = self.strips(height, width)
+        return Front(rows, self._strip, self._rest) if rows else None
+
+    def _strip(
         self, images: Tensor, rows: Span, marks: Tensor | None
     ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """Run the first block on a strip of a picture: `images` are the rows that are run.
 
         Gives the core's rows of the named activations, what the core is pooled to, and marks: with
-        them the way back can be had without the last convolution.
+        them the backward pass can be had without the last convolution.
         """
         x, found = self._normalised(images), {}
         *block, last = self.blocks[0]
@@ -110,8 +115,8 @@ class Trunk(nn.Module):
         found[last.name] = self._convolve(x, last, ends=ends)
         return found, pool(found[last.name]), x.new_empty(0)
 
-    def rest(self, pooled: Tensor, tile: Tile | None = None) -> Iterator[tuple[str, Tensor]]:
-        """Give the named activations behind the first block from what that is pooled to."""
+    def _rest(self, pooled: Tensor, tile: Tile | None = None) -> Iterator[tuple[str, Tensor]]:
+        """Yield the named activations behind the first block, from its pooled output."""
         yield from self._walk(pooled, 1, tile)
 
     def _walk(self, x: Tensor, first: int, tile: Tile | None) -> Iterator[tuple[str, Tensor]]:
@@ -142,11 +147,11 @@ class Trunk(nn.Module):
         return self.get_buffer(f"{one.name}_weight"), self.get_buffer(f"{one.name}_bias")
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Give the named activations of pictures (N, 3, H, W) in [0, 1]."""
+        """Return the named activations of pictures (N, 3, H, W) in [0, 1]."""
         return dict(self.walk(images))
 
     def sizes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
-        """Give height and width of all named activations that pictures of this size reach.
+        """Return height and width of all named activations that pictures of this size reach.
 
         >>> random("vgg16", ["relu1_1"], "relu4_2").sizes(4, 640)
         {'relu1_1': (4, 640)}
@@ -173,9 +178,9 @@ class Trunk(nn.Module):
         every = (one for block in self.blocks for one in block)
         return {one.name: one.width for one in every if one.name in self.names}
 
-    def held(self, *, additive: bool) -> int:
-        """Give the bytes of memory that a step takes for a pixel, by what the loss is."""
-        return (STRIPED if additive and self._divided else HELD)[self.precision]
+    def pixel_bytes(self, *, additive: bool) -> int:
+        """Return the bytes of memory that a step takes for a pixel, by what the loss is."""
+        return (STRIPED if additive and self._divided else UNSTRIPED)[self.precision]
 
     @property
     def _divided(self) -> bool:
@@ -247,7 +252,7 @@ def load(
 
 
 def fetch(model: str) -> Mapping[str, Tensor]:
-    """Give torchvision's weights of a network of its own, from its cache or the network."""
+    """Load torchvision's weights of a network of its own, from its cache or the network."""
     from torchvision import models
 
     published = models.get_model_weights(model).DEFAULT

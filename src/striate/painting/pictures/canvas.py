@@ -44,7 +44,7 @@ def levels(size: int) -> list[int]:
 
 
 def scene(content: Image.Image, styles: Sequence[Style], side: int, settings: Settings) -> Scene:
-    """Give content with its bleed, and styles, at one level in the colours that are asked for."""
+    """Build the scene of one level: content with its bleed, and styles, in the colours chosen."""
     own = photo = pixels(fitted(content, side))
     pictures = [pixels(_style(style.picture, side, settings.style_scale)) for style in styles]
     if settings.colour == "linear":
@@ -58,7 +58,7 @@ def scene(content: Image.Image, styles: Sequence[Style], side: int, settings: Se
 
 
 def bled(picture: Tensor) -> Tensor:
-    """Give a picture (..., H, W) with BLEED pixels around it, in which it is mirrored."""
+    """Return a picture (..., H, W) with BLEED pixels around it, in which it is mirrored."""
     for axis in (-2, -1):
         length = picture.shape[axis]
         places = torch.arange(-BLEED, length + BLEED, device=picture.device) % (2 * length)
@@ -67,12 +67,12 @@ def bled(picture: Tensor) -> Tensor:
 
 
 def trimmed(picture: Tensor) -> Tensor:
-    """Give a picture (..., H, W) without its bleed: a view."""
+    """Return a picture (..., H, W) without its bleed: a view."""
     return picture[..., BLEED:-BLEED, BLEED:-BLEED]
 
 
 def regions(styles: Sequence[Style], height: int, width: int) -> list[Region]:
-    """Give a region a mask, and one for what no mask covers; at each pixel they add up to 1."""
+    """Return a region for each mask, and one for the rest; masks add up to 1 at each pixel."""
     masks: list[Image.Image | None] = []
     members: list[dict[int, float]] = []
     for number, style in enumerate(styles):
@@ -102,19 +102,19 @@ def fitted(image: Image.Image, side: float) -> Image.Image:
 
 
 def fitted_size(image: Image.Image, side: float) -> tuple[int, int]:
-    """Give the width and height of a picture resized to a long side in pixels."""
+    """Return the width and height of a picture resized to a long side in pixels."""
     factor = side / max(image.size)
     return max(1, round(image.width * factor)), max(1, round(image.height * factor))
 
 
 def pixels(image: Image.Image) -> Tensor:
-    """Give a picture as (1, 3, H, W) in [0, 1]."""
+    """Convert a picture to (1, 3, H, W) in [0, 1]."""
     array = np.array(image.convert("RGB"), dtype=np.float32)
     return torch.from_numpy(array).permute(2, 0, 1)[None].div_(255).contiguous()
 
 
 def image(picture: Tensor) -> Image.Image:
-    """Give pixels (3, H, W) in [0, 1] as a picture of bytes."""
+    """Convert pixels (3, H, W) in [0, 1] to a picture of 8 bits."""
     array = picture.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0)
     return Image.fromarray(array.contiguous().cpu().numpy())
 

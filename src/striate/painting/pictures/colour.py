@@ -9,24 +9,24 @@ _RIDGE = 1e-5  # on colours in [0, 1]: keeps a flat or grey picture's covariance
 
 
 def luminance(picture: Tensor) -> Tensor:
-    """Give a picture (..., 3, H, W) in grey, still with three channels."""
+    """Convert a picture (..., 3, H, W) to grey, still with three channels."""
     weights = picture.new_tensor(LUMINANCE)[:, None, None]
     return (picture * weights).sum(-3, keepdim=True).expand_as(picture).contiguous()
 
 
 def recolour(painting: Tensor, content: Tensor) -> Tensor:
-    """Give a painting's luminance with a photograph's colours, both (..., 3, H, W)."""
+    """Combine a painting's luminance with a photograph's colours, both (..., 3, H, W)."""
     return (content + luminance(painting) - luminance(content)).clamp(0, 1)
 
 
 def match(style: Tensor, content: Tensor) -> Tensor:
-    """Give a style (1, 3, H, W) with the mean and covariance of a content's colours.
+    """Return a style (1, 3, H, W) the mean and covariance of a content's colours.
 
     Of all linear maps that do so, the symmetric one: it moves colours least.
     """
-    mean, spread = _colours(style)
+    mean, covariance = _colours(style)
     wanted_mean, wanted = _colours(content)
-    root, inverse = _powers(spread)
+    root, inverse = _powers(covariance)
     inner, _ = _powers(root @ wanted @ root)
     turned = (inverse @ inner @ inverse).float()
     pixels = style[0].flatten(1) - mean[:, None].float()
@@ -35,7 +35,7 @@ def match(style: Tensor, content: Tensor) -> Tensor:
 
 
 def match_luminance(style: Tensor, content: Tensor) -> Tensor:
-    """Give a style's luminance with the mean and deviation of a content's."""
+    """Return a style's luminance the mean and deviation of a content's."""
     one, other = luminance(style), luminance(content)
     factor = other.std() / one.std().clamp_min(_RIDGE**0.5)
     return ((one - one.mean()) * factor + other.mean()).clamp(0, 1)
@@ -50,7 +50,7 @@ def _colours(picture: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _powers(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the root of a symmetric positive matrix, and the root's inverse."""
+    """Compute the root of a symmetric positive matrix, and the root's inverse."""
     values, vectors = torch.linalg.eigh(matrix)
     roots = values.clamp_min(1e-12).sqrt()
     return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T

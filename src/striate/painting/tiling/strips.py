@@ -20,7 +20,7 @@ def run(pixels: Tensor, one: Strip, rows: Sequence[Span]) -> tuple[Tensor, list[
 
 
 class _Strips(torch.autograd.Function):
-    """Keeps marks only: on the way back each strip is run again, as far as they do not tell."""
+    """Keeps marks only: for the backward pass a strip is run again, but for what they tell."""
 
     @staticmethod
     def forward(ctx: Any, pixels: Tensor, one: Strip, strips: Sequence[Span]) -> tuple[Tensor, ...]:

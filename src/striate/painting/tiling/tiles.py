@@ -21,14 +21,14 @@ class Span(NamedTuple):
     length: int  # of the whole picture
 
     def at(self, depth: int) -> slice:
-        """Give where the core lies in the activations of the block at this depth."""
+        """Return where the core lies in the activations of the block at this depth."""
         begin = self.begin >> depth
         # Pooling drops a last odd row: the last core ends where the activations do.
         end = (self.length if self.core_end == self.length else self.core_end) >> depth
         return slice((self.core_begin >> depth) - begin, end - begin)
 
     def whole_at(self, depth: int) -> slice:
-        """Give where the core lies in the activations of the whole picture."""
+        """Return where the core lies in the activations of the whole picture."""
         begin = self.begin >> depth
         inside = self.at(depth)
         return slice(inside.start + begin, inside.stop + begin)
@@ -46,20 +46,20 @@ class Tile(NamedTuple):
         return (self.rows.end - self.rows.begin) * (self.columns.end - self.columns.begin)
 
     def crop(self, picture: Tensor) -> Tensor:
-        """Give the tile with its margin: a view of (..., H, W)."""
+        """Return the tile with its margin: a view of (..., H, W)."""
         return picture[..., self.rows.begin : self.rows.end, self.columns.begin : self.columns.end]
 
     def core(self, features: Tensor, depth: int) -> Tensor:
-        """Give what counts of the tile's own activations (..., H, W) of a block."""
+        """Return the core of the tile's own activations (..., H, W) of a block."""
         return features[..., self.rows.at(depth), self.columns.at(depth)]
 
     def whole(self, features: Tensor, depth: int) -> Tensor:
-        """Give the same place in activations (..., H, W) of the whole picture."""
+        """Return the same place in activations (..., H, W) of the whole picture."""
         return features[..., self.rows.whole_at(depth), self.columns.whole_at(depth)]
 
 
 def strip(tile: Tile, rows: Span) -> Tile:
-    """Give a strip of a tile, these rows of it without their margin, as a tile by itself."""
+    """Return a strip of a tile, these rows of it without their margin, as a tile of its own."""
     first = tile.rows.begin
     begin, end = first + rows.core_begin, first + rows.core_end
     core_begin = min(max(tile.rows.core_begin, begin), end)
@@ -68,7 +68,7 @@ def strip(tile: Tile, rows: Span) -> Tile:
 
 
 def whole(size: tuple[int, int]) -> Tile:
-    """Give a picture of height and width as one tile."""
+    """Return a picture of height and width as one tile."""
     rows, columns = (Span(0, length, 0, length, length) for length in size)
     return Tile(rows, columns)
 
@@ -85,8 +85,8 @@ def spans(length: int, side: int | None, margin: int, alignment: int) -> list[Sp
         return [Span(0, length, 0, length, length)]
     count = math.ceil(length / max(side, alignment))
     # Equal cores: a narrow last one would cost its margins for little.
-    step = math.ceil(length / count / alignment) * alignment
-    starts = range(0, length, step)
+    spacing = math.ceil(length / count / alignment) * alignment
+    starts = range(0, length, spacing)
     # What is left of the last core may be less than one activation of the deepest block.
     starts = starts[:-1] if len(starts) > 1 and length - starts[-1] < alignment else starts
     ends = [*starts[1:], length]
