@@ -67,7 +67,7 @@ def test_the_painting_carries_its_record(
     assert not list(here.glob("*.resume"))
 
 
-def test_the_memory_said_is_that_of_the_dearest_level(here: Path) -> None:
+def test_the_memory_said_is_that_of_the_most_expensive_level(here: Path) -> None:
     settings = Settings(model="vgg16", loss="gram", optimiser="adam", size=4096)
     work = record.Work(here / "photo.jpg", (record.StyleFile(here / "art.png"),), settings)
     network = vgg.random("vgg16")
