@@ -76,6 +76,7 @@ def run(block: Any, where: str, names: dict[str, object]) -> None:
     for settings, arguments in commands(text):
         # The run that all pages share is there already.
         made = "--out" in arguments and Path(arguments[arguments.index("--out") + 1]).exists()
+        made &= "--overwrite" not in arguments
         with pytest.MonkeyPatch.context() as patch:
             for name, value in settings.items():
                 patch.setenv(name, "1" if name == "STRIATE_TRAIN_EPOCHS" else value)
