@@ -1,4 +1,4 @@
-"""How long each level of a painting lasts: by steps, by the clock, or as an earlier one did."""
+"""Levels and steps of a painting: so many of each, or as many as a time allows, or as before."""
 
 import time
 from collections.abc import Sequence

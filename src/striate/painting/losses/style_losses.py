@@ -1,4 +1,4 @@
-"""Style losses between feature maps, of which each says what it keeps of them.
+"""The style losses by name: what each keeps of feature maps, and how it compares that.
 
 Gram: Gatys et al. 2015, https://arxiv.org/abs/1508.06576. Moments: Li et al. 2017,
 https://arxiv.org/abs/1701.01036. Sliced: Heitz et al. 2021, https://arxiv.org/abs/2006.07229.

@@ -1,4 +1,4 @@
-"""The pictures of a painting at any size: content, styles, the regions they are for."""
+"""Pictures to tensors and back: sizes of all levels, the bleed around a picture, masks."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

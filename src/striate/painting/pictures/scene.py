@@ -1,4 +1,4 @@
-"""What one level of a painting works on."""
+"""What one level of a painting works on: content, styles, and the regions they are for."""
 
 from typing import NamedTuple
 
