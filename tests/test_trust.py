@@ -196,6 +196,11 @@ COMMANDS = {
         Line("paint --resume PAINTING", NETWORK),
     ],
     "detect": [Line("detect PICTURE --with RUN --class dark", NETWORK)],
+    "embed": [
+        Line("embed PHOTOS --model RUN -o new.parquet", NETWORK),
+        Line("embed PHOTOS --model BUNDLE -o new.parquet", NETWORK),
+    ],
+    "explain": [Line("explain RUN PICTURE", BOTH), Line("explain BUNDLE PICTURE", NETWORK)],
     "runs": [Line("runs RUNS")],
     "code": [Line("code RUN"), Line("code RUN --json"), Line("code RUN --remember")],
 }
@@ -286,6 +291,7 @@ OFFERED: dict[str, tuple[Callable[[api.Run, Place], Any], tuple[str, ...]]] = {
     "split": (lambda run, _: run.split, ()),
     "predict": (lambda run, place: run.predict(place.picture), NETWORK),
     "stream": (lambda run, place: list(run.stream(place.picture)), NETWORK),
+    "explain": (lambda run, place: run.explain(place.picture), BOTH),
     "evaluate": (lambda run, _: run.evaluate(), BOTH),
     "describe": (lambda run, _: run.describe(), NETWORK),
     "leak": (lambda run, _: run.leak("test"), ()),
@@ -305,6 +311,10 @@ ENTRIES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         lambda place, **how: list(
             striate.paint(place.picture, place.picture, model=str(place.run), size=32, **how)
         ),
+        NETWORK,
+    ),
+    "embed": (
+        lambda place, **how: striate.embed(place.run.parents[1] / "photos", model=place.run, **how),
         NETWORK,
     ),
     "summaries": (lambda place, **_: api.summaries(place.run.parent), ()),

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,13 @@ from striate.models import Architecture
 from striate.prediction import Prediction
 from striate.runs import Bundle, Code, folder
 from striate.runs.code import carried
+from striate.seeing.comparison import flattened
+from striate.seeing.embedding import Embedded
+from striate.seeing.embedding import embed as embed_splits
+from striate.seeing.explaining import Explainer, Explanation
+from striate.seeing.networks import network
+from striate.seeing.placement import check as check_placing
+from striate.seeing.placement import place as place_vectors
 from striate.stopping import Halt, Poll, unheard
 from striate.training import conductor
 from striate.training import recipe as recipes
@@ -38,7 +45,7 @@ from striate.training.start import Means, Ready
 from striate.usercode import Consent
 from striate.wording import percent, shown
 
-__all__ = ["Run", "inspect", "load", "plan", "preview", "summaries", "train"]
+__all__ = ["Run", "embed", "inspect", "load", "plan", "preview", "summaries", "train"]
 
 Show = Callable[[Session, Event], None]
 
@@ -171,6 +178,39 @@ class Run:
         """End the processes that predictions have left open; the next one opens them again."""
         self._decoders.close()
 
+    def explain(
+        self,
+        pictures: Any,
+        *,
+        top: int = 5,
+        neighbours: int = 3,
+        device: str = "auto",
+        workers: int | None = None,
+        max_megapixels: float | None = None,
+        poll: Poll = unheard,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> list[Explanation]:
+        """Say of pictures, given as to `predict`, what they are, and why.
+
+        Ranked classes, where the network looked for the likeliest, the same by shuffled weights,
+        and the training pictures that it sees most alike. What those look like to the network is
+        computed once, from the run's own data, and kept in the run. `tell` is given a line for
+        what there cannot be.
+        """
+        bundle = _limited(self.bundle, max_megapixels)
+        explainer = Explainer(
+            self.folder,
+            bundle,
+            consent=Consent(self.folder, self._trust_code),
+            device=devices.pick(device),
+            workers=workers,
+            poll=poll,
+        )
+        for note in explainer.notes:
+            tell(note)
+        given = examples(pictures, bundle.preprocessing.kind, tell)
+        return list(explainer.explain(list(given), top=top, neighbours=neighbours))
+
     def evaluate(
         self,
         data: Any = None,
@@ -248,6 +288,48 @@ def load(path: Path | str, *, trust_code: bool = False) -> Run:
     return Run(path, trust_code=trust_code)
 
 
+def embed(
+    data: Any,
+    *,
+    model: Path | str,
+    weights: Path | str | None = None,
+    place: bool = False,
+    device: str = "auto",
+    workers: int | None = None,
+    strict: bool = False,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    trust_code: bool = False,
+    poll: Poll = unheard,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Embedded:
+    """Turn every picture of DATA into a vector: what a network's classifier is given.
+
+    `model` is a run's folder, torchvision/NAME or timm/NAME, with published weights or those of a
+    file. With `place` each gets its place on a map. `tell` is given lines for people.
+    """
+    if place:
+        check_placing()
+    source = network(str(model), weights=str(weights) if weights else None, trust_code=trust_code)
+    opened = sources.find(data, _columns(data, path_column, label_column))
+    taken = source.preprocessing.kind
+    if opened.kind != taken:
+        raise DataError(f"this network takes {taken}, and the data are {opened.kind}")
+    for note in (*source.notes, opened.layout, *opened.warnings):
+        tell(note)
+    found = embed_splits(
+        source.model,
+        source.preprocessing,
+        opened.splits,
+        opened.classes,
+        device=devices.pick(device),
+        workers=workers,
+        strict=strict,
+        poll=poll,
+    )
+    return dataclasses.replace(found, xy=place_vectors(found.vectors)) if place else found
+
+
 def plan(
     data: Any,
     *,
@@ -297,7 +379,7 @@ def summaries(parent: Path | str = "runs") -> list[dict[str, Any]]:
     """Make a row a run in a folder, the best accuracy first, unfinished ones last."""
     paths = folder.list_runs(Path(parent).expanduser())
     rows = [_summary(path) for path in paths]
-    recipes = [_flat(folder.read_recipe(path)) for path in paths]
+    recipes = [flattened(folder.read_recipe(path)) for path in paths]
     for row, own in zip(rows, recipes, strict=True):
         others = [r for r, other in zip(recipes, rows, strict=True) if other["data"] == row["data"]]
         keys = dict.fromkeys(key for recipe in others for key in recipe)
@@ -307,12 +389,6 @@ def summaries(parent: Path | str = "runs") -> list[dict[str, Any]]:
             if key not in ("model", "epochs") and any(r.get(key) != own.get(key) for r in others)
         }
     return sorted(rows, key=lambda row: (row["accuracy"] is None, -(row["accuracy"] or 0)))
-
-
-def _flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a recipe's arguments among its choices, as their flags are written."""
-    own = {f"arguments.{name}": value for name, value in recipe.get("arguments", {}).items()}
-    return {**{name: value for name, value in recipe.items() if name != "arguments"}, **own}
 
 
 def _summary(path: Path) -> dict[str, Any]:

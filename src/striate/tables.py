@@ -38,6 +38,16 @@ def read_parquet(source: Path | bytes, *, checksums: bool = False) -> pa.Table:
         return file.read(use_threads=False)
 
 
+def parquet_bytes(table: pa.Table) -> bytes:
+    """Write a table as the bytes of a .parquet file, with checksums of its pages."""
+    from pyarrow import parquet
+
+    sink = pa.BufferOutputStream()
+    parquet.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
 @contextlib.contextmanager
 def writing(path: Path, schema: pa.Schema) -> Iterator[Append]:
     """Yield a function that adds a row; the file appears, whole, when all of them are in it."""

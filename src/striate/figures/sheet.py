@@ -40,6 +40,12 @@ class Cell(NamedTuple):
     lines: list[str]
 
 
+class Fitted(NamedTuple):
+    """A picture (H, W, 3) that was drawn for its box already."""
+
+    picture: Pixels
+
+
 class Columns(NamedTuple):
     """How many columns a grid has; with `group`, each so many stand together, apart from others."""
 
@@ -70,7 +76,7 @@ def mistake(true: str, predicted: str, share: str, name: str) -> list[Line]:
 
 
 def sheet(
-    images: Sequence[Pixels],
+    images: Sequence[Pixels | Fitted],
     captions: Sequence[Caption],
     *,
     columns: int = 8,
@@ -116,14 +122,18 @@ def overview(  # noqa: PLR0913
 
 
 def _grid(
-    images: Sequence[Pixels], captions: Sequence[Caption], layout: Columns
+    images: Sequence[Pixels | Fitted], captions: Sequence[Caption], layout: Columns
 ) -> list[list[Cell]]:
     box, columns = layout.pitch - style.GAP, layout.number
     cells = [
-        Cell(_frame(resized(image, box - 2)), caption_lines(caption, box))
+        Cell(_frame(_fitted(image, box - 2)), caption_lines(caption, box))
         for image, caption in zip(images, captions, strict=True)
     ]
     return [cells[i : i + columns] for i in range(0, len(cells), columns)]
+
+
+def _fitted(image: Pixels | Fitted, box: int) -> Pixels:
+    return image.picture if isinstance(image, Fitted) else resized(image, box)
 
 
 def resized(image: Pixels, box: int) -> Pixels:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import tomli_w
 import torch
 from torch import Tensor
@@ -35,6 +34,7 @@ FINGERPRINTS = "fingerprints.parquet"
 METRICS = "metrics.jsonl"
 RESULT = "result.json"
 PREDICTIONS = "predictions.parquet"
+FEATURES = "features.parquet"
 OVERVIEW = "overview.png"
 BUNDLE = "bundle"
 CHECKPOINTS = checkpoints.FOLDER
@@ -49,11 +49,13 @@ OURS = (
     METRICS,
     RESULT,
     PREDICTIONS,
+    FEATURES,
     OVERVIEW,
     BUNDLE,
     CHECKPOINTS,
     LOCK,
 )
+_NETWORK = "striate.network"  # key of the checksum in the table of features
 # What readers take for granted in the documents that are not sealed: keys and their types.
 NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
     DATA: {"origin": dict, "fingerprints": dict, "classes": list},
@@ -153,7 +155,7 @@ def write_start(
     """Write what a run is, before its first step; the recipe last: with it, it is a run."""
     files.write(folder / SPLITS, _splits_table(splits))
     if fingerprints is not None:
-        files.write(folder / FINGERPRINTS, _parquet(fingerprints))
+        files.write(folder / FINGERPRINTS, tables.parquet_bytes(fingerprints))
     write_data(folder, data)
     files.write(folder / ENVIRONMENT, files.json_bytes(environment()))
     write_recipe(folder, recipe)
@@ -248,9 +250,7 @@ def read_fingerprints(folder: Path) -> pa.Table | None:
 
 def write_predictions(folder: Path, answers: pa.Table) -> None:
     """Write what the finished network said of each picture of the split that it was judged on."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(answers, sink, compression="zstd")
-    files.write(folder / PREDICTIONS, sink.getvalue().to_pybytes())
+    files.write(folder / PREDICTIONS, tables.parquet_bytes(answers))
 
 
 def read_predictions(folder: Path) -> pa.Table:
@@ -267,6 +267,35 @@ def read_predictions(folder: Path) -> pa.Table:
         if missing:
             raise ValueError(f"it has no column {min(missing)}")
         return table
+
+
+def write_features(folder: Path, table: pa.Table) -> None:
+    """Write what the run's network makes of each picture: file, split, class, vector.
+
+    With the checksum of its weights: by it `read_features` knows whether they are still the ones.
+    """
+    content = tables.parquet_bytes(table.replace_schema_metadata({_NETWORK: _checksum(folder)}))
+    files.write(folder / FEATURES, content)
+
+
+def read_features(folder: Path) -> pa.Table | None:
+    """Read what `write_features` wrote; None where nothing was, or of another network since."""
+    path = folder / FEATURES
+    if not path.exists():
+        return None
+    with _readable(path):
+        table = tables.read_parquet(files.read(path), checksums=True)
+        missing = {"file", "split", "class", "vector"} - {*table.column_names}
+        if missing:
+            raise ValueError(f"it has no column {min(missing)}")
+    metadata = table.schema.metadata or {}
+    return table if metadata.get(_NETWORK.encode()) == _checksum(folder).encode() else None
+
+
+def _checksum(folder: Path) -> str:
+    """Take the checksum of the network that `load_bundle` loads."""
+    _, content, _ = _best(folder)
+    return files.sha256(content.get(bundle.WEIGHTS, b""))
 
 
 def write_history(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
@@ -357,14 +386,9 @@ def environment() -> dict[str, Any]:
 def _splits_table(splits: Mapping[str, Sequence[tuple[str, str]]]) -> bytes:
     rows = [(name, label, part) for part, names in splits.items() for name, label in names]
     columns = list(zip(*rows, strict=True))
-    return _parquet(pa.table(dict(zip(("file", "class", "split"), columns, strict=True))))
-
-
-def _parquet(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+    return tables.parquet_bytes(
+        pa.table(dict(zip(("file", "class", "split"), columns, strict=True)))
+    )
 
 
 @contextlib.contextmanager
