@@ -14,7 +14,9 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as vision
 
 from striate import devices
-from striate.data.augmenting.augment import DRAWS, Augmentation, augment, uniform
+from striate.data.augmenting.augment import Augmentation, augment
+from striate.data.augmenting.chance import CHANGES as DRAWS
+from striate.data.augmenting.chance import uniform
 from striate.errors import UsageError
 
 law = settings(deadline=None, derandomize=True, max_examples=40)
@@ -28,6 +30,11 @@ ALL = Augmentation(
     rotate=20,
     translate=0.1,
     zoom=0.2,
+    alternate_flip=True,
+    resized_crop=0.5,
+    policy="trivial-wide",
+    cutout=0.2,
+    erase=0.5,
 )
 EACH = {
     "crop": Augmentation(crop_padding=3),
@@ -39,6 +46,12 @@ EACH = {
     "rotate": Augmentation(rotate=20),
     "translate": Augmentation(translate=0.2),
     "zoom": Augmentation(zoom=0.3),
+    "alternate flip": Augmentation(flip=True, alternate_flip=True),
+    "resized crop": Augmentation(resized_crop=0.2),
+    "trivial-wide": Augmentation(policy="trivial-wide"),
+    "rand-augment": Augmentation(policy="rand-augment", policy_operations=3),
+    "cutout": Augmentation(cutout=0.4),
+    "erase": Augmentation(erase=0.9),
     "all": ALL,
 }
 
@@ -170,6 +183,22 @@ def test_a_crop_is_cut_from_the_reflected_picture(
         assert torch.equal(found[i], expected)
 
 
+def test_alternating_flips_show_each_picture_both_ways_in_two_epochs() -> None:
+    images, how = noise(200, 1, 3, 4), Augmentation(flip=True, alternate_flip=True)
+    mirrored = images.flip(3)
+    flips = []
+    for epoch in range(4):
+        found = changed(images, how, epoch=epoch)
+        flipped = (found == mirrored).flatten(1).all(1)
+        assert torch.equal(torch.where(flipped.view(-1, 1, 1, 1), mirrored, images), found)
+        flips.append(flipped)
+    assert torch.equal(flips[0], draws(200, epoch=0)["flip"] < 0.5)
+    assert torch.equal(flips[1], ~flips[0])
+    assert torch.equal(flips[2], flips[0])
+    assert torch.equal(flips[3], flips[1])
+    assert 60 < int(flips[0].sum()) < 140
+
+
 def test_every_shift_and_flip_is_as_likely() -> None:
     count, places = 9000, torch.arange(25, dtype=torch.uint8).view(1, 1, 5, 5)
     images = places.expand(count, 1, 5, 5)
@@ -283,12 +312,29 @@ def test_one_setting_does_not_move_what_another_draws() -> None:
         ("rotate", [-1, 181, math.nan]),
         ("translate", [-0.1, 1.1, math.nan]),
         ("zoom", [-0.1, 1, math.nan]),
+        ("resized_crop", [-0.1, 1.1, math.nan]),
+        ("cutout", [-0.1, 1.1, math.nan]),
+        ("erase", [-0.1, 1.1, math.nan]),
     ],
 )
 def test_values_out_of_range_are_named(field: str, bad: list[Any]) -> None:
     for value in bad:
         with pytest.raises(UsageError, match=rf"{field} is .*not {value}"):
             Augmentation(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"policy": "rand"}, "unknown policy 'rand': did you mean rand-augment"),
+        ({"policy_operations": 9}, "policy_operations lies in 1 to 8, not 9"),
+        ({"policy_magnitude": 31}, "policy_magnitude lies in 0 to 30, not 31"),
+        ({"alternate_flip": True}, "alternate_flip says when pictures are mirrored"),
+    ],
+)
+def test_choices_that_mean_nothing_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Augmentation(**given)
 
 
 @pytest.mark.parametrize("size", [(4, 9), (9, 4)])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from striate.errors import UsageError
 
-from .augment import uniform
+from .chance import uniform
 
 # A draw keeps its place in the row; the noise's own numbers come after them.
 DRAWS = ("shift", "speed", "tilt", "noise")
