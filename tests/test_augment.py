@@ -326,7 +326,7 @@ def test_values_out_of_range_are_named(field: str, bad: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"policy": "rand"}, "unknown policy 'rand': did you mean rand-augment"),
+        ({"policy": "rand"}, "unknown policy 'rand': choose one of none, trivial-wide"),
         ({"policy_operations": 9}, "policy_operations lies in 1 to 8, not 9"),
         ({"policy_magnitude": 31}, "policy_magnitude lies in 0 to 30, not 31"),
         ({"alternate_flip": True}, "alternate_flip says when pictures are mirrored"),

@@ -23,6 +23,7 @@ import striate
 from striate import devices, evaluation, models, prediction
 from striate.data.augmenting.augment import Augmentation, augment
 from striate.data.augmenting.distortion import Distortion, distort
+from striate.data.augmenting.mixing import Mixer, Mixture
 from striate.data.batches import Pictures
 from striate.data.preparation.clips import Clips
 from striate.data.preparation.kinds import Preparation
@@ -42,6 +43,7 @@ from striate.painting.pictures.canvas import Style
 from striate.painting.settings import LOSSES, Budget, Settings
 from striate.runs import Bundle
 from striate.training import loop, optim
+from striate.training.losses import loss_of
 from striate.training.plan import KINDS
 from striate.training.recipe import Recipe
 from striate.training.step import Learner
@@ -286,27 +288,57 @@ def test_values_are_made_where_the_pixels_are(kind: str, cuda: torch.device) -> 
     assert (values.device, values.shape) == (cuda, (2, *made.shape))
 
 
-EVERY_CHANGE = Augmentation(2, True, 0.1, 0.1, 0.1, 0.1, 10.0, 0.1, 0.1)
+EVERY_CHANGE = Augmentation(
+    *(2, True, 0.1, 0.1, 0.1, 0.1, 10.0, 0.1, 0.1),
+    alternate_flip=True,
+    resized_crop=0.3,
+    cutout=0.3,
+    erase=0.5,
+)
 
 
+@pytest.mark.parametrize("policy", ["none", "trivial-wide", "rand-augment"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_augmentation_stays_where_the_pixels_are(channels: int, cuda: torch.device) -> None:
+def test_augmentation_stays_where_the_pixels_are(
+    channels: int, policy: str, cuda: torch.device, numbers: Numbers
+) -> None:
     rows = torch.arange(4, device=cuda)
     pixels = torch.zeros(4, channels, 16, 16, dtype=torch.uint8, device=cuda)
-    found = augment(pixels, rows, EVERY_CHANGE, seed=0, epoch=0)
+    found = augment(pixels, rows, replace(EVERY_CHANGE, policy=policy), seed=0, epoch=0)
     assert (found.device, found.shape, found.dtype) == (cuda, pixels.shape, torch.uint8)
+    assert numbers.waits == 0
+    if policy != "none":
+        return
     sounds = torch.zeros(4, 2048, dtype=torch.int16, device=cuda)
     heard = distort(sounds, rows, Distortion(0.1, 0.1, 0.5, 0.1), seed=0, epoch=0)
     assert (heard.device, heard.shape, heard.dtype) == (cuda, sounds.shape, torch.int16)
 
 
+@pytest.mark.parametrize("how", [Mixture(0.2, 0), Mixture(0, 1.0), Mixture(0.2, 1.0)])
+@pytest.mark.parametrize("shape", [(4, 3, 16, 16), (4, 3, 8, 16, 16)])
+def test_mixtures_stay_where_the_pixels_are(
+    how: Mixture, shape: tuple[int, ...], cuda: torch.device, numbers: Numbers
+) -> None:
+    mixer = Mixer(how, 5, cuda)
+    pixels = torch.zeros(shape, dtype=torch.uint8, device=cuda)
+    rows = torch.arange(4, device=cuda)
+    mixed, targets = mixer(pixels, torch.zeros_like(rows), rows, seed=0, epoch=0)
+    assert (mixed.device, mixed.shape, mixed.dtype) == (cuda, pixels.shape, torch.uint8)
+    assert (targets.device, targets.shape) == (cuda, (4, 5))
+    assert numbers.waits == 0
+
+
 STEPS = {
     "pictures": Recipe("convnet", size=16, flip=True, rotate=10.0, clip=1.0),
+    "mixed pictures": Recipe("convnet", size=16, policy="trivial-wide", mixup=0.2, cutmix=1.0),
+    "rare pictures": Recipe("convnet", size=16, focal=2.0, class_weights="root"),
     "sounds": Recipe("audio-convnet", optimiser="adamw", shift=0.1, speed=0.1, tilt=0.5, noise=0.1),
     "clips": Recipe("r3d", size=16, frames=8, hue=0.1, contrast=0.1),
 }
 MADE: dict[str, Preparation] = {
     "pictures": WHITENED,
+    "mixed pictures": PICTURE,
+    "rare pictures": PICTURE,
     "sounds": SOUND,
     "clips": Clips(8, PICTURE),
 }
@@ -349,7 +381,11 @@ def learners(recipe: Recipe, made: Preparation, device: torch.device) -> Learner
     model = models.build(recipe.model, 5, channels=made.shape[0], size=made.shape[1:])
     devices.place(model, device)
     augmented = KINDS[made.kind].augment(recipe)
-    return Learner(model, optim.optimiser(model, recipe), made, augmented, recipe, device)
+    learner = Learner(model, optim.optimiser(model, recipe), made, augmented, recipe, device)
+    how = Mixture(recipe.mixup, recipe.cutmix)
+    mix = Mixer(how, 5, device) if how != Mixture() else learner.mix
+    loss = loss_of(recipe, torch.arange(6) % 5, 5, device)
+    return learner._replace(mix=mix, loss=loss)
 
 
 @pytest.mark.parametrize("norm", ["batch", "group", "layer", "instance", "none"])

@@ -127,6 +127,8 @@ def test_workers_do_not_change_the_weights(
         {"flip": True, "brightness": 0.2, "rotate": 10.0, "schedule": "cosine", "clip": 0.5},
         {"normalise": "zca", "momentum": 0.0, "schedule": "step", "step_epochs": 1},
         {"normalise": "picture", "model": "mlp", "arguments": {"hidden": 8}},
+        {"mixup": 0.4, "cutmix": 1.0, "policy": "trivial-wide", "sampling": "balanced"},
+        {"resized_crop": 0.3, "erase": 0.5, "focal": 2.0, "class_weights": "root"},
     ],
     ids=lambda choices: "-".join(choices),
 )

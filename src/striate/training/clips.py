@@ -65,7 +65,7 @@ class Augmented:
         whole = pictures.augmentation(recipe)
         names = ("brightness", "contrast", "saturation", "hue")
         self.colours = Augmentation(**{name: getattr(whole, name) for name in names})
-        off: dict[str, Any] = dict.fromkeys(names, 0.0)
+        off: dict[str, Any] = dict.fromkeys(names, 0.0) | {"policy": "none"}
         self.places = dataclasses.replace(whole, **off)
 
     def __call__(self, pixels: Tensor, rows: Tensor, *, seed: int, epoch: int) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from striate import devices
-from striate.data.batches import Batch, Pictures, order
+from striate.data import sampling
+from striate.data.batches import Batch, Pictures
 
 from . import optim
 from .recipe import Recipe
@@ -141,27 +142,39 @@ class _Taken(NamedTuple):
 def _tasks(learner: Learner, pictures: Pictures, progress: Progress) -> Iterator[_Task]:
     recipe, number, done = learner.recipe, progress.epochs, progress.step
     per_epoch = steps_an_epoch(len(pictures), recipe)
-    rows = order(len(pictures), seed=devices.seed_of(recipe.seed, ORDER), epoch=number)
+    seed = devices.seed_of(recipe.seed, ORDER)
+    rows = learner.order(pictures.labels, seed=seed, epoch=number)
+    places = sampling.places(rows, len(pictures))
     first = (done - number * per_epoch) * recipe.batch_size
-    rows = rows[first : per_epoch * recipe.batch_size]
-    for step, batch in enumerate(pictures.batches(rows, recipe.batch_size), done):
+    left = slice(first, per_epoch * recipe.batch_size)
+    batches = pictures.batches(rows[left], recipe.batch_size)
+    for step, batch in enumerate(_placed(batches, places[left], recipe.batch_size), done):
         yield _Task(step + 1, number, optim.rate(recipe, step, per_epoch), batch)
+
+
+def _placed(batches: Iterator[Batch], places: Tensor, size: int) -> Iterator[Batch]:
+    """Yield batches with the places that their changes are drawn by, in place of their rows."""
+    chunks: Sequence[Tensor] = ()
+    for number, batch in enumerate(batches):
+        # Once an epoch, not a step: the host waits until they are on the device.
+        chunks = chunks or places.to(batch.rows.device).split(size)
+        yield batch._replace(rows=chunks[number])
 
 
 def _one_by_one(learner: Learner, tasks: Iterator[_Task]) -> Iterator[list[Step]]:
     for task in tasks:
-        values, labels = _prepared(learner, task)
-        loss, correct = checked_update(learner, values, labels, rate=task.rate)
-        yield [Step(task.number, task.epoch, loss, correct, len(labels), task.rate)]
+        values, targets = _prepared(learner, task)
+        loss, correct = checked_update(learner, values, targets, rate=task.rate)
+        yield [Step(task.number, task.epoch, loss, correct, len(values), task.rate)]
 
 
 def _in_windows(learner: Learner, tasks: Iterator[_Task], window: int) -> Iterator[list[Step]]:
     kept, began = Snapshot.of(learner), time.monotonic()
     taken: list[_Taken] = []
     for task in tasks:
-        values, labels = _prepared(learner, task)
-        loss, correct = update(learner, values, labels, rate=task.rate)
-        taken.append(_Taken(task.number, task.epoch, loss, correct, len(labels), task.rate))
+        values, targets = _prepared(learner, task)
+        loss, correct = update(learner, values, targets, rate=task.rate)
+        taken.append(_Taken(task.number, task.epoch, loss, correct, len(values), task.rate))
         if len(taken) >= window or time.monotonic() - began > SECONDS:
             yield _read(learner, taken, kept)
             kept, taken, began = Snapshot.of(learner), [], time.monotonic()
@@ -191,13 +204,14 @@ def _read(learner: Learner, taken: Sequence[_Taken], kept: Snapshot) -> list[Ste
 
 
 def _prepared(learner: Learner, task: _Task) -> tuple[Tensor, Tensor]:
-    """Augment and normalise a batch: values (N, ...) and labels (N,) on the learner's device."""
+    """Augment, mix and normalise a batch: values (N, ...) and targets on the learner's device."""
     recipe, device = learner.recipe, learner.device
     # Not the rows: what is drawn for them is drawn on the CPU, which would wait for their return.
     rows, *moved = task.batch
     pixels, labels = (part.to(device, non_blocking=True) for part in moved)
     seed = devices.seed_of(recipe.seed, PIXELS)
     pixels = learner.augment(pixels, rows, seed=seed, epoch=task.epoch)
+    pixels, targets = learner.mix(pixels, labels, rows, seed=seed, epoch=task.epoch)
     # Seeded a step, not a run: a resumed run draws the same dropout without a saved state.
     torch.manual_seed(devices.seed_of(recipe.seed, STEPS, task.number - 1))
-    return learner.preprocessing.values(pixels), labels
+    return learner.preprocessing.values(pixels), targets

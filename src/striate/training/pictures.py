@@ -100,13 +100,15 @@ def suggested(
     found: dict[str, Any] = {
         "epochs": default_epochs(count),
         "size": size,
-        "flip": not grey,
+        "flip": not grey or bool(given.get("alternate_flip")),
         # Where the least side is 1, nothing can be cropped.
         "crop_padding": min(max(1, int(size) // (14 if grey else 8)), int(size) - 1),
         "rotate": 10.0 if grey else 0.0,
         "zoom": 0.1 if grey else 0.0,
         "colour": "grey" if grey else "rgb",
     }
+    if given.get("resized_crop"):  # which moves and enlarges by itself
+        found |= {"crop_padding": 0, "zoom": 0.0}
     if published:
         found |= {"filter": published.filter, "share": published.share}
     return found

@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from striate import data as sources
+from striate.choices import flag
 from striate.data import Data, Split
 from striate.data.batches import Pictures
 from striate.data.preparation.kinds import Preparation
+from striate.errors import UsageError
 from striate.models import Architecture
 
 from . import clips, pictures, recipes, sounds
-from .recipe import Recipe, check_arguments, resolve
+from .recipe import Recipe, changed_kinds, check_arguments, resolve
 from .step import Augment
 
 _SPLIT_CHOICES = ("validation_share", "test_share", "split_seed")
@@ -51,4 +53,16 @@ def plan(train: Split, given: Mapping[str, Any], architecture: Architecture) -> 
     named = {"model": architecture.name, "arguments": architecture.arguments}
     facts = KINDS[train.kind].facts(train, given, architecture)
     settled = {"colour": facts["colour"]} if "colour" in facts else {}
-    return resolve({**given, **settled, **named}, recipes.of_network(architecture.name), facts)
+    recipe = resolve({**given, **settled, **named}, recipes.of_network(architecture.name), facts)
+    _require_use(train.kind, recipe, given)
+    KINDS[train.kind].augment(recipe)  # refuses what does not go together
+    return recipe
+
+
+def _require_use(kind: str, recipe: Recipe, given: Mapping[str, Any]) -> None:
+    """Raise UsageError for a change of other examples than these, which would change nothing."""
+    for name in given:
+        if kind not in changed_kinds(name) and getattr(recipe, name) != getattr(Recipe(), name):
+            raise UsageError(
+                f"{flag(name)} changes {' and '.join(changed_kinds(name))}, and these are {kind}"
+            )

@@ -17,6 +17,9 @@ SCHEDULES = ("one-cycle", "cosine", "step", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
 NORMALISATIONS = ("dataset", "picture", "sound", "zca", "none", "imagenet")
 COLOURS = ("auto", "grey", "rgb")
+CLASS_WEIGHTS = ("none", "root", "balanced")
+SAMPLINGS = ("natural", "balanced")
+POLICIES = ("none", "trivial-wide", "rand-augment")
 # The rate at a step of these does not depend on how many steps follow: such a run can be prolonged.
 PROLONGABLE = ("step", "constant")
 
@@ -55,6 +58,18 @@ class Recipe:
     step_epochs: int = choice(10, "Epochs between two drops of the step schedule.")
     step_factor: float = choice(0.1, "What each drop multiplies the rate by.")
     label_smoothing: float = choice(0.05, "Share of each target spread over all classes.")
+    focal: float = choice(
+        0.0, "Focal loss: what is known already counts less, by this power; 0: not, 2 is usual."
+    )
+    class_weights: str = choice(
+        "none",
+        "Weights of rare classes in the loss: balanced (the inverse of a class's count), root (of "
+        "the count's root) or none.",
+    )
+    sampling: str = choice(
+        "natural",
+        "natural, or balanced: an epoch shows all classes equally often, rare pictures repeatedly.",
+    )
     clip: float | None = choice(None, "Largest norm of the gradient; above it, scaled down.")
     precision: str = choice("auto", "auto (bfloat16 on a GPU, else float32), float32 or bfloat16.")
     patience: int | None = choice(
@@ -122,6 +137,37 @@ class Recipe:
         0.0, "Random scale, in 1 - z to 1 + z.", shown="0.1 for grey, 0 for colour"
     )
 
+    alternate_flip: bool = choice(
+        False, "With --flip: each picture is mirrored in every other epoch, not by chance."
+    )
+    resized_crop: float = choice(
+        0.0,
+        "Random part of the picture, enlarged: at least this share of its area (0.08 is usual), "
+        "sides of 3:4 to 4:3; 0: none.",
+    )
+    policy: str = choice(
+        "none",
+        "none, trivial-wide (TrivialAugment: one random operation a picture) or rand-augment.",
+    )
+    policy_operations: int = choice(2, "Operations of rand-augment on a picture.")
+    policy_magnitude: int = choice(9, "Strength of rand-augment, 0 to 30.")
+    cutout: float = choice(
+        0.0, "Cover a random square of this side, a share of the picture's, by its mean colour."
+    )
+    erase: float = choice(
+        0.0, "Cover a random box (2 to 33 % of the area) of this share of the pictures."
+    )
+    mixup: float = choice(
+        0.0,
+        "Add another picture and its label by a share of Beta(a, a): 0 never, 0.2 is usual for "
+        "photos.",
+    )
+    cutmix: float = choice(
+        0.0,
+        "Paste a box of another picture, and so much of its label, by Beta(a, a): 1 is usual. With "
+        "--mixup each takes half of the pictures.",
+    )
+
     shift: float = choice(
         0.0, "Sounds earlier or later, at most this share of the length.", shown="0.1 for sounds"
     )
@@ -155,6 +201,14 @@ class Recipe:
         choose("colour", self.colour, COLOURS)
         choose("normalisation", self.normalise, NORMALISATIONS)
         choose("metric", self.monitor, METRICS)
+        choose("policy", self.policy, POLICIES)
+        choose("class weights", self.class_weights, CLASS_WEIGHTS)
+        choose("sampling", self.sampling, SAMPLINGS)
+        if self.sampling == "balanced" and self.class_weights != "none":
+            raise UsageError(
+                f"--sampling balanced shows all classes equally often, and --class-weights "
+                f"{self.class_weights} would favour the rare ones a second time: give one of them"
+            )
         check_ranges(self, _RANGES)
 
 
@@ -170,6 +224,14 @@ _RANGES: dict[str, tuple[float, float]] = {
     "label_smoothing": (0, 0.99),
     "clip": (1e-12, 1e12),
     "patience": (1, 100_000),
+    "focal": (0, 10),
+    "resized_crop": (0, 1),
+    "policy_operations": (1, 8),
+    "policy_magnitude": (0, 30),
+    "cutout": (0, 1),
+    "erase": (0, 1),
+    "mixup": (0, 100),
+    "cutmix": (0, 100),
     "size": (1, 16_384),
     "share": (0.01, 1),
     "max_megapixels": (0.000001, 10_000),
@@ -187,6 +249,22 @@ _RANGES: dict[str, tuple[float, float]] = {
 def names() -> list[str]:
     """List the recipe's fields."""
     return [f.name for f in dataclasses.fields(Recipe)]
+
+
+def changed_kinds(name: str) -> tuple[str, ...]:
+    """Tell which examples a field can change: all kinds, where it is no augmentation.
+
+    >>> changed_kinds("cutmix"), changed_kinds("tilt")
+    (('pictures', 'clips'), ('sounds',))
+    """
+    every = names()
+    first, middle, last = map(every.index, ("crop_padding", "shift", "validation_share"))
+    place = every.index(name)
+    if name == "mixup" or not first <= place < last:
+        return ("pictures", "sounds", "clips")
+    if name.startswith("policy"):
+        return ("pictures",)
+    return ("pictures", "clips") if place < middle else ("sounds",)
 
 
 def check_names(given: Mapping[str, Any], *, where: str) -> None:

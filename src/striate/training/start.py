@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from striate import data as sources
 from striate import devices, models
-from striate.data import Data, Split
+from striate.data import Data, Split, sampling
+from striate.data.augmenting.mixing import Mixer, Mixture, unmixed
 from striate.data.batches import Pictures, Unreadable, part_of, read
 from striate.data.preparation.kinds import Preparation
 from striate.errors import DataError, UsageError
@@ -26,6 +27,7 @@ from striate.wording import counted
 
 from . import optim, trial
 from .loop import WEIGHTS, Progress
+from .losses import loss_of
 from .plan import KINDS, make_splits, plan
 from .recipe import PROLONGABLE, Recipe, as_table
 from .session import Session, restore, save
@@ -94,7 +96,8 @@ def prepare(
     preprocessing = kind.fitted(geometry, recipe, pictures["train"], architecture)
     if initial is not None:
         model.load_state_dict(initial.state_dict())
-    learner = _assemble(recipe, model, preprocessing, device)
+    taught = _Taught(pictures["train"].labels, len(data.classes))
+    learner = _assemble(recipe, model, preprocessing, taught, device)
     pictures = _on(device, pictures)
     return Prepared(data, architecture, learner, pictures, unreadable, prints, leaking, loaded)
 
@@ -158,7 +161,13 @@ def resume(
                 f"the {name} pictures of {opened.name} have changed since this run "
                 "began: put the old ones back, or train anew"
             )
-    learner = _assemble(recipe, restored.model, restored.preprocessing, devices.pick(means.device))
+    learner = _assemble(
+        recipe,
+        restored.model,
+        restored.preprocessing,
+        _Taught(pictures["train"].labels, len(restored.classes)),
+        devices.pick(means.device),
+    )
     progress = restore(checkpoint, learner.model, learner.optimiser)
     moved = _moved(run, record, opened)
     folder.write_recipe(run, as_table(recipe))
@@ -230,13 +239,35 @@ def _network(
     return model, load_weights(model, recipe.weights) if recipe.weights else []
 
 
+class _Taught(NamedTuple):
+    """What of the training examples a learner is made for."""
+
+    labels: Tensor  # (N,)
+    classes: int
+
+
 def _assemble(
-    recipe: Recipe, model: nn.Module, preprocessing: Preparation, device: torch.device
+    recipe: Recipe,
+    model: nn.Module,
+    preprocessing: Preparation,
+    taught: _Taught,
+    device: torch.device,
 ) -> Learner:
     model = devices.place(model, device)
     optimiser = optim.optimiser(model, recipe)
     augment = KINDS[preprocessing.kind].augment(recipe)
-    return Learner(model, optimiser, preprocessing, augment, recipe, device)
+    how = Mixture(recipe.mixup, recipe.cutmix)
+    return Learner(
+        model,
+        optimiser,
+        preprocessing,
+        augment,
+        recipe,
+        device,
+        mix=Mixer(how, taught.classes, device) if how != Mixture() else unmixed,
+        order=sampling.balanced if recipe.sampling == "balanced" else sampling.natural,
+        loss=loss_of(recipe, taught.labels, taught.classes, device),
+    )
 
 
 def _precision(recipe: Recipe, device: torch.device) -> str:

@@ -5,13 +5,15 @@ import math
 from typing import Any, NamedTuple, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from striate import devices
+from striate.data.augmenting.mixing import unmixed
 from striate.data.preparation.kinds import Preparation
+from striate.data.sampling import natural
 from striate.errors import DataError
 
+from .losses import Loss, cross_entropy
 from .recipe import Recipe
 
 
@@ -29,6 +31,23 @@ class Augment(Protocol):
     def __call__(self, pixels: Tensor, rows: Tensor, /, *, seed: int, epoch: int) -> Tensor: ...
 
 
+class Mix(Protocol):
+    """Mixes the examples of a batch: pixels and labels (N,) -> pixels and targets.
+
+    Targets are labels, or shares of classes (N, K). It is a function of seed, epoch, and rows.
+    """
+
+    def __call__(
+        self, pixels: Tensor, labels: Tensor, rows: Tensor, /, *, seed: int, epoch: int
+    ) -> tuple[Tensor, Tensor]: ...
+
+
+class Order(Protocol):
+    """Chooses the rows that an epoch shows, as many as there are labels (N,)."""
+
+    def __call__(self, labels: Tensor, /, *, seed: int, epoch: int) -> Tensor: ...
+
+
 class Learner(NamedTuple):
     """A network and all that teaching it takes."""
 
@@ -38,17 +57,22 @@ class Learner(NamedTuple):
     augment: Augment
     recipe: Recipe
     device: torch.device
+    mix: Mix = unmixed
+    order: Order = natural
+    loss: Loss = cross_entropy
 
 
 def update(
-    learner: Learner, values: Tensor, labels: Tensor, *, rate: float
+    learner: Learner, values: Tensor, targets: Tensor, *, rate: float
 ) -> tuple[Tensor, Tensor]:
-    """Take one step on values (N, ...) and labels (N,): the loss before it in nats, and the hits.
+    """Take one step on values (N, ...) and targets: the loss before it in nats, and the hits.
+
+    Targets are labels (N,), or shares of classes (N, K), of which the greatest is a hit.
 
     Both are numbers on the device, and nothing waits for them. A step is taken whatever they are:
     what is not finite spreads to the weights, where `is_finite` finds it later.
     """
-    loss, correct = _gradients(learner, values, labels, rate)
+    loss, correct = _gradients(learner, values, targets, rate)
     if learner.recipe.clip is not None:
         nn.utils.clip_grad_norm_(learner.model.parameters(), learner.recipe.clip)
     learner.optimiser.step()
@@ -56,7 +80,7 @@ def update(
 
 
 def checked_update(
-    learner: Learner, values: Tensor, labels: Tensor, *, rate: float
+    learner: Learner, values: Tensor, targets: Tensor, *, rate: float
 ) -> tuple[float, int]:
     """Take one step as `update` does, after a look at its numbers.
 
@@ -65,7 +89,7 @@ def checked_update(
     """
     model, clip = learner.model, learner.recipe.clip
     before = [buffer.clone() for buffer in model.buffers()]
-    loss, correct = _gradients(learner, values, labels, rate)
+    loss, correct = _gradients(learner, values, targets, rate)
     norm = nn.utils.get_total_norm(p.grad for p in model.parameters() if p.grad is not None)
     if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
         _put_back(list(model.buffers()), before)
@@ -113,7 +137,7 @@ def is_finite(model: nn.Module) -> Tensor:
 
 
 def _gradients(
-    learner: Learner, values: Tensor, labels: Tensor, rate: float
+    learner: Learner, values: Tensor, targets: Tensor, rate: float
 ) -> tuple[Tensor, Tensor]:
     """Set the rates and compute the gradients; return the loss () and the hits ()."""
     model, optimiser, recipe = learner.model, learner.optimiser, learner.recipe
@@ -123,9 +147,10 @@ def _gradients(
         group["lr"] = rate * group["share"]
     with _precision(recipe, learner.device):
         logits = model(devices.ordered(values))
-    loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+    loss = learner.loss(logits.float(), targets, smoothing=recipe.label_smoothing)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
+    labels = targets if targets.ndim == 1 else targets.argmax(1)
     return loss.detach(), (logits.detach().argmax(1) == labels).sum()
 
 
