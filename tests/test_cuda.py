@@ -23,7 +23,7 @@ import striate
 from striate import devices, evaluation, models, prediction
 from striate.data.augmenting.augment import Augmentation, augment
 from striate.data.augmenting.distortion import Distortion, distort
-from striate.data.augmenting.mixing import Mixer, Mixture
+from striate.data.augmenting.mixing import Mixer, Mixture, mix_of
 from striate.data.batches import Pictures
 from striate.data.preparation.clips import Clips
 from striate.data.preparation.kinds import Preparation
@@ -382,8 +382,7 @@ def learners(recipe: Recipe, made: Preparation, device: torch.device) -> Learner
     devices.place(model, device)
     augmented = KINDS[made.kind].augment(recipe)
     learner = Learner(model, optim.optimiser(model, recipe), made, augmented, recipe, device)
-    how = Mixture(recipe.mixup, recipe.cutmix)
-    mix = Mixer(how, 5, device) if how != Mixture() else learner.mix
+    mix = mix_of(Mixture(recipe.mixup, recipe.cutmix), 5, device)
     loss = loss_of(recipe, torch.arange(6) % 5, 5, device)
     return learner._replace(mix=mix, loss=loss)
 

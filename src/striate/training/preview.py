@@ -1,16 +1,21 @@
 """A sheet of training pictures as the network sees them, each plain and augmented."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from striate import figures
 from striate.data import Data, Split
-from striate.data.batches import read
+from striate.data.augmenting.mixing import Mixture, mix_of
+from striate.data.batches import Batch, order, read
 from striate.models import Architecture
+from striate.wording import percent
 
 from .plan import KINDS, make_splits, plan
+from .recipe import Recipe
 
 SHOWN = 16  # pictures
 DRAWS = 3  # augmented ones of each
@@ -21,24 +26,49 @@ def preview(data: Data, given: Mapping[str, Any], architecture: Architecture) ->
     train = make_splits(data, given)["train"]
     recipe = plan(train, given, architecture)
     kind = KINDS[data.kind]
-    geometry, augment = kind.geometry(recipe, architecture), kind.augment(recipe)
+    geometry, change = kind.geometry(recipe, architecture), _change(recipe, data)
     pictures, _ = read(_some(train), geometry)
     images, captions = [], []
     for batch in pictures.all():
-        drawn = [
-            augment(batch.pixels, batch.rows, seed=recipe.seed, epoch=epoch)
-            for epoch in range(DRAWS)
-        ]
+        drawn = [change(batch, epoch) for epoch in range(DRAWS)]
         for row, label in enumerate(batch.labels.tolist()):
-            for number, pixels in enumerate([batch.pixels, *drawn]):
+            images.append(geometry.image(batch.pixels[row]))
+            captions.append(data.classes[label])
+            for number, (pixels, targets) in enumerate(drawn, 1):
                 images.append(geometry.image(pixels[row]))
-                captions.append(f"augmented {number}" if number else data.classes[label])
+                captions.append(_caption(number, targets[row], data.classes))
     shape = "x".join(map(str, geometry.shape))
     title = f"{data.name}: training {data.kind} as the network sees them ({shape})"
     if len(data.classes) > SHOWN:
         title += f", of {SHOWN} of {len(data.classes)} classes"
     group = 1 + DRAWS
     return figures.sheet(images, captions, columns=2 * group, group=group, title=title)
+
+
+def _change(recipe: Recipe, data: Data) -> Callable[[Batch, int], tuple[Tensor, Tensor]]:
+    """Make what an epoch shows of a batch: its pixels, and its targets, in the batch's order."""
+    augment = KINDS[data.kind].augment(recipe)
+    how = Mixture(recipe.mixup, recipe.cutmix)
+    mix = mix_of(how, len(data.classes), torch.device("cpu"))
+
+    def change(batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
+        chance = {"seed": recipe.seed, "epoch": epoch}
+        # Each has a partner in the epoch's order, as in training.
+        rows, pixels, labels = (part[order(len(batch.rows), **chance)] for part in batch)
+        pixels, targets = mix(augment(pixels, rows, **chance), labels, rows, **chance)
+        back = rows.argsort()
+        return pixels[back], targets[back]
+
+    return change
+
+
+def _caption(number: int, target: Tensor, classes: Sequence[str]) -> str:
+    """Number a changed picture; of a mixture, name the classes and their shares."""
+    if target.ndim == 0:
+        return f"augmented {number}"
+    shares, labels = target.double().sort(descending=True, stable=True)
+    pairs = zip(shares.tolist(), labels.tolist(), strict=True)
+    return ", ".join(f"{classes[label]} {percent(share, 0)}" for share, label in pairs if share)
 
 
 def _some(split: Split) -> Split:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from striate import data as sources
 from striate import devices, models
 from striate.data import Data, Split, sampling
-from striate.data.augmenting.mixing import Mixer, Mixture, unmixed
+from striate.data.augmenting.mixing import Mixture, mix_of
 from striate.data.batches import Pictures, Unreadable, part_of, read
 from striate.data.preparation.kinds import Preparation
 from striate.errors import DataError, UsageError
@@ -256,7 +256,6 @@ def _assemble(
     model = devices.place(model, device)
     optimiser = optim.optimiser(model, recipe)
     augment = KINDS[preprocessing.kind].augment(recipe)
-    how = Mixture(recipe.mixup, recipe.cutmix)
     return Learner(
         model,
         optimiser,
@@ -264,7 +263,7 @@ def _assemble(
         augment,
         recipe,
         device,
-        mix=Mixer(how, taught.classes, device) if how != Mixture() else unmixed,
+        mix=mix_of(Mixture(recipe.mixup, recipe.cutmix), taught.classes, device),
         order=sampling.balanced if recipe.sampling == "balanced" else sampling.natural,
         loss=loss_of(recipe, taught.labels, taught.classes, device),
     )

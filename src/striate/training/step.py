@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from striate import devices
-from striate.data.augmenting.mixing import unmixed
+from striate.data.augmenting.mixing import Mix, unmixed
 from striate.data.preparation.kinds import Preparation
 from striate.data.sampling import natural
 from striate.errors import DataError
@@ -29,17 +29,6 @@ class Augment(Protocol):
     """Changes a batch of pixels of the data set's rows, as a function of seed, epoch and row."""
 
     def __call__(self, pixels: Tensor, rows: Tensor, /, *, seed: int, epoch: int) -> Tensor: ...
-
-
-class Mix(Protocol):
-    """Mixes the examples of a batch: pixels and labels (N,) -> pixels and targets.
-
-    Targets are labels, or shares of classes (N, K). It is a function of seed, epoch, and rows.
-    """
-
-    def __call__(
-        self, pixels: Tensor, labels: Tensor, rows: Tensor, /, *, seed: int, epoch: int
-    ) -> tuple[Tensor, Tensor]: ...
 
 
 class Order(Protocol):

@@ -123,7 +123,8 @@ def cutout_box(chance: Chance, height: int, width: int, *, side: float) -> Box:
 
 
 def _covered(images: Tensor, box: Box) -> Tensor:
-    mask = box.mask(*images.shape[2:], images.device)
+    height, width = images.shape[2:]
+    mask = box.mask(height, width, images.device)
     return torch.where(mask, mean_colours(images), images)
 
 

@@ -6,6 +6,7 @@ is resumed has the same partners. By how much two are mixed is drawn for each ex
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,6 +20,17 @@ from .chance import MIXED, Chance
 
 WHOLE = 2**16  # shares are whole numbers of this: sums of products are exact
 LEVELS = 4096  # shares that can be drawn
+
+
+class Mix(Protocol):
+    """Mixes the examples of a batch: pixels and labels (N,) -> pixels and targets.
+
+    Targets are labels, or shares of classes (N, K). It is a function of seed, epoch, and places.
+    """
+
+    def __call__(
+        self, pixels: Tensor, labels: Tensor, places: Tensor, /, *, seed: int, epoch: int
+    ) -> tuple[Tensor, Tensor]: ...
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,11 @@ class Mixer:
         first = drawn["mix"] < LEVELS // 2
         chosen = torch.where(first.view(-1, *[1] * (pixels.ndim - 1)), up[0], cut[0])
         return chosen, torch.where(first, up[1], cut[1])
+
+
+def mix_of(how: Mixture, classes: int, device: torch.device) -> Mix:
+    """Return what mixes the examples of batches, on a device."""
+    return unmixed if how == Mixture() else Mixer(how, classes, device)
 
 
 def unmixed(
