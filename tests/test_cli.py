@@ -59,6 +59,7 @@ def test_training_prints_one_json_document(here: Path, capsys: pytest.CaptureFix
         "leak",
         "n",
         "interval",
+        "balanced_accuracy",
         "top5",
         "loss",
         "epochs",
