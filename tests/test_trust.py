@@ -201,6 +201,7 @@ COMMANDS = {
         Line("embed PHOTOS --model BUNDLE -o new.parquet", NETWORK),
     ],
     "explain": [Line("explain RUN PICTURE", BOTH), Line("explain BUNDLE PICTURE", NETWORK)],
+    "report": [Line("report RUN --no-map -o new.html", BOTH)],
     "runs": [Line("runs RUNS")],
     "code": [Line("code RUN"), Line("code RUN --json"), Line("code RUN --remember")],
 }
@@ -295,6 +296,7 @@ OFFERED: dict[str, tuple[Callable[[api.Run, Place], Any], tuple[str, ...]]] = {
     "evaluate": (lambda run, _: run.evaluate(), BOTH),
     "describe": (lambda run, _: run.describe(), NETWORK),
     "leak": (lambda run, _: run.leak("test"), ()),
+    "report": (lambda run, place: run.report(place.picture.with_name("r.html")), BOTH),
     "code": (lambda run, _: run.code(), ()),
     "close": (lambda run, _: run.close(), NETWORK),
 }

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from striate import data as sources
 from striate import devices, evaluation, inspection, prediction, usercode
+from striate import report as reporting
 from striate.data import Columns, Data, Split
 from striate.data.preparation.kinds import limited, max_pixels
 from striate.data.sources.given import examples
@@ -210,6 +211,40 @@ class Run:
             tell(note)
         given = examples(pictures, bundle.preprocessing.kind, tell)
         return list(explainer.explain(list(given), top=top, neighbours=neighbours))
+
+    def report(
+        self,
+        out: Path | str | None = None,
+        *,
+        others: Iterable["Run | Path | str"] = (),
+        device: str = "auto",
+        workers: int | None = None,
+        with_map: bool = True,
+        poll: Poll = unheard,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> Path:
+        """Write what the run learnt as one HTML file, and return its path: else the run's own.
+
+        `others` are runs whose curves are drawn beside its own; those that differ in their seed
+        alone are drawn as one, with a band. Without openTSNE there is no map of the pictures.
+        `tell` is given a line for what there cannot be.
+        """
+        path = self.folder / folder.REPORT if out is None else Path(out).expanduser()
+        beside = [one.folder if isinstance(one, Run) else Run(one).folder for one in others]
+        notes = reporting.write(
+            path,
+            self.folder,
+            self.bundle,
+            others=beside,
+            consent=Consent(self.folder, self._trust_code),
+            device=devices.pick(device),
+            workers=workers,
+            with_map=with_map,
+            poll=poll,
+        )
+        for note in notes:
+            tell(note)
+        return path
 
     def evaluate(
         self,

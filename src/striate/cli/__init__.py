@@ -24,6 +24,7 @@ from . import (  # noqa: F401
     paint,
     pooling,
     predict,
+    report,
     runs,
     train,
     traincascade,

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -190,7 +190,7 @@ Found = tuple[Tensor | None, dict[int, str]]  # pixels, and why others have none
 
 def decoded(
     split: Split, preprocessing: Preparation, workers: int, *, strict: bool, poll: Poll
-) -> Iterator[Tensor | str]:
+) -> Generator[Tensor | str]:
     """Yield each picture's pixels (C, H, W), or why it has none; with `strict` that is an error."""
     found = each(
         preprocessing.pixels,

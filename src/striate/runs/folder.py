@@ -36,6 +36,7 @@ RESULT = "result.json"
 PREDICTIONS = "predictions.parquet"
 FEATURES = "features.parquet"
 OVERVIEW = "overview.png"
+REPORT = "report.html"
 BUNDLE = "bundle"
 CHECKPOINTS = checkpoints.FOLDER
 LOCK = ".lock"
@@ -51,6 +52,7 @@ OURS = (
     PREDICTIONS,
     FEATURES,
     OVERVIEW,
+    REPORT,
     BUNDLE,
     CHECKPOINTS,
     LOCK,

@@ -1,0 +1,49 @@
+"""A report: one HTML file of a run, which needs no network and opens by a double click."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from striate import files
+from striate.runs import Bundle
+from striate.stopping import Poll, unheard
+from striate.usercode import Consent
+
+from .document import document
+from .gathering import curves, gather, require_finished
+from .page import page
+
+__all__ = ["write"]
+
+
+def write(  # noqa: PLR0913
+    out: Path,
+    run: Path,
+    bundle: Bundle,
+    *,
+    others: Sequence[Path] = (),
+    consent: Consent,
+    device: torch.device,
+    workers: int | None = None,
+    with_map: bool = True,
+    poll: Poll = unheard,
+) -> list[str]:
+    """Write the report of a finished run, with the curves of others beside its own.
+
+    Returns lines about what was left out. Raises DataError where the run or its pictures cannot be
+    read.
+    """
+    require_finished(run)
+    gathered = gather(
+        run,
+        bundle,
+        consent=consent,
+        device=device,
+        workers=workers,
+        with_map=with_map,
+        poll=poll,
+    )
+    gathered.runs = curves([run, *others])
+    files.write(out, page(*document(gathered)).encode())
+    return gathered.warnings

@@ -1,0 +1,39 @@
+// Data.
+const D = JSON.parse($("#data").textContent);
+const P = D.pictures;
+const A = await unpack($("#arrays").textContent, D.arrays);
+const sheets = await Promise.all(P.sheets.map(async (url) => {
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  return image;
+}));
+const camRow = new Map();
+if (A.cam) A.cam_of.forEach((id, row) => camRow.set(id, row));
+
+async function unpack(text, table) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const buffer = await new Response(stream).arrayBuffer();
+  const kinds = {u1: Uint8Array, i1: Int8Array, u2: Uint16Array, i4: Int32Array, f4: Float32Array};
+  const arrays = {};
+  for (const [name, [code, shape, offset]] of Object.entries(table)) {
+    const size = shape.reduce((product, length) => product * length, 1);
+    arrays[name] = new kinds[code](buffer, offset, size);
+    arrays[name].shape = shape;
+  }
+  return arrays;
+}
+
+const className = (k) => D.classes[k] ?? "?";
+const isJudged = (id) => A.test[id] && A.predicted[id] >= 0 && A.label[id] >= 0;
+const isWrong = (id) => isJudged(id) && A.predicted[id] !== A.label[id];
+const TOP = A.top.shape[1];
+const sureness = (id) => A.share[id * TOP] / 65535;
+
+function describe(id) {
+  const name = A.label[id] < 0 ? "unlabelled" : className(A.label[id]);
+  if (A.predicted[id] < 0) return `Picture ${id}: ${name}${A.test[id] ? "" : ", of training"}`;
+  const verdict = isWrong(id) ? `taken for ${className(A.predicted[id])}` : "recognised";
+  return `Picture ${id}: ${name}, ${verdict}, ${percent(sureness(id), 0)} sure`;
+}
