@@ -25,9 +25,9 @@ def pixels(content: bytes) -> np.ndarray:
 
 def test_the_folder_holds_what_is_drawn_and_the_page_shows_it() -> None:
     assert {path.name for path in (DOCS / "figures").iterdir()} >= set(FIGURES)
-    page = (DOCS / "layers.md").read_text() + (DOCS / "describe.md").read_text()
+    pages = "".join(path.read_text() for path in DOCS.glob("*.md"))
     for name in FIGURES:
-        assert f"(figures/{name})" in page
+        assert f"(figures/{name})" in pages
 
 
 def test_the_drawn_network_is_the_one_that_is_drawn_now() -> None:

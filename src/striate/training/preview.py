@@ -40,7 +40,7 @@ def preview(data: Data, given: Mapping[str, Any], architecture: Architecture) ->
     shape = "x".join(map(str, geometry.shape))
     title = f"{data.name}: training {data.kind} as the network sees them ({shape})"
     if len(data.classes) > SHOWN:
-        title += f", of {SHOWN} of {len(data.classes)} classes"
+        title += f", of {SHOWN} of {counted(len(data.classes), 'classes')}"
     group = 1 + DRAWS
     return figures.sheet(images, captions, columns=2 * group, group=group, title=title)
 
