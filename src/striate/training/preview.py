@@ -12,7 +12,7 @@ from striate.data import Data, Split
 from striate.data.augmenting.mixing import Mixture, mix_of
 from striate.data.batches import Batch, order, read
 from striate.models import Architecture
-from striate.wording import percent
+from striate.wording import counted, percent
 
 from .plan import KINDS, make_splits, plan
 from .recipe import Recipe
