@@ -115,9 +115,10 @@ def run(block: Block, names: dict[str, object]) -> str:
 
 def walk(pages: Sequence[Path]) -> Iterator[tuple[str, str]]:
     """Run the pages' blocks one after the other; yield a line on each, and what went wrong."""
-    for page in pages:
+    # Read before anything runs: a walk takes minutes, in which its author may write on.
+    for page, found in [(page, blocks(page)) for page in pages]:
         names: dict[str, object] = {"__name__": "docs"}
-        for block in blocks(page):
+        for block in found:
             place = f"{page.name}:{block.line}"
             if block.reason:
                 yield f"not run           {place}: {block.reason}", ""
