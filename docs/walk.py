@@ -4,6 +4,8 @@
 """
 
 import argparse
+import contextlib
+import io
 import os
 import re
 import shutil
@@ -107,7 +109,8 @@ def run(block: Block, names: dict[str, object]) -> str:
     if file := re.match(r"# (\w+\.py)\n", block.text):
         Path(file[1]).write_text(block.text, encoding="utf-8")
     try:
-        exec(compile(block.text, f"block at line {block.line}", "exec"), names)
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(block.text, f"block at line {block.line}", "exec"), names)
     except Exception:  # whatever a page's program raises is what is looked for
         return traceback.format_exc()
     return ""
