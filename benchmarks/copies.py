@@ -23,7 +23,7 @@ PLANTED = 50  # of each kind
 
 
 def encoded(image: Image.Image, quality: int) -> Image.Image:
-    """Give a picture as JPEG has it."""
+    """Return a picture as JPEG has it."""
     import io
 
     buffer = io.BytesIO()
@@ -32,13 +32,13 @@ def encoded(image: Image.Image, quality: int) -> Image.Image:
 
 
 def resized(image: Image.Image, factor: float) -> Image.Image:
-    """Give a picture in another size."""
+    """Return a picture in another size."""
     size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
     return image.resize(size, Image.Resampling.LANCZOS)
 
 
 def mirrored(image: Image.Image) -> Image.Image:
-    """Give a picture with left and right exchanged."""
+    """Return a picture with left and right exchanged."""
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 

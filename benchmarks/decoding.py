@@ -42,7 +42,7 @@ def write(folder: Path, count: int, sides: tuple[int, int], *, seed: int = 0) ->
 
 
 def seconds(work: Callable[[int], object], places: range) -> float:
-    """Give the CPU-seconds of work on some pictures."""
+    """Return the CPU-seconds of work on some pictures."""
     began = time.process_time()
     for place in places:
         work(place)

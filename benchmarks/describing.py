@@ -116,7 +116,7 @@ def kept(net: nn.Module, images: Tensor) -> int:
 
 
 def peak(net: nn.Module, images: Tensor, optimiser: str) -> int:
-    """Give the most bytes at once in two steps of training, by torch's profiler."""
+    """Return the most bytes at once in two steps of training, by torch's profiler."""
     held = [*net.parameters(), *net.buffers(), images]
     before = sum(t.untyped_storage().nbytes() for t in held)
     stepper = optim.optimiser(net, Recipe(optimiser=optimiser))

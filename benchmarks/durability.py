@@ -144,7 +144,7 @@ class Ended(NamedTuple):
 
 
 def forkserver() -> ForkServerContext:
-    """Give processes that fork from one that has imported torch, and has run nothing of it."""
+    """Return processes that fork from one that has imported torch, and has run nothing of it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["striate.api", "striate.terminal", "torch._dynamo", "sklearn.datasets"]
@@ -207,7 +207,7 @@ def spawned(arguments: list[str], *, kill: float | None = None) -> Ended:
 
 
 def acknowledged(run: Path, ended: Ended) -> int:
-    """Give the last step that the training said it has saved: an epoch's line, or its stop."""
+    """Return the last step that the training said it has saved: an epoch's line, or its stop."""
     epochs = len(re.findall(r"^epoch +\d+/\d+ ", ended.stderr, re.MULTILINE))
     stops = re.findall(r"stopped after step (\d+), saved", ended.stderr)
     return max([epochs * steps_an_epoch(run) if epochs else 0, *map(int, stops)])
@@ -220,7 +220,7 @@ def steps_an_epoch(run: Path) -> int:
 
 
 def weights(run: Path) -> str:
-    """Give the SHA-256 of a run's final weights."""
+    """Return the SHA-256 of a run's final weights."""
     return hashlib.sha256((run / WEIGHTS).read_bytes()).hexdigest()
 
 

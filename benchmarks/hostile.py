@@ -82,7 +82,7 @@ def mutated(content: bytes, chance: random.Random) -> bytes:
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    """Give a chunk of a PNG file."""
+    """Return a chunk of a PNG file."""
     return (
         struct.pack(">I", len(content))
         + kind
@@ -99,7 +99,7 @@ def packed_zeros(count: int) -> bytes:
 
 
 def lies() -> dict[str, bytes]:
-    """Give small files whose headers speak of large pictures, and bombs that keep their word."""
+    """Return small files whose headers speak of large pictures, and bombs that keep their word."""
     found: dict[str, bytes] = {}
     for number, (width, height) in enumerate(((60_000, 60_000), (7_000, 7_000), (2**31 - 1, 1))):
         header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
@@ -126,7 +126,7 @@ def lies() -> dict[str, bytes]:
 
 
 def zipped(members: list[tuple[str | zipfile.ZipInfo, bytes | int]]) -> bytes:
-    """Give a zip file of these members, doubled names included; a number is of bytes of zero."""
+    """Return a zip file of these members, doubled names included; a number is of bytes of zero."""
     buffer = io.BytesIO()
     with (
         zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -143,7 +143,7 @@ def zipped(members: list[tuple[str | zipfile.ZipInfo, bytes | int]]) -> bytes:
 
 
 def tarred(members: list[tuple[tarfile.TarInfo, bytes]]) -> bytes:
-    """Give a tar file of these members."""
+    """Return a tar file of these members."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for info, content in members:
@@ -169,7 +169,7 @@ NAMES = (
 
 
 def archives(good: bytes) -> Iterator[tuple[str, bytes]]:
-    """Give 60 hostile archives, by name; all but the cut ones hold good pictures as well."""
+    """Yield 60 hostile archives, by name; all but the cut ones hold good pictures as well."""
     plain = [(f"{folder}/{number}.png", good) for folder in "ab" for number in range(2)]
     files = [(tarfile.TarInfo(name), content) for name, content in plain]
     whole_zip, whole_tar = zipped(list(plain)), tarred(list(files))
@@ -228,7 +228,7 @@ def _patched(whole_zip: bytes, whole_tar: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def peak() -> str:
-    """Give the largest memory of this process and of its children so far, in MB."""
+    """Return the largest memory of this process and of its children so far, in MB."""
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     own, theirs = (resource.getrusage(kind).ru_maxrss / 1024 for kind in kinds)
     return f"peak {own:.0f} MB here, {theirs:.0f} MB in a decoding process"

@@ -114,13 +114,13 @@ class Bench:
         return Image.open(self.data / "style" / f"{name}.jpg").convert("RGB")
 
     def pixels(self, name: str, size: int) -> Tensor:
-        """Give a picture (1, 3, H, W) of this long side."""
+        """Return a picture (1, 3, H, W) of this long side."""
         return canvas.pixels(canvas.fitted(self.picture(name), size))
 
     def paint(
         self, pair: str, method: str, weight: float, seconds: float, size: int
     ) -> tuple[Tensor, float]:
-        """Give a painting (3, H, W), and the seconds that it took with its networks loaded."""
+        """Return a painting (3, H, W), and the seconds that it took with its networks loaded."""
         content, style = pair.split(":")
         began = time.monotonic()
         if method.startswith("striate"):
@@ -157,7 +157,7 @@ class Bench:
         return frame.picture
 
     def measure(self, painted: Tensor, pair: str, size: int) -> dict[str, Any]:
-        """Give all residuals of a painting (3, H, W)."""
+        """Return all residuals of a painting (3, H, W)."""
         found = painted.mul(255).round().div(255)[None]
         content, style = (self.pixels(name, size) for name in pair.split(":"))
         row: dict[str, Any] = {}
@@ -178,19 +178,19 @@ class Bench:
 
 @torch.no_grad()
 def plain(net: nn.Sequential, picture: Tensor) -> Features:
-    """Give the canonical activations of VGG-16, padded with zeros as everywhere."""
+    """Return the canonical activations of VGG-16, padded with zeros as everywhere."""
     places = [*rivals.GATYS_STYLE, rivals.GATYS_CONTENT]
     return {str(place): x for place, x in rivals.answers(net, picture, places).items()}
 
 
 @torch.no_grad()
 def tapped(network: Network, picture: Tensor) -> Features:
-    """Give the named activations of any network."""
+    """Return the named activations of any network."""
     return dict(network.walk(picture))
 
 
 def residuals(found: Features, content: Features, style: Features, *, but: str) -> dict[str, float]:
-    """Give each layer's Gram loss over that of the photograph."""
+    """Return each layer's Gram loss over that of the photograph."""
 
     def apart(one: Tensor, other: Tensor) -> float:
         return float(losses.gram_loss(normal(one), normal(other)))
@@ -203,18 +203,18 @@ def residuals(found: Features, content: Features, style: Features, *, but: str) 
 
 
 def normal(x: Tensor) -> Tensor:
-    """Give the Gram matrix of activations (1, C, H, W) over their positions."""
+    """Return the Gram matrix of activations (1, C, H, W) over their positions."""
     columns = x[0].flatten(1).double()
     return columns @ columns.T / columns.shape[1]
 
 
 def content_residual(found: Tensor, content: Tensor) -> float:
-    """Give the mean square of what changed over the variance of what was."""
+    """Return the mean square of what changed over the variance of what was."""
     return float((found - content).square().mean() / content.var())
 
 
 def sliced(found: Features, content: Features, style: Features, *, but: str) -> float:
-    """Give the mean over layers of the sliced Wasserstein distance over the photograph's.
+    """Return the mean over layers of the sliced Wasserstein distance over the photograph's.
 
     Along 512 fixed directions, quantiles aligned, all positions.
     """
@@ -239,7 +239,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    """Give a line a pair: the hypervolume of each method's front, on both networks."""
+    """Yield a line a pair: the hypervolume of each method's front, on both networks."""
     for pair in PAIRS:
         of = [row for row in rows if row["pair"] == pair]
         line: dict[str, Any] = {"pair": pair}
@@ -257,7 +257,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> Iterable[dict[str, Any]]:
 
 
 def hypervolume(points: Iterable[tuple[float, float]]) -> float:
-    """Give the share of the corner's rectangle that points cover, fewer of both being better.
+    """Return the share of the corner's rectangle that points cover, fewer of both being better.
 
     >>> hypervolume([(0.5, 1.0), (0.25, 1.5)])
     0.3125

@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def named(values: list[float]) -> dict[str, object]:
-    """Give what is printed of a texture."""
+    """Return what is printed of a texture."""
     return {"energy": values[:-1], "residual": values[-1]}
 
 
@@ -76,7 +76,7 @@ def texture(style: Image.Image, network: Network, loss: str, seed: int) -> Tenso
 
 
 def energy(picture: Tensor) -> list[float]:
-    """Give what neighbours differ by in bands from the border inward, over the same inside."""
+    """Return what neighbours differ by in bands from the border inward, over the same inside."""
     down = picture.diff(dim=1)[:, :, :-1].square()
     right = picture.diff(dim=2)[:, :-1].square()
     apart = (down + right).mean(0)
@@ -88,7 +88,7 @@ def energy(picture: Tensor) -> list[float]:
 
 
 def residual(picture: Tensor, style: Tensor, network: Network) -> float:
-    """Give the Gram residual of the strips along the border over that of those inside."""
+    """Return the Gram residual of the strips along the border over that of those inside."""
     height, width = style.shape[2:]
     wanted = moments(
         [style[:, :, top : top + STRIP] for top in range(0, height - STRIP, STRIP)]
@@ -108,7 +108,7 @@ def residual(picture: Tensor, style: Tensor, network: Network) -> float:
 
 @torch.no_grad()
 def moments(strips: list[Tensor], network: Network) -> dict[str, Statistics]:
-    """Give what a Gram loss keeps of strips that lie along or across, each by itself."""
+    """Return what a Gram loss keeps of strips that lie along or across, each by itself."""
     total: dict[str, Statistics] = {}
     for strip in strips:
         for name, features in network.walk(strip):
@@ -121,7 +121,7 @@ def moments(strips: list[Tensor], network: Network) -> dict[str, Statistics]:
 
 
 def apart(found: dict[str, Statistics], wanted: dict[str, Statistics]) -> float:
-    """Give the mean Gram loss of the style's layers, over that of no activation at all."""
+    """Return the mean Gram loss of the style's layers, over that of no activation at all."""
     losses = []
     for name in vgg.STYLE:
         loss = to_gram(wanted[name])

@@ -30,7 +30,7 @@ class _TimeError(Exception):
 
 
 def spent() -> float:
-    """Give the seconds that this process has worked, over its threads."""
+    """Return the seconds that this process has worked, over its threads."""
     return time.process_time() / torch.get_num_threads()
 
 
@@ -49,7 +49,7 @@ def features(weights: Path) -> nn.Sequential:
 
 
 def answers(net: nn.Sequential, picture: Tensor, places: Sequence[int]) -> dict[int, Tensor]:
-    """Give the outputs at these places for a picture (1, 3, H, W) in [0, 1]."""
+    """Return the outputs at these places for a picture (1, 3, H, W) in [0, 1]."""
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
     x, found = (picture - mean) / std, {}
     for place, layer in enumerate(net[: max(places) + 1]):
@@ -60,7 +60,7 @@ def answers(net: nn.Sequential, picture: Tensor, places: Sequence[int]) -> dict[
 
 
 def gram(x: Tensor) -> Tensor:
-    """Give the Gram matrix of activations (1, C, H, W) over their number."""
+    """Return the Gram matrix of activations (1, C, H, W) over their number."""
     flat = x[0].flatten(1)
     return flat @ flat.T / flat.numel()
 
@@ -130,7 +130,7 @@ def gatys(
 
 
 def balanced(style: Tensor, spread: Tensor, weight: float) -> float:
-    """Give the factor of content at which `weight` means what it means to striate.
+    """Return the factor of content at which `weight` means what it means to striate.
 
     Both losses in shares: style of its value at the photograph, content of its target's variance.
     A network's activations may have any size, so weights as published would mean nothing for it.

@@ -63,7 +63,7 @@ def paint(given: argparse.Namespace, content: str, style: str, out: Path, networ
 
 
 def measured(path: Path, style: Path) -> tuple[float, float]:
-    """Give the share of saturated values, and grain over the style's."""
+    """Return the share of saturated values, and grain over the style's."""
     with Image.open(path) as image:
         picture = canvas.pixels(image)
     with Image.open(style) as image:
@@ -73,7 +73,7 @@ def measured(path: Path, style: Path) -> tuple[float, float]:
 
 
 def grain(picture: Tensor) -> float:
-    """Give the energy of the finest checkerboard over that of all differences of neighbours."""
+    """Return the energy of the finest checkerboard over that of all differences of neighbours."""
     fine = picture[..., :-1, :-1] - picture[..., 1:, :-1] - picture[..., :-1, 1:]
     fine = fine + picture[..., 1:, 1:]
     down, right = picture.diff(dim=2), picture.diff(dim=3)
@@ -81,7 +81,7 @@ def grain(picture: Tensor) -> float:
 
 
 def draw(folder: Path, styles: Path) -> Image.Image:
-    """Give the paintings on one sheet, a row a photograph, under the styles."""
+    """Return the paintings on one sheet, a row a photograph, under the styles."""
     rows = [[styles / f"{style}.jpg" for style in STYLES]]
     rows += [[folder / f"{content}-{style}.png" for style in STYLES] for content in CONTENTS]
     heights = [WIDTH // 2, *([round(WIDTH * 2 / 3)] * 2), WIDTH]
@@ -101,7 +101,7 @@ def draw(folder: Path, styles: Path) -> Image.Image:
 
 
 def filled(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Give the middle of a picture in this size."""
+    """Return the middle of a picture in this size."""
     factor = max(width / image.width, height / image.height)
     size = (round(image.width * factor), round(image.height * factor))
     larger = image.resize(size, Image.Resampling.LANCZOS)

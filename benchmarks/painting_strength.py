@@ -56,7 +56,7 @@ def main() -> None:
 def evaluated(
     content: Image.Image, style: Image.Image, size: int, loss: str, network: Network
 ) -> dict[str, object]:
-    """Give the residuals of a mosaic half way between content and style."""
+    """Return the residuals of a mosaic half way between content and style."""
     one, other = mosaic(content, size), mosaic(style, size)
     between = 0.5 * one + 0.5 * other
     scene = Scene(one, [other], [Region(None, {0: 1.0})], one)
@@ -70,7 +70,7 @@ def evaluated(
 def painted(
     content: Image.Image, style: Image.Image, size: int, loss: str, network: Network
 ) -> dict[str, object]:
-    """Give the residuals of a finished painting."""
+    """Return the residuals of a finished painting."""
     larger = canvas.fitted(style, max(size, max(style.size)))
     *_, frame = striate.paint(
         canvas.fitted(content, size), larger, network=network, size=size, loss=loss
@@ -80,7 +80,7 @@ def painted(
 
 
 def mosaic(image: Image.Image, size: int) -> Tensor:
-    """Give the middle of a picture, mirrored side by side up to a size: (1, 3, size, size)."""
+    """Return the middle of a picture, mirrored side by side up to a size: (1, 3, size, size)."""
     left, top = (image.width - CUT) // 2, (image.height - CUT) // 2
     cut = canvas.pixels(image.crop((left, top, left + CUT, top + CUT)))
     count = -(-size // CUT)

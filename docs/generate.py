@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def page() -> str:
-    """Give the page: `striate --help`, then each command's, by name."""
+    """Return the page: `striate --help`, then each command's, by name."""
     commands = sorted(name for name in app if not name.startswith("-"))
     parts = [_part("striate", []), *(_part(f"striate {name}", [name]) for name in commands)]
     return "\n".join([TOP, *parts])

@@ -54,7 +54,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def shell(block: Block) -> str:
-    """Give the lines that a reader types, without prompts and what is printed below them."""
+    """Return the lines that a reader types, without prompts and what is printed below them."""
     if block.kind == "bash":
         return block.text
     lines = block.text.splitlines()
@@ -88,7 +88,7 @@ def lay_out(folder: Path) -> None:
 
 
 def surroundings(folder: Path) -> dict[str, str]:
-    """Give the environment of a new user: no settings, no cache, the installed commands."""
+    """Return the environment of a new user: no settings, no cache, the installed commands."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("STRIATE_", "XDG_"))}
     path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{kept.get('PATH', '')}"
     return {**kept, "HOME": str(folder / "home"), "PATH": path, "PYTHONWARNINGS": "ignore"}

@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 import striate
-from striate import cli
+from striate import cli, data
 from striate.choices import flag
+from striate.cli.app import DATA_HELP
 from striate.errors import SYNONYMS
 from striate.painting.settings import Settings
 from striate.training import recipe as recipes
@@ -39,7 +40,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
-    """Give the one line of complaint."""
+    """Return the one line of complaint."""
     said = capsys.readouterr().err.strip().splitlines()
     found = [line for line in said if not line.startswith("reading ")]
     assert len(found) == 1, found
@@ -525,3 +526,8 @@ def test_a_step_of_one_picture_is_refused_for_batch_norm_of_one_number(
     whole = ["--test-share", "0", "--validation-share", "0"]
     assert cli.main(["train", str(photos), *resnet, *whole]) == 1
     assert "no pictures to train on" in one_line(capsys)
+
+
+@pytest.mark.parametrize("name", data.SOURCES)
+def test_help_names_each_source_of_data(name: str) -> None:
+    assert re.search(rf"\b{name}\b", DATA_HELP)

@@ -128,7 +128,7 @@ def test_torchs_own_attention_keeps_no_table_of_pairs() -> None:
 
 
 def peak_of_training(net: nn.Module, images: Tensor, optimiser: str) -> int:
-    """Give the most bytes at once in two steps of training, by torch's profiler."""
+    """Return the most bytes at once in two steps of training, by torch's profiler."""
     labels = torch.zeros(len(images), dtype=torch.long)
     held = [*net.parameters(), *net.buffers(), images]
     before = sum(t.untyped_storage().nbytes() for t in held)
@@ -273,7 +273,7 @@ STEPS = st.tuples(
 
 
 def seen(net: Callable[[Tensor], Tensor], x: Tensor, place: tuple[int, int]) -> list[list[int]]:
-    """Give the first and last row, and column, that an output depends on."""
+    """Return the first and last row, and column, that an output depends on."""
     x = x.detach().requires_grad_()
     net(x)[0, :, place[0], place[1]].sum().backward()
     assert x.grad is not None

@@ -26,7 +26,7 @@ EPOCHS = (re.compile(r"--epochs \d+"), "--epochs 1"), (re.compile(r"\bepochs=\d+
 
 
 def commands(text: str) -> Iterator[tuple[dict[str, str], list[str]]]:
-    """Give the variables and arguments of each line of a shell block that calls striate."""
+    """Yield the variables and arguments of each line of a shell block that calls striate."""
     for line in text.splitlines():
         words = shlex.split(line, comments=True)
         settings = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))

@@ -255,7 +255,7 @@ def test_a_whole_training_may_be_refused_anywhere(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, float]:
-    """Give the weights of an uninterrupted run, and its seconds."""
+    """Return the weights of an uninterrupted run, and its seconds."""
     run = tmp_path_factory.mktemp("whole") / "run"
     ended = durability.spawned(["train", *TINY, "-o", str(run)])
     assert ended.code == 0, ended.stderr

@@ -25,7 +25,7 @@ DILATIONS = st.integers(1, 3)
 
 
 def torch_size(layer: nn.Module, *sizes: int) -> tuple[int, ...] | None:
-    """Give the size behind a layer of one channel; None where torch refuses."""
+    """Return the size behind a layer of one channel; None where torch refuses."""
     try:
         return tuple(layer(torch.zeros(1, 1, *sizes)).shape[2:])
     except RuntimeError:
@@ -186,7 +186,7 @@ WINDOWS = st.builds(
 
 
 def seen(layers: nn.Module, size: int, position: int) -> tuple[int, int]:
-    """Give the first pixel that an output depends on, and the one behind the last."""
+    """Return the first pixel that an output depends on, and the one behind the last."""
     x = torch.rand(1, 1, size, dtype=torch.float64, requires_grad=True)
     layers(x)[0, 0, position].backward()
     assert x.grad is not None

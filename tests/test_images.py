@@ -88,7 +88,7 @@ def psd(image: Image.Image) -> bytes:
 
 
 def named(format: str) -> str:
-    """Give a name with the format's ending, which some formats are known by."""
+    """Return a name with the format's ending, which some formats are known by."""
     return f"picture.{images.FORMATS[format].endings.split()[0]}"
 
 

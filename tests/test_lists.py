@@ -52,7 +52,7 @@ def store(rows: Rows, path: Path) -> Path:
 
 
 def content(found: Data) -> set[tuple[str, str, bytes]]:
-    """Give split, class and pixels of each picture."""
+    """Return split, class and pixels of each picture."""
     whole = set()
     for name, split in found.splits.items():
         pictures, unreadable = read(split, COLOUR, workers=0)

@@ -84,7 +84,7 @@ def test_a_saved_state_goes_on_to_the_same_bits(choices: dict[str, Any]) -> None
 
 
 def torchs(schedule: str, recipe: Recipe, steps: int) -> list[float]:
-    """Give the rates of torch's scheduler of that name."""
+    """Return the rates of torch's scheduler of that name."""
     optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=recipe.rate)
     total = recipe.epochs * steps
     made: torch.optim.lr_scheduler.LRScheduler = {

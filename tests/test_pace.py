@@ -20,7 +20,7 @@ class Clock:
         self.now = 1000.0
 
     def monotonic(self) -> float:
-        """Give the seconds, as the module `time` does."""
+        """Return the seconds, as the module `time` does."""
         return self.now
 
 
@@ -32,7 +32,7 @@ def painted(
     way: str = "lbfgs",
     fixed: float = 0.0,
 ) -> tuple[list[Stage], float]:
-    """Give the levels of a painting whose steps at 128 pixels cost so much, and what it took.
+    """Return the levels of a painting whose steps at 128 pixels cost so much, and what it took.
 
     To enter a level takes as long as so many runs. The loss falls by a tenth each step. Each run
     takes `fixed` seconds more at any size.

@@ -124,7 +124,7 @@ def tiled_apart(
     smooth: bool = False,
     striped: Sequence[str] = (),
 ) -> float:
-    """Give how far the gradient by tiles is from the whole one, in shares of that.
+    """Return how far the gradient by tiles is from the whole one, in shares of that.
 
     With `striped`, style's layers in the first block, that is run in strips as well. The gradient
     is of double precision: in single one rounding may switch a ReLU or choose a pool's other

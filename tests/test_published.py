@@ -34,7 +34,7 @@ def theirs(name: str, classes: int = 10) -> nn.Module:
 
 
 def pair(name: str, hidden: int) -> tuple[nn.Module, nn.Module]:
-    """Give our network and torchvision's, with `hidden` where they have 4096, of equal weights."""
+    """Return our network and torchvision's of equal weights; `hidden` where they have 4096."""
     given = {} if name.startswith("resnet") else {"hidden": hidden}
     with torch.device("meta"):
         other = theirs(name)

@@ -35,7 +35,7 @@ def shard(path: Path, members: Mapping[str, bytes | str]) -> Path:
 
 
 def named(found: Data) -> dict[str, str]:
-    """Give the class of each picture."""
+    """Return the class of each picture."""
     split = found.splits["train"]
     return {
         name.partition("/")[2]: found.classes[label]

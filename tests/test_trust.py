@@ -149,7 +149,7 @@ OWN = {"network": (NETS, "small"), "data": (SHAPES, "shapes")}
 
 
 def hostile(part: str, how: str, made: Path) -> Reference:
-    """Give code that would make a file: by its source, by its name, or by its arguments."""
+    """Return code that would make a file: by its source, by its name, or by its arguments."""
     source, name = OWN[part]
     return {
         "source": Reference(TRAP.format(made=str(made)) + source, name, {}),
@@ -504,7 +504,7 @@ def test_a_run_cannot_have_a_library_read_a_file(library: str, name: str, tmp_pa
 
 @pytest.fixture
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Give what makes this process as one that has just begun."""
+    """Return what makes this process as one that has just begun."""
     return lambda: monkeypatch.setattr(usercode, "_given", set())
 
 

@@ -490,12 +490,12 @@ def train(
             return Run(_watched(happening, show or _quiet, tell or _quiet), trust_code=trust_code)
         recipes.check_names(choices, where="striate.train")
         opened = sources.find(_required(data), columns)
-        plan, initial = architecture(model, choices, opened)
-        path = Path(out).expanduser() if out else _new_folder(opened, plan)
+        built, initial = architecture(model, choices, opened)
+        path = Path(out).expanduser() if out else _new_folder(opened, built)
         happening = conductor.train(
             opened,
             choices,
-            plan,
+            built,
             run=path,
             means=means,
             halt=halt,
@@ -505,8 +505,8 @@ def train(
         return Run(_watched(happening, show or _quiet, tell or _quiet))
 
 
-def _new_folder(data: Data, plan: Architecture) -> Path:
-    return folder.new_folder(Path("runs"), data.name, plan.name)
+def _new_folder(data: Data, architecture: Architecture) -> Path:
+    return folder.new_folder(Path("runs"), data.name, architecture.name)
 
 
 def _quiet(*_: Any) -> None:

@@ -199,7 +199,7 @@ def lock(path: Path) -> Iterator[None]:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise UsageError(f"{path.parent} is in use: another process trains it") from error
+                raise UsageError(f"{path.parent} is in use by another process") from error
         yield
 
 

@@ -56,7 +56,7 @@ POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def pictures_of(data: Any, count: int) -> Tensor:
-    """Give up to `count` pictures of the training split, grey (N, 1, H, H) in [0, 1].
+    """Return up to `count` pictures of the training split, grey (N, 1, H, H) in [0, 1].
 
     They are evenly spread over it, and all have the usual side, at most 128 pixels.
     """

@@ -70,12 +70,12 @@ def _usual(word: str, flags: Collection[str]) -> str:
 
 
 def switch(text: str, *, name: str | None = None, group: Group = RUN_OPTIONS) -> Parameter:
-    """Give a flag that is either there or not."""
+    """Return a flag that is either there or not."""
     return Parameter(name, group=group, negative="", show_default=False, help=text)
 
 
 def examples(lines: str) -> str:
-    """Give the example lines of a command's --help, one below the other."""
+    """Return the example lines of a command's --help, one below the other."""
     return "Examples:\n" + lines.rstrip()
 
 

@@ -29,7 +29,7 @@ class Growth:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the terminal back."""
+        """Restore the terminal."""
         self.status.stop()
 
     def __call__(self, event: Event | Noted) -> None:

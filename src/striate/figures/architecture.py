@@ -183,7 +183,7 @@ def _arcs(
 
 
 def _point(slab: Slab, scale: float) -> Point:
-    """Give the middle of a slab's upper face, with the row's middle at 0."""
+    """Return the middle of a slab's upper face, with the row's middle at 0."""
     high, (right, up) = _high(slab.volume, scale), _deep(slab.volume, scale)
     return Point(slab.left + (_across(slab.volume) + right) / 2, -high / 2, -(high + up) / 2)
 
@@ -206,7 +206,7 @@ def _pitch(volume: Volume) -> float:
 
 
 def _length(slabs: Sequence[Slab], scale: float) -> float:
-    """Give the width of a row of slabs, with the last one's depth."""
+    """Return the width of a row of slabs, with the last one's depth."""
     wide = sum(_pitch(slab.volume) for slab in slabs) - BETWEEN
     return wide + _deep(slabs[-1].volume, scale)[0]
 

@@ -23,7 +23,7 @@ LINE = 1.6  # points
 
 
 def coloured(values: Values, limit: float) -> Pixels:
-    """Give numbers (h, w) as colours (h, w, 3): blue above 0, orange below, full at `limit`."""
+    """Return numbers (h, w) as colours (h, w, 3): blue above 0, orange below, full at `limit`."""
     shares = np.clip(np.abs(values) / (limit or 1.0), 0, 1)
     above, below = (_ramp(shares, colours) for colours in (POSITIVE, NEGATIVE))
     return np.where((values >= 0)[:, :, None], above, below)
@@ -47,7 +47,7 @@ def rgb(colour: str) -> tuple[int, int, int]:
 
 
 def enlarged(colours: Pixels, scale: float) -> Pixels:
-    """Give each cell of (h, w, 3) `scale` pixels: whole dots, in a grid if large; or resampled."""
+    """Return (h, w, 3), each cell `scale` pixels: whole dots, in a grid if large; or resampled."""
     whole = side(scale)
     if whole < 2:
         sides = [max(1, round(length * whole)) for length in colours.shape[1::-1]]
@@ -61,7 +61,7 @@ def enlarged(colours: Pixels, scale: float) -> Pixels:
 
 
 def side(scale: float) -> float:
-    """Give the pixels that a cell is drawn with: a whole number where dots would be unequal."""
+    """Return the pixels that a cell is drawn with: a whole number where dots would be unequal."""
     return scale if scale < 2 else float(int(scale))
 
 

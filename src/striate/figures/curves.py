@@ -191,7 +191,7 @@ def _mark_best(axes: "Axes", run: Run, name: str, scale: float) -> None:
 
 
 def best(history: History, metric: str = METRIC) -> tuple[Mapping[str, float], str, str]:
-    """Give the epoch that a run keeps, of which split it is the best, and that split's colour."""
+    """Return the epoch that a run keeps, of which split it is the best, and that split's colour."""
     rated = [row for row in history if math.isfinite(row.get("validation_accuracy", math.nan))]
     if rated:
         return best_epoch(rated, metric), "validation", style.ORANGE

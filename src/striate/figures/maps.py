@@ -47,7 +47,7 @@ class Place(NamedTuple):
 
 
 def box_side(*, drawing: bool) -> int:
-    """Give the pixels that a picture's long side is drawn in; a drawing has a column more."""
+    """Return the pixels that a picture's long side is drawn in; a drawing has a column more."""
     pictures = 3 if drawing else 2
     room = style.WIDTH - 2 * style.MARGIN - FILTER - pictures * BETWEEN
     return room // pictures
@@ -86,7 +86,7 @@ def maps(
 
 
 def _lefts(column: int) -> list[int]:
-    """Give where the columns begin: picture, filter, map, matches."""
+    """Return where the columns begin: picture, filter, map, matches."""
     widths = [column, FILTER, column]
     return [style.MARGIN + sum(widths[:i]) + i * BETWEEN for i in range(4)]
 
@@ -173,7 +173,7 @@ def _draw_filter(figure: "Figure", row: Row, left: int, top: int) -> None:
 
 
 def _limit(values: Values) -> float:
-    """Give the size that is drawn full: of many values, one in 200 may be beyond it."""
+    """Return the size that is drawn full: of many values, one in 200 may be beyond it."""
     sizes = np.abs(values)
     return float(np.quantile(sizes, 0.995) if sizes.size >= 2000 else sizes.max()) or 1.0
 

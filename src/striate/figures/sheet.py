@@ -60,7 +60,7 @@ class Columns(NamedTuple):
         return room // self.number
 
     def left(self, column: int) -> int:
-        """Give where a column begins."""
+        """Return where a column begins."""
         gaps = column // self.group if self.group else 0
         return style.MARGIN + column * self.pitch + gaps * (BETWEEN - style.GAP)
 
@@ -155,7 +155,7 @@ def _frame(picture: Pixels) -> Pixels:
 
 
 def caption_lines(caption: Caption, room: int) -> list[str]:
-    """Give up to LINES lines, each shortened to the room in pixels."""
+    """Return up to LINES lines, each shortened to the room in pixels."""
     if isinstance(caption, str):
         texts = caption.splitlines()
         if len(texts) > LINES:

@@ -27,7 +27,7 @@ FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Hiragino Sans", "Microsoft YaHei", 
 
 
 def canvas(width: int, height: int) -> "Figure":
-    """Give an empty figure of exactly so many pixels."""
+    """Return an empty figure of exactly so many pixels."""
     from matplotlib.figure import Figure
 
     # A hundredth of a pixel more, as rounding must not cost a whole one.
@@ -36,7 +36,7 @@ def canvas(width: int, height: int) -> "Figure":
 
 
 def png(figure: "Figure") -> bytes:
-    """Give a figure as a PNG file: no date or version in it, so the bytes are the same again."""
+    """Return a figure as a PNG file: no date or version in it, so the bytes are the same again."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()
@@ -63,7 +63,7 @@ def write(figure: "Figure", x: float, y: float, text: str, font: "FontProperties
 
 
 def heading_height(title: str) -> int:
-    """Give the pixels above the content: a margin where there is no title."""
+    """Return the pixels above the content: a margin where there is no title."""
     return HEADING if title else MARGIN
 
 
@@ -104,7 +104,7 @@ def short_number(value: float) -> str:
 def shorten(
     text: str, room: float, points: float, weight: str = "normal", *, ending: int = 0
 ) -> str:
-    """Give one line of letters that can be drawn, cut to the room by its measured width.
+    """Return one line of letters that can be drawn, cut to the room by its measured width.
 
     The last `ending` letters are kept where there is room for them; with `ending` as long as the
     text it is cut at its beginning.
@@ -152,7 +152,7 @@ def _ruler() -> "RendererAgg":
 
 
 def font(points: float, weight: str = "normal", family: str | None = None) -> "FontProperties":
-    """Give a font; without a family, all of those installed, each for what the ones before lack."""
+    """Return a font; without a family, all installed ones, each for what those before lack."""
     from matplotlib.font_manager import FontProperties
 
     return FontProperties(family=family or _families(), size=points, weight=weight)

@@ -201,27 +201,29 @@ def build(
     A name is the user's own words; the code of an Architecture needs consent. Raises UsageError for
     an unknown name or arguments that the network does not take.
     """
-    plan = find(name, chosen) if isinstance(name, str) else name
+    architecture = find(name, chosen) if isinstance(name, str) else name
     height_width = (size, size) if isinstance(size, int) else size
-    _check_axes(plan, len(height_width))
-    library, _, net = plan.name.partition("/")
+    _check_axes(architecture, len(height_width))
+    library, _, net = architecture.name.partition("/")
     if library == "torchvision" or library == "timm":
         if channels != 3:
-            raise UsageError(f"{plan.name} takes RGB pictures: channels is 3, not {channels}")
+            raise UsageError(
+                f"{architecture.name} takes RGB pictures: channels is 3, not {channels}"
+            )
         maker = torchvision_net if library == "torchvision" else timm_net
-        return maker(net, classes, pretrained=pretrained, **plan.arguments)
+        return maker(net, classes, pretrained=pretrained, **architecture.arguments)
     if pretrained:
         raise UsageError(
-            f"{plan.name} has no published weights: --pretrained is for torchvision/ "
+            f"{architecture.name} has no published weights: --pretrained is for torchvision/ "
             "and timm/; pass your own with --weights FILE"
         )
-    if plan.code is not None:
+    if architecture.code is not None:
         offered = {"channels": channels, "classes": classes, "size": height_width}
-        return _build_users(plan.code, offered, consent)
-    model = MODELS[choose("model", plan.name, MODELS)]
-    arguments.check(plan.name, model.build, plan.arguments)
-    _check_size(plan.name, model.smallest, height_width)
-    return model.build(channels, classes, height_width, **plan.arguments)
+        return _build_users(architecture.code, offered, consent)
+    model = MODELS[choose("model", architecture.name, MODELS)]
+    arguments.check(architecture.name, model.build, architecture.arguments)
+    _check_size(architecture.name, model.smallest, height_width)
+    return model.build(channels, classes, height_width, **architecture.arguments)
 
 
 def _check_size(name: str, smallest: int, size: tuple[int, ...]) -> None:
@@ -231,17 +233,20 @@ def _check_size(name: str, smallest: int, size: tuple[int, ...]) -> None:
         )
 
 
-def _check_axes(plan: Architecture, given: int) -> None:
+def _check_axes(architecture: Architecture, given: int) -> None:
     """Refuse a network of pictures for clips, and the other way round; a user's own may be any."""
-    own = MODELS.get(plan.name)
+    own = MODELS.get(architecture.name)
     wanted = own.axes if own else 2
-    if given == wanted or plan.source is not None:
+    if given == wanted or architecture.source is not None:
         return
     if wanted == 3:
-        raise UsageError(f"{plan.name} takes clips of 2 frames or more, not pictures or sounds")
+        raise UsageError(
+            f"{architecture.name} takes clips of 2 frames or more, not pictures or sounds"
+        )
     fitting = ", ".join(name for name, model in MODELS.items() if model.axes == given)
     raise UsageError(
-        f"{plan.name} takes pictures, not clips: choose {fitting}, or --frames 1, the middle one"
+        f"{architecture.name} takes pictures, not clips: choose {fitting}, "
+        "or --frames 1, the middle one"
     )
 
 

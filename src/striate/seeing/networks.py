@@ -38,10 +38,10 @@ def network(model: str, *, weights: str | None = None, trust_code: bool = False)
     if model.partition("/")[0] not in ("torchvision", "timm"):
         folder.require(path) if path.exists() else None  # says what it is instead
         raise UsageError(f"--model is a run's folder, torchvision/NAME or timm/NAME, not {model}")
-    plan = models.find(model)
+    architecture = models.find(model)
     wanted = models.published(model)
     assert wanted is not None, "the libraries' networks are published"
-    net = models.build(plan, _CLASSES, size=wanted.size, pretrained=weights is None)
+    net = models.build(architecture, _CLASSES, size=wanted.size, pretrained=weights is None)
     notes = [] if weights is None else load_weights(net, weights)
     preprocessing = Preprocessing(
         size=wanted.size,

@@ -29,7 +29,7 @@ LARGEST = 112  # pixels a side, as in Tran et al. 2018
 
 
 def facts(train: Split, given: Mapping[str, Any], architecture: Architecture) -> dict[str, Any]:
-    """Give the choices that the training clips suggest: frames, size and colour."""
+    """Return the choices that the training clips suggest: frames, size and colour."""
     frames, seen = _survey(train)
     found = pictures.suggested(seen, len(train), given, architecture)
     still = {"flip": False, "crop_padding": 0, "rotate": 0.0, "zoom": 0.0}
@@ -38,11 +38,11 @@ def facts(train: Split, given: Mapping[str, Any], architecture: Architecture) ->
     return {**found, **still, "size": size, "frames": min(frames, FRAMES), "epochs": _epochs(train)}
 
 
-def geometry(recipe: Recipe, architecture: Architecture) -> Clips:
-    """Give the part of preprocessing that is known before a clip is read."""
+def unfitted(recipe: Recipe, architecture: Architecture) -> Clips:
+    """Return the part of preprocessing that is known before a clip is read."""
     if recipe.frames is None:
         raise UsageError("clips need a number of frames")
-    return Clips(recipe.frames, pictures.geometry(recipe, architecture))
+    return Clips(recipe.frames, pictures.unfitted(recipe, architecture))
 
 
 def fitted(
@@ -76,7 +76,7 @@ class Augmented:
 
 
 def _survey(train: Split) -> tuple[int, Survey]:
-    """Give the usual number of frames, and their size and colour."""
+    """Return the usual number of frames, and their size and colour."""
     given = train.pictures
     if isinstance(given, np.ndarray):  # (N, T, H, W) or (N, T, H, W, C)
         grey = given.ndim == 4 or given.shape[4] == 1
@@ -92,7 +92,7 @@ def _survey(train: Split) -> tuple[int, Survey]:
 
 
 def _look(clip: Any) -> tuple[int, int, int, int]:
-    """Give the number of frames, height, width, and whether the middle frame is grey."""
+    """Return the number of frames, height, width, and whether the middle frame is grey."""
     if isinstance(clip, np.ndarray):
         count, middle = len(clip), clip[len(clip) // 2]
     else:

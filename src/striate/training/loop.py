@@ -69,7 +69,7 @@ class Progress:
         point["pictures"] += step.pictures
 
     def by_step(self) -> list[dict[str, float]]:
-        """Give the points of curves by step, as rows of a history; none of a long run."""
+        """Return the points of curves by step, as rows of a history; none of a long run."""
         return [
             {
                 "step": point["step"],

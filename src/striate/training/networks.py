@@ -39,8 +39,8 @@ def architecture(
             "or function of a file of your own, or functools.partial of one with its arguments"
         ) from error
     reference = usercode.given(reference._replace(arguments={**reference.arguments, **arguments}))
-    plan = Architecture(f"user.py:{reference.name}", reference.arguments, reference.source)
-    return plan, model if isinstance(model, nn.Module) else None
+    architecture = Architecture(f"user.py:{reference.name}", reference.arguments, reference.source)
+    return architecture, model if isinstance(model, nn.Module) else None
 
 
 def _of_library(

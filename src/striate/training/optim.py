@@ -33,7 +33,7 @@ def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def rate(recipe: Recipe, step: int, steps_an_epoch: int) -> float:
-    """Give the learning rate of a step, counted from 0.
+    """Return the learning rate of a step, counted from 0.
 
     >>> constant = Recipe(schedule="constant", rate=0.5, warmup=1.0)
     >>> [rate(constant, step, 4) for step in range(6)]
@@ -56,7 +56,7 @@ def rate(recipe: Recipe, step: int, steps_an_epoch: int) -> float:
 
 
 def save_state(optimiser: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
-    """Give the optimiser's tensors by name: `momentum_buffer/stage1.conv1.weight`."""
+    """Return the optimiser's tensors by name: `momentum_buffer/stage1.conv1.weight`."""
     names: dict[Tensor, str] = {p: name for name, p in model.named_parameters()}
     return {
         f"{key}/{names[parameter]}": value

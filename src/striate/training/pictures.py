@@ -20,12 +20,12 @@ from .recipe import Recipe, default_epochs
 
 
 def facts(train: Split, given: Mapping[str, Any], architecture: Architecture) -> dict[str, Any]:
-    """Give the choices that the training pictures and the network suggest."""
+    """Return the choices that the training pictures and the network suggest."""
     return suggested(survey(train.pictures), len(train), given, architecture)
 
 
-def geometry(recipe: Recipe, architecture: Architecture) -> Preprocessing:
-    """Give the part of preprocessing that is known before a picture is read."""
+def unfitted(recipe: Recipe, architecture: Architecture) -> Preprocessing:
+    """Return the part of preprocessing that is known before a picture is read."""
     library = models.published(architecture.name) is not None
     return Preprocessing(
         size=(recipe.size, recipe.size),
@@ -53,7 +53,7 @@ def fitted(
 def normalisation(
     known: Preprocessing, recipe: Recipe, train: Pictures, architecture: Architecture
 ) -> dict[str, Any]:
-    """Give the fields that say how pixels, (N, C, ...) a batch, are scaled."""
+    """Return the fields that say how pixels, (N, C, ...) a batch, are scaled."""
     published = models.published(architecture.name)
     if recipe.normalise == "imagenet" or (published and (recipe.pretrained or recipe.weights)):
         norm = published or models.IMAGENET
@@ -92,7 +92,7 @@ def augmentation(recipe: Recipe) -> Augmentation:
 def suggested(
     seen: Survey, count: int, given: Mapping[str, Any], architecture: Architecture
 ) -> dict[str, Any]:
-    """Give what pictures of such sizes and colours suggest, `count` of them."""
+    """Return what pictures of such sizes and colours suggest, `count` of them."""
     published = models.published(architecture.name)
     colour = given.get("colour", "auto")
     grey = colour == "grey" or (colour == "auto" and seen.grey)

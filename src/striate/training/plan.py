@@ -22,15 +22,15 @@ class Kind(NamedTuple):
     """What training does differently for pictures, sounds and clips."""
 
     facts: Callable[[Split, Mapping[str, Any], Architecture], dict[str, Any]]
-    geometry: Callable[[Recipe, Architecture], Preparation]  # before an example is read
+    unfitted: Callable[[Recipe, Architecture], Preparation]  # before an example is read
     fitted: Callable[[Preparation, Recipe, Pictures, Architecture], Preparation]
     augment: Callable[[Recipe], Augment]
 
 
 KINDS = {
-    "pictures": Kind(pictures.facts, pictures.geometry, pictures.fitted, pictures.Augmented),
-    "sounds": Kind(sounds.facts, sounds.geometry, sounds.fitted, sounds.Augmented),
-    "clips": Kind(clips.facts, clips.geometry, clips.fitted, clips.Augmented),
+    "pictures": Kind(pictures.facts, pictures.unfitted, pictures.fitted, pictures.Augmented),
+    "sounds": Kind(sounds.facts, sounds.unfitted, sounds.fitted, sounds.Augmented),
+    "clips": Kind(clips.facts, clips.unfitted, clips.fitted, clips.Augmented),
 }
 
 

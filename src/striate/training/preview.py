@@ -26,18 +26,18 @@ def preview(data: Data, given: Mapping[str, Any], architecture: Architecture) ->
     train = make_splits(data, given)["train"]
     recipe = plan(train, given, architecture)
     kind = KINDS[data.kind]
-    geometry, change = kind.geometry(recipe, architecture), _change(recipe, data)
-    pictures, _ = read(_some(train), geometry)
+    preparation, change = kind.unfitted(recipe, architecture), _change(recipe, data)
+    pictures, _ = read(_some(train), preparation)
     images, captions = [], []
     for batch in pictures.all():
         drawn = [change(batch, epoch) for epoch in range(DRAWS)]
         for row, label in enumerate(batch.labels.tolist()):
-            images.append(geometry.image(batch.pixels[row]))
+            images.append(preparation.image(batch.pixels[row]))
             captions.append(data.classes[label])
             for number, (pixels, targets) in enumerate(drawn, 1):
-                images.append(geometry.image(pixels[row]))
+                images.append(preparation.image(pixels[row]))
                 captions.append(_caption(number, targets[row], data.classes))
-    shape = "x".join(map(str, geometry.shape))
+    shape = "x".join(map(str, preparation.shape))
     title = f"{data.name}: training {data.kind} as the network sees them ({shape})"
     if len(data.classes) > SHOWN:
         title += f", of {SHOWN} of {counted(len(data.classes), 'classes')}"

@@ -299,7 +299,7 @@ def resolve(
 
 
 def default_epochs(pictures: int) -> int:
-    """Give the epochs that show a network 600,000 pictures, within 5 to 60.
+    """Return the epochs that show a network 600,000 pictures, within 5 to 60.
 
     >>> default_epochs(54_000), default_epochs(1_437)
     (11, 60)
@@ -308,7 +308,7 @@ def default_epochs(pictures: int) -> int:
 
 
 def as_table(recipe: Recipe) -> dict[str, Any]:
-    """Give the recipe as a TOML table, which has no None: an absent key is one."""
+    """Return the recipe as a TOML table, which has no None: an absent key is one."""
     return {k: v for k, v in dataclasses.asdict(recipe).items() if v is not None}
 
 

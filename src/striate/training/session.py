@@ -144,7 +144,7 @@ def _steps(session: Session, halt: Halt) -> Iterator[Event]:
 
 
 def _evaluate(session: Session, halt: Halt) -> dict[str, Any]:
-    """Give the epoch's line: the training so far, and the validation split where there is one."""
+    """Return the epoch's line: the training so far, and the validation split where there is one."""
     learner, progress = session.learner, session.progress
     began = time.monotonic()
     row: dict[str, Any] = {

@@ -30,7 +30,7 @@ FASTEST = 16_000  # Hz: speech, and most of music, lies below its half
 
 
 def facts(train: Split, given: Mapping[str, Any], architecture: Architecture) -> dict[str, Any]:
-    """Give the choices that the training sounds suggest: the usual rate, and a common length."""
+    """Return the choices that the training sounds suggest: the usual rate, and a common length."""
     del given, architecture
     rows = np.linspace(0, len(train) - 1, min(LOOKED_AT, len(train))).astype(int)
     seen = [found for row in rows if (found := _header(train, int(row)))]
@@ -52,8 +52,8 @@ def facts(train: Split, given: Mapping[str, Any], architecture: Architecture) ->
     }
 
 
-def geometry(recipe: Recipe, architecture: Architecture) -> Spectrograms:
-    """Give the preprocessing that the recipe asks for."""
+def unfitted(recipe: Recipe, architecture: Architecture) -> Spectrograms:
+    """Return the preprocessing that the recipe asks for."""
     del architecture
     choose("normalisation of sounds", recipe.normalise, spectrograms.NORMALISATIONS)
     rate, seconds, mels = recipe.sample_rate, recipe.seconds, recipe.mels
@@ -93,7 +93,7 @@ class Augmented:
 
 
 def _header(split: Split, row: int) -> Header | None:
-    """Give a sound's rate and length; None for one that is reported when it is read."""
+    """Return a sound's rate and length; None for one that is reported when it is read."""
     try:
         sound = split.pictures[row]
     except PictureError:

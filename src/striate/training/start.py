@@ -85,15 +85,15 @@ def prepare(
     device = devices.pick(means.device)
     recipe = dataclasses.replace(recipe, precision=_precision(recipe, device))
     kind = KINDS[data.kind]
-    geometry = kind.geometry(recipe, architecture)
+    unfitted = kind.unfitted(recipe, architecture)
     # Built before the pictures are read, so that what it refuses is said at once.
-    model, loaded = _network(recipe, architecture, geometry, data.classes)
+    model, loaded = _network(recipe, architecture, unfitted, data.classes)
     gathering = {name: Gathering() for name in splits}
-    pictures, unreadable = _read(splits, geometry, means, halt, gathering)
+    pictures, unreadable = _read(splits, unfitted, means, halt, gathering)
     prints = {name: gathering[name].done(part.split) for name, part in pictures.items()}
     sources.require_taught(data, pictures["train"].split, dict(unreadable))
     leaking = leaks(prints, poll=halt.poll)
-    preprocessing = kind.fitted(geometry, recipe, pictures["train"], architecture)
+    preprocessing = kind.fitted(unfitted, recipe, pictures["train"], architecture)
     if initial is not None:
         model.load_state_dict(initial.state_dict())
     taught = _Taught(pictures["train"].labels, len(data.classes))
@@ -186,7 +186,7 @@ def resume(
 
 
 def fingerprint(pictures: Pictures) -> str:
-    """Give a SHA-256 of pixels and labels; of names and labels where pixels are not held."""
+    """Return a SHA-256 of pixels and labels; of names and labels where pixels are not held."""
     digest = hashlib.sha256(pictures.labels.numpy().tobytes())
     if pictures.pixels is not None:
         digest.update(pictures.pixels.cpu().numpy().data)
@@ -223,19 +223,19 @@ def _on(device: torch.device, pictures: Mapping[str, Pictures]) -> dict[str, Pic
 
 
 def _network(
-    recipe: Recipe, architecture: Architecture, geometry: Preparation, classes: tuple[str, ...]
+    recipe: Recipe, architecture: Architecture, unfitted: Preparation, classes: tuple[str, ...]
 ) -> tuple[nn.Module, list[str]]:
     torch.manual_seed(devices.seed_of(recipe.seed, WEIGHTS))
     model = models.build(
         architecture,
         len(classes),
-        channels=geometry.shape[0],
-        size=geometry.shape[1:],
+        channels=unfitted.shape[0],
+        size=unfitted.shape[1:],
         pretrained=recipe.pretrained,
     )
-    trial.check_answer(model, geometry, len(classes))
+    trial.check_answer(model, unfitted, len(classes))
     if recipe.batch_size == 1:
-        trial.require_steps_of_one(model, geometry)
+        trial.require_steps_of_one(model, unfitted)
     return model, load_weights(model, recipe.weights) if recipe.weights else []
 
 

@@ -63,7 +63,7 @@ def _slide(
 
 
 def _met(x: Tensor, way: Slide, padding: Each, filling: float) -> Iterator[Tensor]:
-    """Give, for each cell of the window, what it meets at each position; `filling` in padding.
+    """Yield, for each cell of the window, what it meets at each position; `filling` in padding.
 
     Behind the padding, where only ceil_mode reaches, an average meets 0.
     """

@@ -17,7 +17,7 @@ class Slide(NamedTuple):
     positions: tuple[int, ...]
 
     def taps(self) -> Iterator[tuple[Index, Index]]:
-        """Give, for each cell of the window, its index and that of what it meets.
+        """Yield, for each cell of the window, its index and that of what it meets.
 
         At position i the window's cell u lies on cell i * stride + u * dilation.
         """
