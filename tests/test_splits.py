@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from striate.data.classes import class_order
 from striate.data.splits import (
     NAMES,
     SYNONYMS,
@@ -15,7 +16,6 @@ from striate.data.splits import (
     Origin,
     Split,
     assigned,
-    class_order,
     complete,
     cut,
     relabelled,

@@ -1,4 +1,4 @@
-"""Named activations of any network: list them, run to them, differentiate with respect to them.
+"""Named activations of any network: list its layers, run to them, give gradients where asked.
 
 An activation is the output of a module, by the module's path; of one that runs several times, the
 second output is `path:2`. The network is left as it was: its mode, its weights, what is trainable.

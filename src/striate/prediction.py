@@ -1,4 +1,4 @@
-"""Pictures, sounds or clips, and a bundle -> ranked classes."""
+"""Pictures, sounds or clips, and a bundle -> ranked classes, as rows that JSON holds."""
 
 import contextlib
 from collections.abc import Generator, Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The command line: a file a command, which reads flags, calls one function, and prints."""
+"""The command line: a file a command, which reads flags, calls one function, prints; exit codes."""
 
 import os
 import sys

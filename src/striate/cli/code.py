@@ -1,4 +1,4 @@
-"""`striate code`."""
+"""`striate code`: the Python code that a run carries, shown and remembered as trusted."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`striate --install-completion`."""
+"""`striate --install-completion`: completion of commands and flags in the shell."""
 
 import os
 import sys

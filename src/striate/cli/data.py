@@ -1,4 +1,4 @@
-"""`striate data` and `striate shards`."""
+"""`striate data` and `striate shards`: a data set looked at, and written as shards."""
 
 from pathlib import Path
 from typing import Annotated

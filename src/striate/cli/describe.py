@@ -1,4 +1,4 @@
-"""`striate describe`."""
+"""`striate describe`: what a network costs, as a table, JSON or a drawing."""
 
 import csv
 import sys

@@ -1,4 +1,4 @@
-"""`striate detect`."""
+"""`striate detect`: faces in pictures, as lines, JSON or drawn boxes."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`striate embed`."""
+"""`striate embed`: pictures as vectors, in a table."""
 
 from pathlib import Path
 from typing import Annotated

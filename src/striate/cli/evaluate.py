@@ -1,4 +1,4 @@
-"""`striate evaluate`."""
+"""`striate evaluate`: a run's accuracy as lines or JSON, its mistakes and confusions drawn."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

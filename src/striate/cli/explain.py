@@ -1,4 +1,4 @@
-"""`striate explain`."""
+"""`striate explain`: pictures with their classes, where the network looked, and neighbours."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

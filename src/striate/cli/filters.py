@@ -1,4 +1,4 @@
-"""`striate filters`."""
+"""`striate filters`: hand-made filters over a picture, and their feature maps."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -1,4 +1,4 @@
-"""`striate paint`."""
+"""`striate paint`: photographs painted like paintings."""
 
 import time
 from collections.abc import Iterator, Sequence

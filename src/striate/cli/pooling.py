@@ -1,4 +1,4 @@
-"""`striate pooling`."""
+"""`striate pooling`: what a shift changes under each kind of pooling."""
 
 from pathlib import Path
 from typing import Annotated

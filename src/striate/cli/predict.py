@@ -1,4 +1,4 @@
-"""`striate predict`."""
+"""`striate predict`: ranked classes as lines, JSON or a table."""
 
 import sys
 from collections.abc import Iterable

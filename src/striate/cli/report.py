@@ -1,4 +1,4 @@
-"""`striate report`."""
+"""`striate report`: a run as one HTML file."""
 
 from pathlib import Path
 from typing import Annotated

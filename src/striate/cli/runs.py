@@ -1,4 +1,4 @@
-"""`striate runs` and `striate models`."""
+"""`striate runs` and `striate models`: runs in a folder, and networks by name, listed."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`striate train`."""
+"""`striate train`: flags to a recipe, a bar, and the accuracy as a line or JSON."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -1,4 +1,4 @@
-"""`striate train-cascade`."""
+"""`striate train-cascade`: a face detector trained from folders of pictures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

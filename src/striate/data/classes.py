@@ -1,8 +1,37 @@
-"""Names of classes: the form in which they are compared, and those that look alike."""
+"""The order of classes, the form in which their names are compared, and names that look alike."""
 
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+
+
+def class_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return each label once, in an order that follows from the labels alone.
+
+    Where all are whole numbers they are in their own order, else in that of their characters.
+
+    >>> class_order(["10", "9", "007", "7", "9"]), class_order(["10", "9", "x"])
+    (('007', '7', '9', '10'), ('10', '9', 'x'))
+    """
+    names = set(labels)
+    if all(map(str.isdecimal, names)):
+        return tuple(sorted(names, key=lambda name: (_digits(name), name)))
+    return tuple(sorted(names))
+
+
+def _digits(number: str) -> tuple[int, str]:
+    """Return what whole numbers of any length and script sort by."""
+    digits = "".join(str(unicodedata.digit(letter)) for letter in number).lstrip("0")
+    return len(digits), digits
+
+
+def folder_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of class folders, each once, in the order of torchvision's ImageFolder.
+
+    >>> folder_order(["9", "10", "9"])
+    ('10', '9')
+    """
+    return tuple(sorted(set(names)))
 
 
 def canonical(name: str) -> str:

@@ -1,7 +1,6 @@
 """Labelled pictures in splits, and the splits that are made where the data bring none."""
 
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -34,26 +33,6 @@ def split_name(word: str) -> str | None:
     ('validation', None)
     """
     return next((name for name, words in SYNONYMS.items() if word.lower() in words), None)
-
-
-def class_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Return each label once, in an order that follows from the labels alone.
-
-    Where all are whole numbers they are in their own order, else in that of their characters.
-
-    >>> class_order(["10", "9", "007", "7", "9"]), class_order(["10", "9", "x"])
-    (('007', '7', '9', '10'), ('10', '9', 'x'))
-    """
-    names = set(labels)
-    if all(map(str.isdecimal, names)):
-        return tuple(sorted(names, key=lambda name: (_digits(name), name)))
-    return tuple(sorted(names))
-
-
-def _digits(number: str) -> tuple[int, str]:
-    """Return what whole numbers of any length and script sort by."""
-    digits = "".join(str(unicodedata.digit(letter)) for letter in number).lstrip("0")
-    return len(digits), digits
 
 
 @dataclass(frozen=True)

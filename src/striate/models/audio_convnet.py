@@ -1,4 +1,4 @@
-"""A convolutional network for log-mel spectrograms: which notes matters, when they sound does not.
+"""A convolutional network for log-mel spectrograms, averaged over time but not over frequency.
 
 Stages of two 3x3 convolutions with batch norm and ReLU, each halving bands and frames; then one
 convolution over all the bands that are left, and the mean over time.

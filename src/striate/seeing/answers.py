@@ -1,4 +1,4 @@
-"""What a network answered on pictures whose classes are known: mistakes, doubts, confusions."""
+"""What a network answered on pictures of known classes: mistakes, least certain, confusions."""
 
 from pathlib import Path
 from typing import NamedTuple

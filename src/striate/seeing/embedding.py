@@ -1,4 +1,4 @@
-"""Pictures as vectors: what a network's classifier is given, of all splits; kept with a run."""
+"""Pictures as vectors: the activations before the classifier, of all splits; kept with a run."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence

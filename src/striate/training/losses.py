@@ -1,4 +1,4 @@
-"""What a step makes small: cross-entropy, by weights of the classes, or focal."""
+"""Losses: cross-entropy, with weights of classes where asked, or focal."""
 
 from typing import NamedTuple, Protocol
 

@@ -1,4 +1,4 @@
-"""Every choice of a training, in one frozen dataclass."""
+"""Every choice of a training, with its default and its help, in one frozen dataclass."""
 
 import dataclasses
 import math

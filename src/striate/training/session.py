@@ -1,4 +1,4 @@
-"""A training with its run: teaches epoch after epoch, evaluates, saves, and can be stopped."""
+"""A training with its run: epoch after epoch taught, evaluated and saved; it can be stopped."""
 
 import contextlib
 import time

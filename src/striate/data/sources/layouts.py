@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from striate.data.classes import canonical, look_alikes, places
+from striate.data.classes import canonical, folder_order, look_alikes, places
 from striate.data.preparation.kinds import recognised
 from striate.data.splits import Data, Split, split_name
 from striate.errors import DataError
@@ -68,7 +68,7 @@ def folder(root: Place) -> Data:
         )
     found = _with_splits(root, tops, filled, kind) or _by_class(root, tops, filled, kind)
     found = found or _flat(root, tops, filled, kind)
-    classes = tuple(sorted({name for part in found.parts.values() for name in part}))
+    classes = folder_order(name for part in found.parts.values() for name in part)
     splits = {name: _read(root, part, classes, kind) for name, part in found.parts.items()}
     sizes = ", ".join(f"{name} {len(split)}" for name, split in splits.items())
     what = found.what.format(

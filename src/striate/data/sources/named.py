@@ -1,4 +1,4 @@
-"""Data sets by name: scikit-learn's embedded digits, and torchvision's, checked and downloaded."""
+"""Data sets by name, a line each: scikit-learn's digits, and torchvision's, downloaded, checked."""
 
 import contextlib
 import os

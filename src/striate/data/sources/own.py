@@ -12,9 +12,9 @@ import numpy as np
 from torch.utils.data import ConcatDataset, Subset
 
 from striate import usercode
-from striate.data.classes import canonical, look_alikes
+from striate.data.classes import canonical, class_order, look_alikes
 from striate.data.preparation.kinds import recognised
-from striate.data.splits import NAMES, Data, Origin, Split, class_order, split_name
+from striate.data.splits import NAMES, Data, Origin, Split, split_name
 from striate.errors import DataError, UsageError, choose
 from striate.images import PictureError
 from striate.sounds import Sound

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from striate.data.splits import Data, Origin, Split, class_order, split_name
+from striate.data.classes import class_order
+from striate.data.splits import Data, Origin, Split, split_name
 from striate.errors import DataError
 from striate.wording import counted, shown
 
