@@ -10,24 +10,48 @@ import json
 import zlib
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
 from .packing import packed
 
-# In this order: each part may use what stands in those before it.
-PARTS = (
-    *("elements", "data", "pictures", "charts", "summary", "curves", "filters", "featuremaps"),
-    *("mistakes", "calibration", "atlas", "panel", "links"),
+
+class Layout(NamedTuple):
+    """What a page is made of."""
+
+    parts: tuple[str, ...]  # of the script, in order: each may use what stands in those before it
+    sections: Mapping[str, str]  # identifier -> name
+
+
+REPORT = Layout(
+    (
+        *("elements", "data", "answers", "pictures", "charts", "summary", "curves", "filters"),
+        *("featuremaps", "mistakes", "calibration", "atlas", "panel", "links", "navigation"),
+    ),
+    {
+        "summary": "Summary",
+        "curves": "Curves",
+        "filters": "Filters",
+        "maps": "Feature maps",
+        "mistakes": "Mistakes",
+        "calibration": "Calibration",
+        "atlas": "Atlas",
+    },
 )
 
 
-def page(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Return the whole page; `document` is what `document.document` makes, its arrays beside it."""
+def page(
+    document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], layout: Layout = REPORT
+) -> str:
+    """Return the whole page of a document and the arrays beside it."""
     table, content = packed(arrays)
     style = _asset("report.css")
-    script = '"use strict";\n(async () => {\n' + _shortened("".join(map(_part, PARTS))) + "\n})();"
+    script = (
+        '"use strict";\n(async () => {\n'
+        + _shortened("".join(map(_part, layout.parts)))
+        + "\n})();"
+    )
     policy = (
         f"default-src 'none'; img-src data: blob:; script-src {_hash(script)}; "
         f"style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
@@ -38,6 +62,10 @@ def page(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str
     parts = {
         "POLICY": policy,
         "TITLE": html.escape(str(document["title"])),
+        "SECTIONS": "\n".join(
+            f'<section id="{key}" data-name="{name}"></section>'
+            for key, name in layout.sections.items()
+        ),
         "STYLE": style,
         "SCRIPT": script,
         # "<" never stands bare in the JSON, so no text of a user can close the element.

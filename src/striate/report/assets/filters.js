@@ -1,30 +1,40 @@
 // Filters.
 function filters() {
   if (!D.filters) return drop("filters");
-  const [n, channels, high, wide] = D.filters.shape, size = high * wide;
+  const [n, channels, high, wide] = D.filters.shape;
   const host = open("filters", D.findings.filters,
-    `The ${n} filters of the first layer, ${high}×${wide}${channels === 3 ? " in colour" : ""}. Mid-grey is exactly zero. The bar below each is its norm. Ordered by orientation${channels === 3 ? ", then by hue" : ""}, dead ones last.`);
+    `The ${n} filters of the first layer, ${high}×${wide}${channels === 3 ? " in colour" : ""}. ${howToRead(channels)}`);
+  const drawn = filterGrid(D.filters, A.filters);
+  host.append(make("div", {class: "tools"}, scaleChoice([drawn])), drawn.grid);
+}
+
+const howToRead = (channels) => `Mid-grey is exactly zero. The bar below each is its norm. Ordered by orientation${channels === 3 ? ", then by hue" : ""}, dead ones last.`;
+const scaleChoice = (drawn) => choice("Scale", ["Each filter on its own scale", "All on one scale"], 0,
+  (at) => drawn.forEach(({paint}) => paint(at === 1)));
+
+/** A grid of filters, and what paints it anew: each on its own scale, or all on one. */
+function filterGrid({shape, order}, values) {
+  const [n, channels, high, wide] = shape, size = high * wide;
   const norms = [], peaks = [];
   for (let f = 0; f < n; f++) {
-    const part = A.filters.subarray(f * channels * size, (f + 1) * channels * size);
+    const part = values.subarray(f * channels * size, (f + 1) * channels * size);
     norms.push(hypot(...part));
     peaks.push(part.reduce((most, w) => max(most, abs(w)), 0));
   }
   const grid = make("div", {class: "filters"}), largest = max(...peaks), strongest = max(...norms);
   const paint = (shared) => grid.replaceChildren(...norms.map((norm, f) => {
     const most = (shared ? largest : peaks[f]) || 1;
-    const at = (i, c) => A.filters[(f * channels + (channels === 3 ? c : 0)) * size + i];
+    const at = (i, c) => values[(f * channels + (channels === 3 ? c : 0)) * size + i];
     const canvas = raster(wide, high, (i) => [0, 1, 2].map((c) => 127.5 * (1 + at(i, c) / most)).concat(255),
-      {class: "crisp", role: "img", "aria-label": `Filter ${D.filters.order[f]}, norm ${norm.toFixed(2)}`});
+      {class: "crisp", role: "img", "aria-label": `Filter ${order[f]}, norm ${norm.toFixed(2)}`});
     const zoom = max(4, round(60 / wide));
     canvas.style.setProperty("--wide", wide * zoom);
     canvas.style.setProperty("--narrow", wide * max(3, floor(38 / wide)));
     const bar = make("span", {class: "norm"}, make("i"));
     bar.firstChild.style.width = `${100 * norm / strongest}%`;
-    return make("figure", {title: `Filter ${D.filters.order[f]}: norm ${norm.toFixed(2)}, largest weight ${peaks[f].toFixed(2)}`},
-      canvas, bar, caption(String(D.filters.order[f])));
+    return make("figure", {title: `Filter ${order[f]}: norm ${norm.toFixed(2)}, largest weight ${peaks[f].toFixed(2)}`},
+      canvas, bar, caption(String(order[f])));
   }));
   paint(false);
-  host.append(make("div", {class: "tools"},
-    choice("Scale", ["Each filter on its own scale", "All on one scale"], 0, (at) => paint(at === 1))), grid);
+  return {grid, paint};
 }

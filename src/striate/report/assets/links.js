@@ -24,15 +24,6 @@ mistakes();
 calibration();
 atlas();
 
-const sections = $$("main section");
-const links = sections.map((section) => make("a", {href: `#${section.id}`}, section.dataset.name));
-$("#nav").append(make("div", {}, links));
-const watcher = new IntersectionObserver(() => {
-  const at = sections.findLastIndex((section) => section.getBoundingClientRect().top < innerHeight * 0.4);
-  links.forEach((link, k) => link.setAttribute("aria-current", String(k === max(at, 0))));
-}, {threshold: [...Array(21).keys()].map((k) => k / 20)});
-sections.forEach((section) => watcher.observe(section));
-
 on(document, "click", (event) => {
   const from = event.target.closest("[data-picture]");
   if (from) go(`#picture=${from.dataset.picture}`);
@@ -41,4 +32,3 @@ on(document, "keydown", (event) => { if (event.key === "Escape") closePanel(); }
 on(window, "popstate", route);
 on(window, "hashchange", route);
 route();
-document.documentElement.dataset.ready = "yes";
