@@ -58,12 +58,12 @@ def place(model: nn.Module, device: torch.device) -> nn.Module:
     return model
 
 
-def numbers(values: Sequence[float], device: torch.device, kind: torch.dtype) -> Tensor:
+def numbers(values: Sequence[float], device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return numbers as a tensor (N,) on a device, each filled in there.
 
     A tensor made of a list would be copied, and the host would wait for the device.
     """
-    return torch.stack([torch.full((), value, dtype=kind, device=device) for value in values])
+    return torch.stack([torch.full((), value, dtype=dtype, device=device) for value in values])
 
 
 def ordered(values: Tensor) -> Tensor:

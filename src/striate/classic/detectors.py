@@ -110,7 +110,7 @@ def find(text: str) -> Filter:
         form = ":".join([name, *(number.upper() for number in detector.numbers)])
         raise UsageError(f"filter {text} has too many numbers: its form is {form}")
     named = zip(detector.numbers, given, strict=False)
-    return Filter(text, detector.make(*(_number(text, kind, value) for kind, value in named)))
+    return Filter(text, detector.make(*(_number(text, name, value) for name, value in named)))
 
 
 def named(texts: Sequence[str]) -> list[Filter]:
@@ -122,20 +122,20 @@ def named(texts: Sequence[str]) -> list[Filter]:
     return found
 
 
-def _number(text: str, kind: str, value: str) -> Any:
+def _number(text: str, argument: str, value: str) -> Any:
     try:
         number = float(value)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise UsageError(f"filter {text}: {kind} is a number, not {value!r}")
-    if kind == "size" and not (number % 2 == 1 and 3 <= number <= LARGEST):
+        raise UsageError(f"filter {text}: {argument} is a number, not {value!r}")
+    if argument == "size" and not (number % 2 == 1 and 3 <= number <= LARGEST):
         raise UsageError(f"filter {text}: size is odd, 3 to {LARGEST}, not {value}")
-    if kind == "wavelength" and not 2 <= number <= 25:
+    if argument == "wavelength" and not 2 <= number <= 25:
         raise UsageError(f"filter {text}: a wavelength is 2 to 25 cells, not {value}")
-    if kind == "sigma" and not 0.5 <= number <= 12:
+    if argument == "sigma" and not 0.5 <= number <= 12:
         raise UsageError(f"filter {text}: sigma is 0.5 to 12 cells, not {value}")
-    return int(number) if kind == "size" else number
+    return int(number) if argument == "size" else number
 
 
 def _checked(text: str, weights: Weights) -> Weights:

@@ -45,8 +45,8 @@ def _is_map(seen: Seen) -> bool:
 
 def _outputs(model: nn.Module, shape: Sequence[int]) -> dict[str, Seen]:
     net = copied(model).eval()
-    kind = next((one.dtype for one in net.parameters()), torch.float32)
-    pictures = torch.empty(1, *shape, device="meta", dtype=kind)
+    dtype = next((one.dtype for one in net.parameters()), torch.float32)
+    pictures = torch.empty(1, *shape, device="meta", dtype=dtype)
     with torch.no_grad(), torch.device("meta"), tracing(net, pictures) as trace:
         net(pictures)
     return trace.outputs

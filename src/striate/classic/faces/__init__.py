@@ -5,7 +5,7 @@ from .cascadefile import load, save, shipped
 from .detection import Choices, boxes, detect, find
 from .merging import Found, merge
 from .scanning import count
-from .studio import Noted, draw_features, train_cascade
+from .tasks import Noted, draw_features, train_cascade
 from .training import Boosted, Ended, Event, Grown, Settings, grow
 
 __all__ = [
