@@ -26,6 +26,7 @@ from striate.errors import UsageError
 from striate.figures import style
 from striate.models import MODELS
 from striate.training import optim
+from striate.training.muon import matrices
 from striate.training.recipe import Recipe
 
 # Convolutions of all kinds, dense and residual sums, squeeze and excitation, attention of tokens
@@ -132,7 +133,8 @@ def peak_of_training(net: nn.Module, images: Tensor, optimiser: str) -> int:
     labels = torch.zeros(len(images), dtype=torch.long)
     held = [*net.parameters(), *net.buffers(), images]
     before = sum(t.untyped_storage().nbytes() for t in held)
-    stepper = optim.optimiser(net.train(), Recipe(optimiser=optimiser))
+    turned = matrices(net, images.shape[1:])
+    stepper = optim.optimiser(net.train(), Recipe(optimiser=optimiser), turned=turned)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         for _ in range(2):
             loss = F.cross_entropy(net(images), labels)
@@ -154,6 +156,7 @@ def peak_of_training(net: nn.Module, images: Tensor, optimiser: str) -> int:
         ("mlp", 32, 16, "adamw"),
         ("mnist-convnet", 32, 16, "sgd"),
         ("torchvision/resnet18", 64, 4, "adamw"),
+        ("convnet", 32, 16, "muon"),
         ("torchvision/squeezenet1_1", 64, 2, "sgd"),
         ("torchvision/mobilenet_v3_small", 64, 4, "sgd"),
         ("timm/vit_tiny_patch16_224", 224, 1, "adamw"),

@@ -9,9 +9,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
+from torch.optim._muon import _zeropower_via_newtonschulz
 
 from striate.training import optim
+from striate.training.muon import NEWTON_SCHULZ, matrices, orthogonal
 from striate.training.recipe import Recipe
 
 
@@ -149,3 +151,119 @@ def test_a_warm_up_climbs_in_equal_steps_to_the_peak(
     if schedule == "constant":
         after = dataclasses.replace(recipe, warmup=0.0)
         assert optim.rate(recipe, warm, steps) == optim.rate(after, warm, steps) == 0.3
+
+
+def muon(model: nn.Module, **choices: Any) -> torch.optim.Optimizer:
+    recipe = Recipe(optimiser="muon", **choices)
+    return optim.optimiser(model, recipe, turned=matrices(model, (1, 8, 8), ends=recipe.muon_ends))
+
+
+def filters() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, bias=False),
+        nn.BatchNorm2d(4),
+        nn.Conv2d(4, 6, 3, bias=False),
+        nn.Conv2d(6, 6, 3, groups=6),
+        nn.Flatten(),
+        nn.Linear(24, 12),
+        nn.Tanh(),
+        nn.Linear(12, 3),
+    )
+
+
+def torchs_turn(matrix: Tensor, *_: Any) -> Tensor:
+    """Stand in for torch's, which computes in bfloat16 alone."""
+    return orthogonal(matrix[None])[0]
+
+
+def learn(model: nn.Module, optimiser: torch.optim.Optimizer, steps: int = 5) -> None:
+    generator = torch.Generator().manual_seed(1)
+    kind = next(model.parameters()).dtype
+    for _ in range(steps):
+        values = torch.randn(6, 1, 8, 8, generator=generator, dtype=kind)
+        optimiser.zero_grad()
+        model(values).square().sum().backward()
+        optimiser.step()
+
+
+def test_muon_turns_filters_and_matrices_but_neither_ends_nor_grouped_filters() -> None:
+    model = filters()
+    named = {id(p): name for name, p in model.named_parameters()}
+    assert [named[id(p)] for p in matrices(model, (1, 8, 8))] == ["2.weight", "5.weight"]
+    every = [named[id(p)] for p in matrices(model, (1, 8, 8), ends=True)]
+    assert every == ["0.weight", "2.weight", "5.weight", "7.weight"]
+    whole = [p for group in muon(model).param_groups for p in group["params"]]
+    assert len(whole) == len(named)
+    assert {id(p) for p in whole} == set(named)
+
+
+@given(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_a_turn_keeps_singular_vectors_and_brings_values_near_1(
+    count: int, rows: int, columns: int, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(count, rows, columns, generator=generator, dtype=torch.float64)
+    u, values, v = torch.linalg.svd(x, full_matrices=False)
+    expected = values / x.norm(dim=(1, 2), keepdim=True)[:, 0]
+    for _ in range(5):
+        expected = 3.4445 * expected - 4.7750 * expected**3 + 2.0315 * expected**5
+    found = orthogonal(x)
+    torch.testing.assert_close(found, u @ torch.diag_embed(expected) @ v, rtol=1e-9, atol=1e-9)
+    large = values > 0.05 * values.amax(1, keepdim=True)
+    near = torch.linalg.svdvals(found)
+    assert near.max() < 1.25
+    assert expected[large].min() > 0.65
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("momentum", [0.6, 0.95])
+def test_muons_steps_are_torchs_and_the_rest_goes_by_adamw(
+    decay: float, momentum: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.optim._muon._zeropower_via_newtonschulz", torchs_turn)
+    ours, theirs = filters().double(), filters().double()
+    learn(ours, muon(ours, rate=0.01, weight_decay=decay, momentum=momentum, muon_ends=True))
+    named = dict(theirs.named_parameters())
+    kernels = {name: named[name] for name in ("0.weight", "2.weight", "5.weight", "7.weight")}
+    flat = {name: nn.Parameter(p.detach().flatten(1)) for name, p in kernels.items()}
+    choices: dict[str, Any] = {"lr": 0.01, "weight_decay": decay}
+    turning = torch.optim.Muon(
+        flat.values(), momentum=momentum, adjust_lr_fn="match_rms_adamw", **choices
+    )
+    decayed = torch.optim.AdamW([named["3.weight"]], **choices)
+    rest = [p for name, p in named.items() if name not in kernels and name != "3.weight"]
+    others = torch.optim.AdamW(rest, lr=0.01, weight_decay=0.0)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(5):
+        theirs.zero_grad()
+        values = torch.randn(6, 1, 8, 8, generator=generator, dtype=torch.float64)
+        theirs(values).square().sum().backward()
+        for name, p in kernels.items():
+            assert p.grad is not None
+            flat[name].grad = p.grad.flatten(1)
+        for one in (turning, decayed, others):
+            one.step()
+        with torch.no_grad():
+            for name, p in kernels.items():
+                p.copy_(flat[name].view(p.shape))
+    for name, p in ours.named_parameters():
+        torch.testing.assert_close(p, named[name], rtol=1e-9, atol=1e-9, msg=name)
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (4, 36), (64, 9)])
+def test_a_turn_is_torchs_to_bfloat16(shape: tuple[int, int]) -> None:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    theirs = _zeropower_via_newtonschulz(x, NEWTON_SCHULZ, 5, 1e-7)
+    torch.testing.assert_close(orthogonal(x[None])[0], theirs.float(), rtol=0, atol=0.03)
+
+
+def test_groups_learn_at_their_share_under_muon_too() -> None:
+    model = filters()
+    optimiser = muon(model, rate=0.01)
+    for group in optimiser.param_groups:
+        group["lr"] = 0.0
+    before = copy.deepcopy(model)
+    learn(model, optimiser)
+    for found, expected in zip(model.parameters(), before.parameters(), strict=True):
+        assert torch.equal(found, expected)

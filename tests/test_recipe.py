@@ -18,7 +18,7 @@ from striate.training.recipe import Recipe, as_table, check_names, names, resolv
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "epochs": st.integers(1, 1000),
     "batch_size": st.integers(1, 4096),
-    "optimiser": st.sampled_from(["sgd", "adamw"]),
+    "optimiser": st.sampled_from(["sgd", "adamw", "muon"]),
     "schedule": st.sampled_from(["one-cycle", "cosine", "step", "constant"]),
     "rate": st.floats(0, 1000),
     "momentum": st.floats(0, 0.99),
@@ -42,7 +42,7 @@ def test_a_given_choice_wins_over_the_networks_and_that_over_the_datas(
 ) -> None:
     found = resolve(chosen, preset, facts)
     for field in dataclasses.fields(Recipe):
-        if field.name in ("rate", "warmup"):  # these also follow from other choices
+        if field.name in ("rate", "momentum", "warmup"):  # these also follow from other choices
             continue
         default = {} if field.name == "arguments" else field.default
         sources = (chosen, preset, facts, {field.name: default})
@@ -61,6 +61,8 @@ def test_a_rate_follows_from_the_optimiser_and_a_warm_up_from_the_schedule() -> 
     assert resolve({}, {}, {}).rate == 0.1
     assert resolve({"optimiser": "adamw"}, {}, {}).rate == 2e-3
     assert resolve({"optimiser": "adamw", "rate": 0.5}, {}, {}).rate == 0.5
+    muon = resolve({"optimiser": "muon"}, {}, {})
+    assert (muon.rate, muon.momentum) == (2e-3, 0.95)
     assert resolve({"epochs": 20}, {}, {}).warmup == 5.0
     assert resolve({"epochs": 20, "warmup": 1.0}, {}, {}).warmup == 1.0
     assert resolve({"schedule": "cosine"}, {}, {}).warmup == 0.0

@@ -55,7 +55,7 @@ def describe(
         str | None,
         Parameter(
             group=NETWORK,
-            help="sgd (with momentum) or adamw, for its memory. [default: the run's, or sgd]",
+            help="sgd (with momentum), adamw or muon, for its memory. [default: the run's, or sgd]",
         ),
     ] = None,
     trust_code: TrustCode = False,

@@ -13,8 +13,10 @@ from striate.errors import UsageError, choose
 from striate.tracing.ledger import identity, number_of_bytes, tensors
 from striate.tracing.trace import INPUT, Key, Layer, Trace, tracing
 
-# The optimisers of `striate train`, and how many numbers they keep for each weight.
-OPTIMISERS = {"sgd": 1, "adamw": 2}
+# The optimisers of `striate train`, and how many numbers they keep for each weight of a layer.
+OPTIMISERS = {"sgd": 1, "adamw": 2, "muon": 1}
+# Copies of matrices of one shape that are alive at once while muon makes them orthogonal.
+TURNING = 5
 
 
 class Answer(NamedTuple):
@@ -129,13 +131,28 @@ class _Optimiser:
         self._inner = _inner(name, largest)
         self._inner.step()
         others = (p for p in parameters if p is not largest)
-        self._state = [torch.empty_like(p) for p in others for _ in range(OPTIMISERS[name])]
+        self._state = [torch.empty_like(p) for p in others for _ in range(_kept(name, p))]
+        self._turned = _turned(parameters) if name == "muon" else 0
 
     def zero_grad(self) -> None:
         self._net.zero_grad()
 
     def step(self) -> None:
         self._inner.step()
+        _ = [torch.empty(self._turned, device="meta") for _ in range(TURNING)]
+
+
+def _turned(parameters: list[nn.Parameter]) -> int:
+    """Count the weights of the largest set of one shape: muon turns them together."""
+    counts = Counter[torch.Size]()
+    for parameter in parameters:
+        counts[parameter.shape] += parameter.numel() if parameter.ndim > 1 else 0
+    return max(counts.values())
+
+
+def _kept(name: str, parameter: Tensor) -> int:
+    """Count what an optimiser keeps for each weight; muon leaves norms and biases to adamw."""
+    return OPTIMISERS["adamw" if name == "muon" and parameter.ndim < 2 else name]
 
 
 def _inner(name: str, parameter: nn.Parameter) -> torch.optim.Optimizer:

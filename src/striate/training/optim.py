@@ -1,11 +1,13 @@
 """Optimisers and learning rates."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .muon import Muon
 from .recipe import Recipe
 
 # One-cycle starts at 1/25 of the peak and ends at 1/10,000 of that start (Smith & Topin 2017,
@@ -14,22 +16,47 @@ ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = 1 / 250_000
 
 
-def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return SGD with Nesterov momentum or AdamW; norms and biases are not decayed.
+def optimiser(
+    model: nn.Module, recipe: Recipe, *, turned: Collection[Tensor] = ()
+) -> torch.optim.Optimizer:
+    """Return SGD with Nesterov momentum, AdamW, or Muon for the weights that are to be `turned`.
 
-    Each group of parameters learns at its `share` of the rate.
+    Norms and biases are not decayed. Each group of parameters learns at its `share` of the rate.
     """
+    if recipe.optimiser == "muon":
+        groups = [part for group in _groups(model, recipe) for part in _parted(group, turned)]
+        return Muon(groups, rate=recipe.rate, momentum=recipe.momentum)
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(_groups(model, recipe), lr=recipe.rate)
+    return torch.optim.SGD(
+        _groups(model, recipe),
+        lr=recipe.rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.momentum > 0,
+    )
+
+
+def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     weights = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [
+    return [
         {"params": weights, "weight_decay": recipe.weight_decay, "share": 1.0},
         {"params": others, "weight_decay": 0.0, "share": 1.0},
     ]
-    if recipe.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.rate)
-    return torch.optim.SGD(
-        groups, lr=recipe.rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
-    )
+
+
+def _parted(group: Mapping[str, Any], turned: Collection[Tensor]) -> list[dict[str, Any]]:
+    """Part a group of parameters into those that Muon turns and the others."""
+    own = {id(p) for p in turned}
+    parts = [
+        {
+            **group,
+            "params": [p for p in group["params"] if (id(p) in own) == orthogonal],
+            "orthogonal": orthogonal,
+        }
+        for orthogonal in (True, False)
+    ]
+    return [part for part in parts if part["params"]]
 
 
 def rate(recipe: Recipe, step: int, steps_an_epoch: int) -> float:

@@ -12,7 +12,7 @@ from striate.choices import check_ranges, choice, flag
 from striate.epochs import METRICS
 from striate.errors import UsageError, choose
 
-OPTIMISERS = ("sgd", "adamw")
+OPTIMISERS = ("sgd", "adamw", "muon")
 SCHEDULES = ("one-cycle", "cosine", "step", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
 NORMALISATIONS = ("dataset", "picture", "sound", "zca", "none", "imagenet")
@@ -20,6 +20,11 @@ COLOURS = ("auto", "grey", "rgb")
 CLASS_WEIGHTS = ("none", "root", "balanced")
 SAMPLINGS = ("natural", "balanced")
 POLICIES = ("none", "trivial-wide", "rand-augment")
+# Where the defaults depart for an optimiser.
+OF_OPTIMISER: dict[str, Mapping[str, Any]] = {
+    "adamw": {"rate": 2e-3},
+    "muon": {"rate": 2e-3, "momentum": 0.95},
+}
 # The rate at a step of these does not depend on how many steps follow: such a run can be prolonged.
 PROLONGABLE = ("step", "constant")
 
@@ -47,9 +52,16 @@ class Recipe:
         10, "Passes over the training pictures.", shown="600,000 pictures' worth, 5 to 60"
     )
     batch_size: int = choice(128, "Pictures a step.")
-    optimiser: str = choice("sgd", "sgd (with Nesterov momentum) or adamw.")
-    rate: float = choice(0.1, "Peak learning rate.", shown="0.1 for sgd, 0.002 for adamw")
-    momentum: float = choice(0.9, "Momentum of sgd: Nesterov's, unless 0.")
+    optimiser: str = choice(
+        "sgd",
+        "sgd (with Nesterov momentum), adamw, or muon (orthogonal steps of filters and matrices, "
+        "adamw for the rest).",
+    )
+    rate: float = choice(0.1, "Peak learning rate.", shown="0.1 for sgd, else 0.002")
+    momentum: float = choice(
+        0.9, "Momentum of sgd and muon: Nesterov's, unless 0.", shown="0.9, for muon 0.95"
+    )
+    muon_ends: bool = choice(False, "muon also for the first and the last layer with weights.")
     weight_decay: float = choice(5e-4, "Decay of weights; norms and biases have none.")
     schedule: str = choice("one-cycle", "one-cycle, cosine, step or constant.")
     warmup: float = choice(
@@ -290,9 +302,7 @@ def resolve(
 ) -> Recipe:
     """Make the recipe: what was given, else the model's preset, else what the data suggest."""
     chosen = {**facts, **preset, **given}
-    if "rate" not in chosen and chosen.get("optimiser") == "adamw":
-        chosen["rate"] = 2e-3
-    recipe = _recipe(chosen)
+    recipe = _recipe({**OF_OPTIMISER.get(str(chosen.get("optimiser")), {}), **chosen})
     if "warmup" not in chosen and recipe.schedule == "one-cycle":
         return dataclasses.replace(recipe, warmup=recipe.epochs / 4)
     return recipe

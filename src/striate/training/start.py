@@ -28,6 +28,7 @@ from striate.wording import counted
 from . import optim, trial
 from .loop import WEIGHTS, Progress
 from .losses import loss_of
+from .muon import matrices
 from .plan import KINDS, make_splits, plan
 from .recipe import PROLONGABLE, Recipe, as_table
 from .session import Session, restore, save
@@ -253,8 +254,9 @@ def _assemble(
     taught: _Taught,
     device: torch.device,
 ) -> Learner:
+    turned = _turned(model, recipe, preprocessing)
     model = devices.place(model, device)
-    optimiser = optim.optimiser(model, recipe)
+    optimiser = optim.optimiser(model, recipe, turned=turned)
     augment = KINDS[preprocessing.kind].augment(recipe)
     return Learner(
         model,
@@ -267,6 +269,12 @@ def _assemble(
         order=sampling.balanced if recipe.sampling == "balanced" else sampling.natural,
         loss=loss_of(recipe, taught.labels, taught.classes, device),
     )
+
+
+def _turned(model: nn.Module, recipe: Recipe, preparation: Preparation) -> list[Tensor]:
+    if recipe.optimiser != "muon":
+        return []
+    return matrices(model, preparation.shape, ends=recipe.muon_ends)
 
 
 def _precision(recipe: Recipe, device: torch.device) -> str:
