@@ -124,7 +124,7 @@ def test_workers_do_not_change_the_weights(
     "choices",
     [
         {"optimiser": "adamw", "arguments": {"width": 4, "dropout": 0.3}},
-        {"optimiser": "muon", "arguments": {"width": 4, "stages": 2}},
+        {"optimiser": "muon", "arguments": {"width": 4, "stages": 2}, "accumulate": 2},
         {"flip": True, "brightness": 0.2, "rotate": 10.0, "schedule": "cosine", "clip": 0.5},
         {"normalise": "zca", "momentum": 0.0, "schedule": "step", "step_epochs": 1},
         {"normalise": "picture", "model": "mlp", "arguments": {"hidden": 8}},

@@ -11,6 +11,7 @@ from striate.errors import DataError
 FOLDER = "checkpoints"
 STATE = "checkpoint.json"
 OPTIMISER = "optimiser.safetensors"
+RAW = "raw.safetensors"  # the weights that steps are taken from, where the network is their mean
 KEPT = 2  # the newest, and one in case it is damaged; the best is kept besides
 
 

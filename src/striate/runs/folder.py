@@ -368,7 +368,8 @@ def write_bundle(folder: Path) -> None:
     found = checkpoints.best(folder)
     assert found is not None, "a run that is finished has a finished epoch"
     document = {k: v for k, v in found.document.items() if k not in ("state", "files")}
-    content = {k: v for k, v in found.blobs.items() if k != checkpoints.OPTIMISER}
+    ours = (checkpoints.OPTIMISER, checkpoints.RAW)
+    content = {k: v for k, v in found.blobs.items() if k not in ours}
     bundle.save(folder / BUNDLE, document, content)
 
 

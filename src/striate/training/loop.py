@@ -90,12 +90,12 @@ class Progress:
 
 
 def steps_an_epoch(count: int, recipe: Recipe) -> int:
-    """Count the steps of an epoch. A last batch of one picture is left to the next epoch's order.
+    """Count the steps of an epoch. A last step of one picture is left to the next epoch's order.
 
-    Batch norm has no variance of one picture; where the batch size is 1 by choice, it stays.
+    Batch norm has no variance of one picture; where steps have 1 by choice, it stays.
     """
-    steps, rest = divmod(count, recipe.batch_size)
-    lonely = rest == 1 and steps > 0 and recipe.batch_size > 1
+    steps, rest = divmod(count, recipe.step_size)
+    lonely = rest == 1 and steps > 0 and recipe.step_size > 1
     return steps + (rest > 0 and not lonely)
 
 
@@ -145,10 +145,10 @@ def _tasks(learner: Learner, pictures: Pictures, progress: Progress) -> Iterator
     seed = devices.seed_of(recipe.seed, ORDER)
     rows = learner.order(pictures.labels, seed=seed, epoch=number)
     places = sampling.places(rows, len(pictures))
-    first = (done - number * per_epoch) * recipe.batch_size
-    left = slice(first, per_epoch * recipe.batch_size)
-    batches = pictures.batches(rows[left], recipe.batch_size)
-    for step, batch in enumerate(_placed(batches, places[left], recipe.batch_size), done):
+    first = (done - number * per_epoch) * recipe.step_size
+    left = slice(first, per_epoch * recipe.step_size)
+    batches = pictures.batches(rows[left], recipe.step_size)
+    for step, batch in enumerate(_placed(batches, places[left], recipe.step_size), done):
         yield _Task(step + 1, number, optim.rate(recipe, step, per_epoch), batch)
 
 
@@ -165,6 +165,7 @@ def _one_by_one(learner: Learner, tasks: Iterator[_Task]) -> Iterator[list[Step]
     for task in tasks:
         values, targets = _prepared(learner, task)
         loss, correct = checked_update(learner, values, targets, rate=task.rate)
+        learner.follow(task.number)
         yield [Step(task.number, task.epoch, loss, correct, len(values), task.rate)]
 
 
@@ -174,6 +175,7 @@ def _in_windows(learner: Learner, tasks: Iterator[_Task], window: int) -> Iterat
     for task in tasks:
         values, targets = _prepared(learner, task)
         loss, correct = update(learner, values, targets, rate=task.rate)
+        learner.follow(task.number)
         taken.append(_Taken(task.number, task.epoch, loss, correct, len(values), task.rate))
         if len(taken) >= window or time.monotonic() - began > SECONDS:
             yield _read(learner, taken, kept)

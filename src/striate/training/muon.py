@@ -62,7 +62,7 @@ def orthogonal(x: Tensor) -> Tensor:
     bfloat16 is enough for it on a GPU, and slow elsewhere.
     """
     a, b, c = NEWTON_SCHULZ
-    y = x.bfloat16() if x.is_cuda else x
+    y: Tensor = x.bfloat16() if x.is_cuda else x
     tall = y.shape[1] > y.shape[2]
     y = y.mT if tall else y
     y = y / y.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)

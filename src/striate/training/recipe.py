@@ -51,7 +51,10 @@ class Recipe:
     epochs: int = choice(
         10, "Passes over the training pictures.", shown="600,000 pictures' worth, 5 to 60"
     )
-    batch_size: int = choice(128, "Pictures a step.")
+    batch_size: int = choice(128, "Pictures in memory at once: of a step, with --accumulate 1.")
+    accumulate: int = choice(
+        1, "Batches whose gradients are added up to one step: as one of so many times the size."
+    )
     optimiser: str = choice(
         "sgd",
         "sgd (with Nesterov momentum), adamw, or muon (orthogonal steps of filters and matrices, "
@@ -83,6 +86,11 @@ class Recipe:
         "natural, or balanced: an epoch shows all classes equally often, rare pictures repeatedly.",
     )
     clip: float | None = choice(None, "Largest norm of the gradient; above it, scaled down.")
+    ema: float = choice(
+        0.0,
+        "Exponential mean of the weights: the share of it that stays in a step, 0.999 is usual; "
+        "0: none. The mean is evaluated and saved.",
+    )
     precision: str = choice("auto", "auto (bfloat16 on a GPU, else float32), float32 or bfloat16.")
     patience: int | None = choice(
         None,
@@ -205,6 +213,11 @@ class Recipe:
     seed: int = choice(0, "Seed of initial weights, order, augmentation and dropout.")
     deterministic: bool = choice(False, "Use only algorithms that give the same bits each time.")
 
+    @property
+    def step_size(self) -> int:
+        """Pictures a step."""
+        return self.batch_size * self.accumulate
+
     def __post_init__(self) -> None:
         """Refuse what can mean nothing."""
         choose("optimiser", self.optimiser, OPTIMISERS)
@@ -227,6 +240,7 @@ class Recipe:
 _RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, 100_000),
     "batch_size": (1, 1_000_000),
+    "accumulate": (1, 100_000),
     "rate": (0, 1000),
     "momentum": (0, 0.9999),
     "weight_decay": (0, 100),
@@ -235,6 +249,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "step_factor": (0, 1),
     "label_smoothing": (0, 0.99),
     "clip": (1e-12, 1e12),
+    "ema": (0, 0.999999),
     "patience": (1, 100_000),
     "focal": (0, 10),
     "resized_crop": (0, 1),

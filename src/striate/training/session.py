@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from striate import evaluation, metrics
 from striate.data.batches import Pictures
@@ -86,9 +86,11 @@ def teach(session: Session, halt: Halt) -> Iterator[Event]:
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise
-        half = max(1, session.learner.recipe.batch_size // 2)
+        recipe = session.learner.recipe
+        half = max(1, recipe.batch_size // 2)
         raise DataError(
-            f"out of memory at step {session.progress.step + 1}: try --batch-size {half}"
+            f"out of memory at step {session.progress.step + 1}: try --batch-size {half}, with "
+            f"--accumulate {2 * recipe.accumulate} for steps as large as these"
         ) from error
     folder.write_bundle(session.folder)
 
@@ -107,9 +109,11 @@ def save(session: Session, *, rank: tuple[float, ...] | None = None) -> Path:
     }
     tensors = optim.save_state(learner.optimiser, learner.model)
     content = {
-        **bundle.blobs(learner.model, learner.preprocessing),
+        **bundle.blobs(learner.judged, learner.preprocessing),
         checkpoints.OPTIMISER: bundle.tensor_bytes(tensors),
     }
+    if learner.average:
+        content[checkpoints.RAW] = bundle.tensor_bytes(state)
     return checkpoints.save(session.folder, document, content)
 
 
@@ -161,7 +165,7 @@ def _evaluate(session: Session, halt: Halt) -> dict[str, Any]:
     if "validation" in session.pictures:
         pictures = session.pictures["validation"]
         logits = evaluation.logits(
-            learner.model, learner.preprocessing, pictures, device=learner.device, poll=halt.poll
+            learner.judged, learner.preprocessing, pictures, device=learner.device, poll=halt.poll
         )
         if not torch.isfinite(logits).all():
             raise DivergedError("the network's answers on the validation split are not finite")
@@ -202,13 +206,13 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return "allocate memory" in str(error) or "out of memory" in str(error)
 
 
-def restore(
-    checkpoint: checkpoints.Checkpoint, model: nn.Module, optimiser: torch.optim.Optimizer
-) -> Progress:
-    """Put a checkpoint's weights and optimiser back, and give where it stood."""
-    weights = checkpoint.blobs[bundle.WEIGHTS]
-    bundle.fill(model, from_safetensors(weights, checkpoint.path), checkpoint.path)
+def restore(checkpoint: checkpoints.Checkpoint, learner: Learner) -> Progress:
+    """Put a checkpoint's weights, their mean and the optimiser back, and give where it stood."""
+    raw = checkpoints.RAW if learner.average else bundle.WEIGHTS
+    for model, blob in ((learner.judged, bundle.WEIGHTS), (learner.model, raw)):
+        saved = from_safetensors(checkpoint.blobs[blob], checkpoint.path)
+        bundle.fill(model, saved, checkpoint.path)
     saved = from_safetensors(checkpoint.blobs[checkpoints.OPTIMISER], checkpoint.path)
-    optim.load_state(optimiser, model, saved)
+    optim.load_state(learner.optimiser, learner.model, saved)
     state = {k: v for k, v in checkpoint.document["state"].items() if k != "score"}
     return Progress(**state)

@@ -26,6 +26,7 @@ from striate.usercode import NO_CONSENT, Consent
 from striate.wording import counted
 
 from . import optim, trial
+from .averaging import average_of
 from .loop import WEIGHTS, Progress
 from .losses import loss_of
 from .muon import matrices
@@ -169,7 +170,7 @@ def resume(
         _Taught(pictures["train"].labels, len(restored.classes)),
         devices.pick(means.device),
     )
-    progress = restore(checkpoint, learner.model, learner.optimiser)
+    progress = restore(checkpoint, learner)
     moved = _moved(run, record, opened)
     folder.write_recipe(run, as_table(recipe))
     folder.write_history(run, progress.history)
@@ -268,6 +269,7 @@ def _assemble(
         mix=mix_of(Mixture(recipe.mixup, recipe.cutmix), taught.classes, device),
         order=sampling.balanced if recipe.sampling == "balanced" else sampling.natural,
         loss=loss_of(recipe, taught.labels, taught.classes, device),
+        average=average_of(model, recipe.ema),
     )
 
 

@@ -13,6 +13,7 @@ from striate.data.preparation.kinds import Preparation
 from striate.data.sampling import natural
 from striate.errors import DataError
 
+from .averaging import Average
 from .losses import Loss, cross_entropy
 from .recipe import Recipe
 
@@ -49,6 +50,17 @@ class Learner(NamedTuple):
     mix: Mix = unmixed
     order: Order = natural
     loss: Loss = cross_entropy
+    average: Average | None = None
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is evaluated and saved: the mean of the weights where there is one."""
+        return self.average.model if self.average else self.model
+
+    def follow(self, steps: int) -> None:
+        """Let the mean of the weights follow, after so many steps."""
+        if self.average:
+            self.average.follow(self.model, steps)
 
 
 def update(
@@ -92,7 +104,7 @@ def checked_update(
 
 
 class Snapshot(NamedTuple):
-    """A finite state to go back to, on the device: weights, buffers and optimiser."""
+    """A finite state to go back to, on the device: weights, their mean, buffers and optimiser."""
 
     tensors: list[Tensor]  # the live ones
     values: list[Tensor]  # copies
@@ -101,7 +113,8 @@ class Snapshot(NamedTuple):
     @classmethod
     def of(cls, learner: Learner) -> "Snapshot":
         """Copy the present state."""
-        tensors = [*learner.model.parameters(), *learner.model.buffers()]
+        networks = (learner.model, *([learner.average.model] if learner.average else []))
+        tensors = [t for net in networks for t in (*net.parameters(), *net.buffers())]
         tensors += [
             value
             for state in learner.optimiser.state.values()
@@ -134,13 +147,29 @@ def _gradients(
         model.train()
     for group in optimiser.param_groups:
         group["lr"] = rate * group["share"]
-    with _precision(recipe, learner.device):
-        logits = model(devices.ordered(values))
-    loss = learner.loss(logits.float(), targets, smoothing=recipe.label_smoothing)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    # Parts of nearly equal sizes: of a last one of a single picture norms would have no variance.
+    parts = -(-len(values) // recipe.batch_size)
+    losses: list[Tensor] = []
+    hits: list[Tensor] = []
+    for part, wanted in zip(values.tensor_split(parts), targets.tensor_split(parts), strict=True):
+        loss, correct = _answered(learner, part, wanted)
+        loss = loss * (len(part) / len(values))
+        if not losses:
+            optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        losses.append(loss.detach())
+        hits.append(correct)
+    return torch.stack(losses).sum(), torch.stack(hits).sum()
+
+
+def _answered(learner: Learner, values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean loss () of examples, and the hits ()."""
+    with _precision(learner.recipe, learner.device):
+        logits = learner.model(devices.ordered(values))
+    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    loss = learner.loss(precise, targets, smoothing=learner.recipe.label_smoothing)
     labels = targets if targets.ndim == 1 else targets.argmax(1)
-    return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+    return loss, (logits.detach().argmax(1) == labels).sum()
 
 
 @torch.no_grad()
