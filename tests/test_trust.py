@@ -21,7 +21,7 @@ from conftest import CLASSES, drawing
 from PIL import Image
 
 import striate
-from striate import api, cli, files, models, trust, usercode
+from striate import api, cli, files, groups, models, trust, usercode
 from striate.cli.app import CONSENTS
 from striate.data import Origin, reopen
 from striate.errors import DataError, UsageError
@@ -90,6 +90,7 @@ class Place(NamedTuple):
     picture: Path
     painting: Path  # was painted with the run, so its record says
     made: Path
+    other: Path  # a run of this user
 
 
 @pytest.fixture
@@ -101,7 +102,8 @@ def place(tmp_path: Path, honest: Path, monkeypatch: pytest.MonkeyPatch) -> Plac
         Image.fromarray(drawing(kind, number)).save(tmp_path / "photos" / kind / "0.png")
     shutil.copytree(honest, tmp_path / "runs" / "got")
     picture = tmp_path / "photos" / "ring" / "0.png"
-    return Place(tmp_path / "runs" / "got", picture, tmp_path / "painted.png", tmp_path / "made")
+    made, painted = tmp_path / "made", tmp_path / "painted.png"
+    return Place(tmp_path / "runs" / "got", picture, painted, made, honest)
 
 
 def paint_with(place: Place, model: str, weights: Path | None = None) -> None:
@@ -172,6 +174,7 @@ class Line(NamedTuple):
             "RUNS": place.run.parent,
             "PICTURE": place.picture,
             "PAINTING": place.painting,
+            "OTHER": place.other,
             "PHOTOS": place.run.parents[1] / "photos",
         }
         return [str(stand.get(word, word)) for word in self.words.split()]
@@ -202,6 +205,10 @@ COMMANDS = {
     ],
     "explain": [Line("explain RUN PICTURE", BOTH), Line("explain BUNDLE PICTURE", NETWORK)],
     "report": [Line("report RUN --no-map -o new.html", BOTH)],
+    "compare": [
+        Line("compare RUN OTHER"),
+        Line("compare RUN OTHER -o new.html", NETWORK),
+    ],
     "runs": [Line("runs RUNS")],
     "code": [Line("code RUN"), Line("code RUN --json"), Line("code RUN --remember")],
 }
@@ -319,6 +326,12 @@ ENTRIES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         lambda place, **how: striate.embed(place.run.parents[1] / "photos", model=place.run, **how),
         NETWORK,
     ),
+    "compare": (
+        lambda place, **how: striate.compare(
+            place.run, place.other, out=place.picture.with_name("c.html"), **how
+        ),
+        NETWORK,
+    ),
     "summaries": (lambda place, **_: api.summaries(place.run.parent), ()),
 }
 WITHOUT_RUN_IN_PYTHON = {
@@ -335,7 +348,7 @@ WITHOUT_RUN_IN_PYTHON = {
 def test_every_entry_of_python_is_walked() -> None:
     public = {name for name in vars(api.Run) if not name.startswith("_")}
     assert public == OFFERED.keys()
-    known = {*striate.__all__, *api.__all__}
+    known = {*striate.__all__, *api.__all__, *groups.__all__}
     assert known == ENTRIES.keys() | WITHOUT_RUN_IN_PYTHON.keys()
 
 

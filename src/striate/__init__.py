@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from striate.classic.faces import detect
     from striate.description import describe
     from striate.errors import DataError, Stopped, UsageError
+    from striate.groups import compare
     from striate.painting import paint
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Stopped",
     "UsageError",
     "__version__",
+    "compare",
     "describe",
     "detect",
     "embed",
@@ -31,6 +33,7 @@ _HOME = {
     "DataError": "errors",
     "Stopped": "errors",
     "UsageError": "errors",
+    "compare": "groups",
     "describe": "description",
     "detect": "classic.faces",
     "paint": "painting",

@@ -5,16 +5,19 @@ from pathlib import Path
 
 import torch
 
-from striate import files
+from striate import devices, files
 from striate.runs import Bundle
+from striate.seeing.settings import read, settings
+from striate.seeing.standings import Standings
 from striate.stopping import Poll, unheard
 from striate.usercode import Consent
 
+from . import comparison
 from .document import document
 from .gathering import curves, gather, require_finished
-from .page import page
+from .page import COMPARISON, page
 
-__all__ = ["write"]
+__all__ = ["write", "write_comparison"]
 
 
 def write(  # noqa: PLR0913
@@ -44,6 +47,22 @@ def write(  # noqa: PLR0913
         with_map=with_map,
         poll=poll,
     )
-    gathered.runs = curves([run, *others])
+    gathered.runs = curves(settings([read(path) for path in (run, *others)]))
     files.write(out, page(*document(gathered)).encode())
     return gathered.warnings
+
+
+def write_comparison(
+    out: Path,
+    standings: Standings,
+    *,
+    trust_code: bool = False,
+    device: torch.device,
+    workers: int | None = None,
+    poll: Poll = unheard,
+) -> list[str]:
+    """Write the page of several settings; returns lines about what was left out."""
+    count = devices.processors() if workers is None else workers
+    reader = comparison.Reader(trust_code=trust_code, device=device, workers=count, poll=poll)
+    files.write(out, page(*comparison.document(standings, reader), COMPARISON).encode())
+    return reader.notes

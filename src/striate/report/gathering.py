@@ -1,7 +1,6 @@
 """All that a report shows of a run, as arrays: answers, pictures, maps, neighbours, places."""
 
 import contextlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from striate.runs import Bundle, folder
 from striate.seeing import Answers, Filters
 from striate.seeing.featuremaps import Maps
 from striate.seeing.layers import Layer
+from striate.seeing.settings import Setting, Trained
 from striate.stopping import Poll, unheard
 from striate.usercode import Consent
 from striate.wording import counted, percent, shown
@@ -90,7 +90,7 @@ def gather(  # noqa: PLR0913
     devices.place(bundle.model, device).eval()
     answers, note = _chosen(seeing.read_answers(run))
     split = _split(opened, answers)
-    pictures = _thumbnails(opened, split)
+    pictures = thumbnails(opened, split)
     empty = np.full((len(split), 3), -1)
     found = Gathered(
         _title(run), answers, pictures, answers.labels, list(answers.files), empty, empty * 1.0
@@ -127,7 +127,7 @@ def _split(opened: Opened, answers: Answers) -> Split:
     return whole.take(np.array([places[name] for name in answers.files]))
 
 
-def _thumbnails(opened: Opened, split: Split) -> NDArray[np.uint8]:
+def thumbnails(opened: Opened, split: Split) -> NDArray[np.uint8]:
     """Read pictures as the network sees them, and make them small squares of one kind."""
     preparation = opened.bundle.preprocessing
     results = decoded(split, preparation, opened.workers, strict=True, poll=opened.poll)
@@ -331,7 +331,7 @@ def _add_neighbours(
     _, _, split = evaluation.opened(opened.run, "train", opened.bundle.classes, opened.consent)
     names = {name: row for row, name in enumerate(split.names)}
     chosen = split.take(np.array([names[train.files[row]] for row in rows]))
-    pictures = _thumbnails(opened, chosen)
+    pictures = thumbnails(opened, chosen)
     count = len(found.pictures)
     found.pictures = np.concatenate([found.pictures, pictures])
     found.labels = np.concatenate([found.labels, train.labels[rows]])
@@ -370,35 +370,34 @@ def _add_map(found: Gathered, vectors: NDArray[np.float32]) -> None:
     }
 
 
-def curves(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Read the curves of runs; those that differ in their seed alone have one name."""
-    recipes = [folder.read_recipe(path) for path in paths]
-    names: dict[str, str] = {}
-    found = []
-    for path, recipe in zip(paths, recipes, strict=True):
-        setting = json.dumps(
-            {key: value for key, value in recipe.items() if key != "seed"}, sort_keys=True
-        )
-        name = names.setdefault(setting, _title(path))
-        found.append(_curve(path, name, int(recipe["seed"])))
+def curves(settings: Sequence[Setting]) -> list[dict[str, Any]]:
+    """Read the curves of settings' runs, each under its setting's name."""
+    found = [_curve(run, setting.name) for setting in settings for run in setting.runs]
     return [one for one in found if one["loss"]["training"]]
 
 
-def _curve(path: Path, name: str, seed: int) -> dict[str, Any]:
-    history = folder.read_history(path)
-    count = folder.read_json(path, folder.DATA)["splits"]["train"]
+def _curve(run: Trained, name: str) -> dict[str, Any]:
+    history = folder.read_history(run.path)
+    if not history:
+        return {"name": name, "seed": run.recipe["seed"], "loss": {"training": []}}
+    # Steps are drawn by the training pictures that were seen until them.
+    seen = run.data["splits"]["train"] * history[-1]["epoch"] / history[-1]["step"]
+    steps = folder.read_trail(run.path) or history
 
-    def points(key: str, *, rest: bool = False) -> list[list[float]]:
-        rows = [(row["epoch"] * count, row[key]) for row in history if key in row]
-        rounded = ((seen, 1 - value if rest else value) for seen, value in rows)
-        return [[seen, float(f"{value:.4g}")] for seen, value in rounded if np.isfinite(value)]
+    def points(rows: list[dict[str, Any]], key: str) -> list[list[float]]:
+        found = [(row["step"] * seen, row[key]) for row in rows if key in row]
+        return [[round(at), float(f"{y:.4g}")] for at, y in found if np.isfinite(y)]
 
+    right = points(history, "validation_accuracy")
     return {
         "name": name,
-        "seed": seed,
-        "loss": {"training": points("train_loss"), "validation": points("validation_loss")},
-        "error": {"validation": points("validation_accuracy", rest=True)},
-        "rate": points("rate"),
+        "seed": run.recipe["seed"],
+        "loss": {
+            "training": points(steps, "train_loss"),
+            "validation": points(history, "validation_loss"),
+        },
+        "error": {"validation": [[at, float(f"{1 - share:.4g}")] for at, share in right]},
+        "rate": points(steps, "rate"),
     }
 
 

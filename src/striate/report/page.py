@@ -40,6 +40,20 @@ REPORT = Layout(
     },
 )
 
+COMPARISON = Layout(
+    (
+        *("elements", "data", "pictures", "charts", "curves", "filters"),
+        *("comparison", "navigation"),
+    ),
+    {
+        "standings": "Results",
+        "curves": "Curves",
+        "choices": "Recipes",
+        "answers": "Answers",
+        "filters": "Filters",
+    },
+)
+
 
 def page(
     document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], layout: Layout = REPORT

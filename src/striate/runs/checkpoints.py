@@ -69,6 +69,16 @@ def latest(run: Path) -> tuple[Checkpoint, list[str]]:
     )
 
 
+def trail(run: Path) -> list[dict[str, Any]]:
+    """Read the newest checkpoint's points of the curves by step; of a long run there are none."""
+    for folder in _folders(run):
+        with contextlib.suppress(DataError):
+            state = files.read_document(folder / STATE).get("state")
+            found = state.get("trail") if isinstance(state, dict) else None
+            return found if isinstance(found, list) else []
+    return []
+
+
 def seconds(run: Path) -> list[float]:
     """List how long a run was trained until its checkpoints; their blobs are not looked at."""
     found = []

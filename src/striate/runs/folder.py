@@ -316,6 +316,26 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         return [_checked(json.loads(line), path) for line in lines]
 
 
+def read_trail(folder: Path) -> list[dict[str, float]]:
+    """Read the training by step, `step`, `rate` and `train_loss`; nothing of more than ten epochs.
+
+    A checkpoint is what holds it: of a run without one there is nothing either.
+    """
+    try:
+        return [
+            {
+                "step": int(point["step"]),
+                "rate": float(point["rate"]),
+                "train_loss": point["loss_sum"] / point["pictures"],
+            }
+            for point in checkpoints.trail(folder)
+        ]
+    except (LookupError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise DataError(
+            f"a checkpoint of {folder} is damaged: its curves cannot be read"
+        ) from error
+
+
 def seconds(folder: Path) -> float:
     """Tell how long a run has been trained: as its newest checkpoint says, else its last epoch."""
     history = read_history(folder)

@@ -16,6 +16,8 @@ from .neighbours import Nearest, nearest, others
 from .networks import Source, network
 from .placement import place
 from .reliability import Calibration, calibration
+from .settings import Setting, Trained, settings
+from .standings import Match, Pair, Spread, Standings, spread, standings
 
 __all__ = [
     "Answers",
@@ -30,10 +32,16 @@ __all__ = [
     "Layer",
     "Looked",
     "Maps",
+    "Match",
     "McNemar",
     "Nearest",
+    "Pair",
     "Patches",
+    "Setting",
     "Source",
+    "Spread",
+    "Standings",
+    "Trained",
     "calibration",
     "cam",
     "colour_histograms",
@@ -65,6 +73,9 @@ __all__ = [
     "raw_pixels",
     "read_answers",
     "recall",
+    "settings",
     "shuffled",
+    "spread",
+    "standings",
     "trustworthiness",
 ]

@@ -1,8 +1,8 @@
 """Two runs beside each other: who is right where the other is wrong, and which choices differ."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from striate.errors import DataError, UsageError
 
 from .answers import Answers
+
+Paired = TypeVar("Paired", bound=Hashable)  # by what two results belong together
 
 
 class McNemar(NamedTuple):
@@ -31,6 +33,7 @@ class Compared(NamedTuple):
     probabilities: NDArray[np.float64]  # (2, N), of the predicted class
     test: McNemar
     left_out: tuple[int, int]  # pictures that only one of them was judged on
+    classes: tuple[str, ...]  # the first run's, then those that only the second knows
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -87,6 +90,7 @@ def compare(first: Answers, second: Answers) -> Compared:
         np.stack([first.confidence[own], second.confidence[other]]),
         mcnemar(right[0], right[1]),
         (len(first.files) - len(rows), len(second.files) - len(rows)),
+        tuple(places),
     )
 
 
@@ -106,21 +110,27 @@ def _p(first: int, second: int) -> float:
     return min(1.0, 2 * math.fsum(map(math.exp, logs)))
 
 
-def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Difference:
+def paired(
+    first: Mapping[Paired, float], second: Mapping[Paired, float], *, folds: int = 0
+) -> Difference:
     """Compare results of two settings by the seeds that both were trained with: second less first.
 
-    UsageError for fewer than two such seeds: their spread is not known.
+    The results of a cross-validation in `folds` parts are not independent, as any two of its runs
+    share most of their training: their variance is taken for greater (Nadeau & Bengio 2003,
+    https://doi.org/10.1023/A:1024068626366). UsageError for fewer than two common seeds: their
+    spread is not known.
     """
     from scipy.stats import t
 
-    seeds = sorted(first.keys() & second.keys())
+    seeds = [seed for seed in first if seed in second]
     if len(seeds) < 2:
         raise UsageError(
             f"a difference is told from two seeds or more that both settings have, not {len(seeds)}"
         )
     gaps = np.array([second[seed] - first[seed] for seed in seeds])
     mean = float(gaps.mean())
-    reach = float(t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / len(gaps) ** 0.5)
+    shared = 1 / (folds - 1) if folds > 1 else 0.0  # held out, for each that is trained on
+    reach = float(t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) * (1 / len(gaps) + shared) ** 0.5)
     return Difference(mean, mean - reach, mean + reach, len(gaps))
 
 

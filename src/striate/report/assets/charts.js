@@ -7,6 +7,7 @@ function ticks(low, high, log, most = 6) {
     for (let power = floor(log10(low)); power <= ceil(log10(high)); power++)
       for (const digit of [1, 2, 5]) all.push(digit * 10 ** power);
     const inside = all.filter((x) => x >= low * 0.999 && x <= high * 1.001);
+    if (inside.length < 3) return ticks(low, high, false, 5);
     return inside.length > most ? inside.filter((x) => /^1|^0\.0*1/.test(String(x))) : inside;
   }
   const raw = (high - low) / most, power = 10 ** floor(log10(raw));

@@ -5,8 +5,8 @@ function curves() {
   for (const run of D.runs) groups.set(run.name, [...(groups.get(run.name) ?? []), run]);
   const names = [...groups.keys()], seeds = max(...[...groups.values()].map((runs) => runs.length));
   const host = open("curves", D.findings.curves ?? "Training", seeds > 1
-    ? `Bold: mean of ${seeds} seeds; band: from the lowest to the highest of them. Faint: every step, not smoothed.`
-    : "Bold: smoothed; faint: every step.");
+    ? `Bold: mean of ${seeds} seeds; band: from the lowest to the highest of them. Faint: as measured, not smoothed.`
+    : "Bold: smoothed; faint: as measured.");
   const end = max(...D.runs.flatMap((run) => run.loss.training.slice(-1).map(([x]) => x)));
   let share = 0.01;
   const panels = [
