@@ -198,7 +198,8 @@ def test_a_browser_shows_the_page(runs: Path, tmp_path: Path, browser: Any) -> N
     assert page.locator("#answers .card").count() > 0
     for width in (1400, 390):
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+        page.screenshot()  # without one nothing is drawn anew
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert errors == []
     assert [url for url in requests if not url.startswith(("data:", "blob:"))] == requests[:1]
     page.close()
