@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from striate import data as sources
-from striate import devices, evaluation, inspection, prediction, usercode
+from striate import devices, evaluation, files, inspection, metrics, prediction, usercode
 from striate import report as reporting
 from striate.data import Columns, Data, Split
 from striate.data.preparation.kinds import limited, max_pixels
@@ -20,7 +20,7 @@ from striate.decoding import Decoders
 from striate.description import Description, describe
 from striate.epochs import End
 from striate.errors import DataError, UsageError
-from striate.evaluation import Evaluation
+from striate.evaluation import PLAIN, Evaluation, Views, choose_views
 from striate.inspection import Report
 from striate.models import Architecture
 from striate.prediction import Prediction
@@ -48,6 +48,7 @@ from striate.wording import percent, shown
 
 __all__ = ["Run", "embed", "inspect", "load", "plan", "preview", "summaries", "train"]
 
+VALIDATION = "validation"
 Show = Callable[[Session, Event], None]
 
 
@@ -119,6 +120,8 @@ class Run:
         pictures: Any,
         *,
         top: int = 5,
+        tta: str = "none",
+        min_confidence: float | None = None,
         device: str = "auto",
         workers: int | None = None,
         max_megapixels: float | None = None,
@@ -131,12 +134,16 @@ class Run:
         (C, H, W); many are a list, an iterator, or a batch (N, H, W, C), of tensors (N, C, H, W).
         A path leads to a file, or to all in a folder, .zip, .tar or table, or that match a pattern.
         A network of sounds takes `striate.sounds.Sound`s, one of clips arrays (T, H, W[, 3]).
-        `tell` is given a line for what lies in a folder or an archive and is left out.
+        With `tta` (flip or crops) logits are averaged over views of a picture. An answer less
+        likely than `min_confidence` is `unsure`. `tell` is given a line for what lies in a folder
+        or an archive and is left out.
         """
         return list(
             self.stream(
                 pictures,
                 top=top,
+                tta=tta,
+                min_confidence=min_confidence,
                 device=device,
                 workers=workers,
                 max_megapixels=max_megapixels,
@@ -150,6 +157,8 @@ class Run:
         pictures: Any,
         *,
         top: int = 5,
+        tta: str = "none",
+        min_confidence: float | None = None,
         device: str = "auto",
         workers: int | None = None,
         max_megapixels: float | None = None,
@@ -157,6 +166,10 @@ class Run:
         tell: Callable[[str], None] = lambda _: None,
     ) -> Iterator[Prediction]:
         """Rank as `predict` does, and yield each picture's row as soon as it is known."""
+        metrics.check_confidence(min_confidence)
+        views, note = self._views(tta)
+        for line in note:
+            tell(line)
         bundle = _limited(self.bundle, max_megapixels)
         usual = workers is None and max_megapixels is None
         opened = prediction.open_decoders(bundle, workers)  # nothing is forked before it is asked
@@ -166,6 +179,8 @@ class Run:
                 examples(pictures, bundle.preprocessing.kind, tell),
                 decoders=decoders,
                 top=top,
+                views=views,
+                min_confidence=min_confidence,
                 device=devices.pick(device),
                 poll=poll,
             )
@@ -251,6 +266,9 @@ class Run:
         data: Any = None,
         *,
         split: str | None = None,
+        tta: str = "none",
+        min_confidence: float | None = None,
+        top: Iterable[int] = (),
         device: str = "auto",
         workers: int | None = None,
         strict: bool = False,
@@ -263,8 +281,13 @@ class Run:
 
         Classes of other data are matched by name; an unknown one is a DataError. What was trained
         on of other data is in `trained_on`, with the accuracy of the rest. Of a table, the columns
-        of paths and labels may be named.
+        of paths and labels may be named. With `tta` (flip or crops) the accuracy by logits averaged
+        over views of each picture stands beside the plain one; with `min_confidence` the answers
+        that are less sure are counted apart; `top` asks for the right class among so many.
         """
+        metrics.check_confidence(min_confidence)
+        ranks = _ranks(top, len(self.classes))
+        views, mirrored = self._views(tta)
         columns = _columns(data, path_column, label_column)
         name, opened, chosen = self._chosen(data, split, columns)
         gathering = inspection.Gathering()
@@ -273,20 +296,73 @@ class Run:
             chosen,
             name=name,
             device=devices.pick(device),
+            views=views,
             workers=workers,
             strict=strict,
             poll=poll,
             look=gathering.add if data is not None else None,
         )
+        found = dataclasses.replace(found, min_confidence=min_confidence, top=ranks)
         if data is not None:
             prints = gathering.done(found.pictures.split)
             seen = inspection.seen(self.folder, opened, prints, poll=poll)
             document = seen.to_json(found.names, found.logits, found.labels, self.classes)
-            notes = (opened.layout, *opened.warnings)
+            notes = (opened.layout, *opened.warnings, *mirrored)
             return dataclasses.replace(found, notes=notes, trained_on=document)
         recorded = folder.read_labels(self.folder)
         changed = sources.relabelled(found.pictures.split, self.classes, recorded)
-        return dataclasses.replace(found, leak=self.leak(name), relabelled=changed)
+        notes = (*_known(name, found.pictures.split.kind), *mirrored)
+        return dataclasses.replace(found, leak=self.leak(name), relabelled=changed, notes=notes)
+
+    def calibrate(
+        self,
+        *,
+        device: str = "auto",
+        workers: int | None = None,
+        max_megapixels: float | None = None,
+        poll: Poll = unheard,
+    ) -> float:
+        """Fit a temperature to the validation split, save it in the bundle, and return it.
+
+        Probabilities are those of logits divided by it from then on; answers stay as they are. A
+        run without a validation split is a UsageError.
+        """
+        if not folder.read_result(folder.require_whole(self.folder)):
+            raise DataError(
+                f"{self.folder} is not finished: continue it with "
+                f"`striate train --resume {self.folder}`"
+            )
+        if VALIDATION not in folder.read_splits(self.folder):
+            raise UsageError(
+                "a temperature is fitted to the validation split, and this run has none: train "
+                "with --validation-share 0.1"
+            )
+        with files.lock(self.folder / folder.LOCK):
+            files.remove_stale(self.folder)
+            self.__dict__.pop("bundle", None)  # another process may have gone on with the run
+            found = self.evaluate(
+                split=VALIDATION,
+                device=device,
+                workers=workers,
+                max_megapixels=max_megapixels,
+                poll=poll,
+            )
+            temperature = metrics.fit(found.logits, found.labels)
+            folder.write_temperature(self.folder, temperature)
+        self.__dict__["bundle"] = self.bundle._replace(temperature=temperature)
+        return temperature
+
+    def _views(self, name: str) -> tuple[Views, list[str]]:
+        """Choose views, and say where training showed the network no mirrored pictures."""
+        kind = self.bundle.preprocessing.kind
+        views = choose_views(name, kind)
+        untaught = (
+            views is not PLAIN
+            and folder.is_run(self.folder)
+            and not folder.read_recipe(self.folder).get("flip")
+        )
+        note = f"this network was trained without mirrored {kind}: averaging over them may mislead"
+        return views, [note] if untaught else []
 
     def describe(self, *, batch: int = 1, optimiser: str | None = None) -> Description:
         """Say what the network costs, layer by layer, at the size that it was trained for."""
@@ -532,6 +608,24 @@ def _watched(happening: Generator[Happening], show: Show, tell: Callable[[str], 
 
 def _limited(bundle: Bundle, megapixels: float | None) -> Bundle:
     return bundle._replace(preprocessing=limited(bundle.preprocessing, megapixels))
+
+
+def _ranks(top: Iterable[int], classes: int) -> tuple[int, ...]:
+    ranks = tuple(dict.fromkeys(top))
+    for rank in ranks:
+        if not 1 <= rank <= classes:
+            raise UsageError(
+                f"--top is among the likeliest 1 to {classes}, the network's classes, not {rank}"
+            )
+    return ranks
+
+
+def _known(split: str, kind: str) -> list[str]:
+    """Say what the training had of one of its own splits."""
+    return {
+        "train": [f"the network was trained on these {kind}: expect less of others"],
+        VALIDATION: [f"these {kind} chose the epoch that was kept: expect a little less of others"],
+    }.get(split, [])
 
 
 def _columns(data: Any, path_column: str | None, label_column: str | None) -> Columns:

@@ -1,6 +1,7 @@
 """Pictures, sounds or clips, and a bundle -> ranked classes, as rows that JSON holds."""
 
 import contextlib
+import functools
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,10 +11,11 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from striate import devices, evaluation
+from striate import devices, evaluation, metrics
 from striate.data.preparation.kinds import allowance
 from striate.data.sources.given import Example
 from striate.decoding import Decoders, Failed, ahead
+from striate.evaluation import PLAIN, Views
 from striate.runs import Bundle
 from striate.stopping import Poll, Reading, unheard
 
@@ -34,39 +36,55 @@ class Prediction(NamedTuple):
     file: str
     classes: list[Ranked]
     error: str | None = None
+    unsure: bool | None = None  # the likeliest is less likely than was asked for; None: not asked
 
     def to_json(self) -> dict[str, Any]:
-        """Return a row of the JSON output."""
+        """Return a row of the JSON output; `unsure` is in it where it was asked for."""
         return {
             "file": self.file,
             "classes": [ranked._asdict() for ranked in self.classes],
+            **({} if self.unsure is None else {"unsure": self.unsure}),
             "error": self.error,
         }
 
     def row(self) -> dict[str, Any]:
         """Return a row of a table, as `columns` names its cells."""
         cells: dict[str, Any] = {"file": self.file, "error": self.error}
+        if self.unsure is not None:
+            cells["unsure"] = self.unsure
         for number, (name, probability) in enumerate(self.classes, 1):
             cells |= {f"class_{number}": name, f"probability_{number}": probability}
         return cells
 
 
-def columns(top: int) -> pa.Schema:
-    """Name a table's columns: file, class_1, probability_1, class_2, ..., error."""
+def columns(top: int, *, unsure: bool = False) -> pa.Schema:
+    """Name a table's columns: file, class_1, probability_1, class_2, ..., unsure, error."""
     ranked = [
         field
         for number in range(1, top + 1)
         for field in ((f"class_{number}", pa.string()), (f"probability_{number}", pa.float64()))
     ]
-    return pa.schema([("file", pa.string()), *ranked, ("error", pa.string())])
+    doubt = [("unsure", pa.bool_())] if unsure else []
+    return pa.schema([("file", pa.string()), *ranked, *doubt, ("error", pa.string())])
 
 
-def predict(
+class _Asked(NamedTuple):
+    """What is asked of each example, and where."""
+
+    top: int
+    views: Views
+    min_confidence: float | None
+    device: torch.device
+
+
+def predict(  # noqa: PLR0913
     bundle: Bundle,
     examples: Iterable[Example],
     *,
     decoders: Decoders,
     top: int = 5,
+    views: Views = PLAIN,
+    min_confidence: float | None = None,
     device: torch.device,
     poll: Poll = unheard,
 ) -> Iterator[Prediction]:
@@ -77,9 +95,10 @@ def predict(
     `decoders` are those of `open_decoders`.
     """
     devices.place(bundle.model, device)
+    asked = _Asked(top, views, min_confidence, device)
     for part in [examples] if isinstance(examples, list) else _parts(iter(examples)):
         results = _decoded(bundle, [example.value for example in part], decoders)
-        yield from _answered(bundle, part, results, top=top, device=device, poll=poll)
+        yield from _answered(bundle, part, results, asked, poll=poll)
 
 
 def _parts(examples: Iterator[Example]) -> Iterator[list[Example]]:
@@ -123,9 +142,8 @@ def _answered(
     bundle: Bundle,
     examples: Sequence[Example],
     results: Results,
+    asked: _Asked,
     *,
-    top: int,
-    device: torch.device,
     poll: Poll,
 ) -> Iterator[Prediction]:
     names = iter(example.name for example in examples)
@@ -133,27 +151,32 @@ def _answered(
         for number, chunk in enumerate(found, 1):
             done = min(number * BATCH, len(examples))
             poll(Reading(done, len(examples), bundle.preprocessing.kind))
-            shares = iter(_probabilities(bundle, chunk, device))
+            shares = iter(_probabilities(bundle, chunk, asked))
             for result, name in zip(chunk, names, strict=False):
                 if isinstance(result, Failed):
                     yield Prediction(name, [], result.reason)
                 else:
-                    yield Prediction(name, _ranked(next(shares), bundle.classes, top))
+                    yield _prediction(name, next(shares), bundle.classes, asked)
 
 
 def _probabilities(
-    bundle: Bundle, results: Sequence[Tensor | Failed], device: torch.device
+    bundle: Bundle, results: Sequence[Tensor | Failed], asked: _Asked
 ) -> list[Tensor]:
     good = [result for result in results if isinstance(result, Tensor)]
     if not good:
         return []
-    logits = evaluation.answer(bundle.model, bundle.preprocessing, torch.stack(good), device=device)
-    return list(logits.double().softmax(1))
+    ask = functools.partial(
+        evaluation.answer, bundle.model, bundle.preprocessing, device=asked.device
+    )
+    logits = evaluation.averaged(ask, torch.stack(good), asked.views)[-1]
+    return list(metrics.probabilities(logits, bundle.temperature))
 
 
-def _ranked(shares: Tensor, classes: Sequence[str], top: int) -> list[Ranked]:
-    values, places = shares.topk(min(top, len(classes)))
-    return [
+def _prediction(name: str, shares: Tensor, classes: Sequence[str], asked: _Asked) -> Prediction:
+    values, places = shares.topk(min(asked.top, len(classes)))
+    ranked = [
         Ranked(classes[place], float(value))
         for place, value in zip(places.tolist(), values.tolist(), strict=True)
     ]
+    least = asked.min_confidence
+    return Prediction(name, ranked, None, None if least is None else ranked[0].probability < least)

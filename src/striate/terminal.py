@@ -9,9 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from striate import console
-from striate.data import relabelled_line
-from striate.inspection import Report, leak_line, seen_line
-from striate.inspection.leaks import copies_of, matters
+from striate.inspection import Report
 from striate.training.loop import Step
 from striate.training.session import Begun, Epoch, Event, Session
 from striate.wording import counted, duration, one, percent, shown
@@ -45,73 +43,23 @@ def print_predictions(kind: str, rows: Sequence[Any]) -> None:
     for row in rows:
         if row.error:
             console.tell(f"unreadable: {row.file}: {row.error}")
+    if any(row.unsure is not None for row in rows):
+        unsure = sum(bool(row.unsure) for row in rows)
+        console.tell(f"{unsure:,} of {counted(len(rows), kind)} unsure, shown with its best guess")
 
 
 def _ranked(row: Any, most: int) -> list[str]:
     cells = [f"{found.name} {percent(found.probability)}" for found in row.classes]
     cells = ["unreadable"] if row.error else cells
+    if row.unsure:
+        cells[0] = f"unsure: {cells[0]}"
     return [row.file, *cells, *[""] * (most - len(cells))]
-
-
-def print_leak(leak: dict[str, Any] | None) -> None:
-    """Say beside an accuracy what makes it too high."""
-    if leak:
-        console.tell(leak_line(leak))
-
-
-def _known(found: dict[str, Any]) -> str:
-    """Count beside an accuracy the pictures that training had, or copies of them."""
-    seen, leak = found["trained_on"], found["leak"]
-    if seen and matters(seen["pictures"], seen["near"], seen["n"]):
-        return f", {seen['pictures']:,} of them trained on"
-    if leak:
-        return (
-            f", {leak['copies']:,} with a {copies_of(leak['copies'], leak.get('near', 0))} in train"
-        )
-    return ""
 
 
 def balanced(found: Mapping[str, Any]) -> str:
     """Write the balanced accuracy beside an accuracy that it differs from."""
     own = found.get("balanced_accuracy", found["accuracy"])
     return "" if percent(own) == percent(found["accuracy"]) else f"  balanced {percent(own)}"
-
-
-def print_evaluation(found: dict[str, Any]) -> None:
-    low, high = found["interval"]
-    console.tell(
-        f"{found['split']} accuracy {percent(found['accuracy'])} (95 % interval {percent(low)} to "
-        f"{percent(high)}, {counted(found['n'], found['kind'])}{_known(found)}){balanced(found)}  "
-        f"top-5 {percent(found['top5'])}  loss {found['loss']:.4f}"
-    )
-    print_leak(found["leak"])
-    if found["trained_on"] and (line := seen_line(found["trained_on"], found["kind"])):
-        console.tell(line)
-    if found["relabelled"]:
-        console.tell(relabelled_line(found["relabelled"]))
-    if found["lost_classes"]:
-        names = ", ".join(map(repr, found["lost_classes"]))
-        console.tell(f"not measured, as none of their {found['kind']} can be read: {names}")
-    measured = [row["class"] for row in found["per_class"] if row["n"]]
-    if len(measured) == 1:
-        console.tell(f"one class only, {measured[0]}: this accuracy is its recall")
-    keys = ("precision", "recall", "f1")
-    console.table(
-        ["class", "n", *keys],
-        [
-            [row["class"], f"{row['n']}", *(percent(row[key]) for key in keys)]
-            for row in found["per_class"]
-        ],
-    )
-    if found["confusions"]:
-        console.tell("most confused:")
-        console.table(
-            ["true", "predicted", "count"],
-            [
-                [row["true"], row["predicted"], f"{row['count']}"]
-                for row in found["confusions"][:10]
-            ],
-        )
 
 
 def print_report(report: Report) -> None:

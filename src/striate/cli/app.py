@@ -114,6 +114,18 @@ TrustCode = Annotated[
     bool,
     switch("Run the Python code that the run carries, this once: read it with `striate code`."),
 ]
+Tta = Annotated[
+    str,
+    Parameter(
+        group=RUN_OPTIONS,
+        help="Average logits over views: flip (as it is and mirrored), crops (both, also shifted; "
+        "six), none.",
+    ),
+]
+MinConfidence = Annotated[
+    float | None,
+    Parameter(group=RUN_OPTIONS, help="An answer less likely than this is unsure."),
+]
 AsJson = Annotated[
     bool,
     switch("Print one JSON document.", name="--json", group=OUTPUT),

@@ -17,18 +17,23 @@ from .app import (
     Device,
     LabelColumn,
     MaxMegapixels,
+    MinConfidence,
     PathColumn,
     Strict,
     TrustCode,
+    Tta,
     Workers,
     answering,
     app,
     examples,
     print_json,
+    switch,
 )
 
 if TYPE_CHECKING:
+    from striate.api import Run
     from striate.evaluation import Evaluation
+    from striate.stopping import Halt
 
 
 @app.command(
@@ -37,6 +42,8 @@ if TYPE_CHECKING:
     striate evaluate runs/first more-photos/ --json
     striate evaluate runs/first --split validation -o answers.csv
     striate evaluate runs/first --confusion confusion.png
+    striate evaluate runs/first --tta flip --top 1,3
+    striate evaluate runs/first --calibrate --min-confidence 0.9
 """)
 )
 def evaluate(
@@ -47,6 +54,18 @@ def evaluate(
     split: Annotated[
         str | None,
         Parameter(group=RUN_OPTIONS, help="train, validation or test. [default: test if there is]"),
+    ] = None,
+    tta: Tta = "none",
+    calibrate: Annotated[
+        bool,
+        switch("Fit a temperature to the validation split and save it in the bundle, first."),
+    ] = False,
+    min_confidence: MinConfidence = None,
+    top: Annotated[
+        str | None,
+        Parameter(
+            group=RUN_OPTIONS, help="Among how many the right class is looked for, as in 1,3,5."
+        ),
     ] = None,
     path_column: PathColumn = None,
     label_column: LabelColumn = None,
@@ -71,16 +90,23 @@ def evaluate(
 
     Classes of other data are matched by name, never by order.
     """
+    ranks = _ranks(top)
     with answering("asking the network") as halt:
-        from striate import api, tables, terminal
+        from striate import api, tables
 
         if out:
             tables.check(out)
         if confusion and confusion.suffix.lower() != ".png":
             raise UsageError(f"--confusion is a .png file, not {confusion}")
-        found = api.load(run, trust_code=trust_code).evaluate(
+        loaded = api.load(run, trust_code=trust_code)
+        if calibrate:
+            _calibrate(loaded, device, workers, max_megapixels, halt)
+        found = loaded.evaluate(
             data,
             split=split,
+            tta=tta,
+            min_confidence=min_confidence,
+            top=ranks,
             device=device,
             workers=workers,
             strict=strict,
@@ -93,21 +119,48 @@ def evaluate(
         console.say(note)
     for entry in found.unreadable:
         console.say(f"left out: {entry.file}: {entry.reason}")
-    if out:
-        _write_rows(found, out)
-    if confusion:
-        files.write(confusion, found.confusion(run.resolve().name))
-        console.say(f"wrote {confusion}")
+    _write(found, out, confusion, run.resolve().name)
     if as_json:
         print_json(found.to_json())
         return
-    terminal.print_evaluation(found.to_json())
+    from . import measured
+
+    measured.show(found.to_json())
+
+
+def _ranks(text: str | None) -> list[int]:
+    parts = [part.strip() for part in text.split(",")] if text else []
+    if not all(part.isdecimal() for part in parts):
+        raise UsageError(f"--top takes whole numbers with commas between, as in 1,3,5, not {text}")
+    return [int(part) for part in parts]
+
+
+def _calibrate(
+    run: "Run", device: str, workers: int | None, max_megapixels: float | None, halt: "Halt"
+) -> None:
+    from striate import terminal
+
+    found = run.calibrate(
+        device=device, workers=workers, max_megapixels=max_megapixels, poll=halt.poll
+    )
+    console.say(
+        f"temperature {found:.3f}, fitted to the validation split, saved in "
+        f"{terminal.place(run.folder / 'bundle')}"
+    )
+
+
+def _write(found: "Evaluation", out: Path | None, confusion: Path | None, name: str) -> None:
+    if out:
+        _write_rows(found, out)
+    if confusion:
+        files.write(confusion, found.confusion(name))
+        console.say(f"wrote {confusion}")
 
 
 def _write_rows(found: "Evaluation", out: Path) -> None:
-    from striate import evaluation, tables
+    from striate import tables
 
-    with tables.writing(out, evaluation.COLUMNS) as add:
+    with tables.writing(out, found.columns()) as add:
         for row in found.rows():
             add(row)
     console.say(f"wrote {out}: {counted(found.metrics.n, found.pictures.split.kind)}")

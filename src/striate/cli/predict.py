@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.exceptions import UnknownOptionError
@@ -19,7 +19,9 @@ from .app import (
     AsJson,
     Device,
     MaxMegapixels,
+    MinConfidence,
     TrustCode,
+    Tta,
     Workers,
     answering,
     app,
@@ -27,12 +29,16 @@ from .app import (
     print_json,
 )
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 
 @app.command(
     help_epilogue=examples("""
     striate predict runs/first cat.jpg
     striate predict runs/first holiday/ --top 1 --json
     striate predict runs/first archive.zip -o answers.csv
+    striate predict runs/first holiday/ --tta flip --min-confidence 0.9
     curl -s https://example.org/cat.jpg | striate predict runs/first -
 """)
 )
@@ -48,6 +54,8 @@ def predict(
     /,
     *,
     top: Annotated[int, Parameter(group=RUN_OPTIONS, help="Classes shown a picture.")] = 3,
+    tta: Tta = "none",
+    min_confidence: MinConfidence = None,
     device: Device = "auto",
     workers: Workers = None,
     max_megapixels: MaxMegapixels = None,
@@ -70,13 +78,15 @@ def predict(
     if pictures.count("-") > 1:
         raise UsageError("- is standard input, which holds one picture: name it once")
     with answering("asking the network") as halt:
-        from striate import api, terminal
+        from striate import api, prediction, terminal
 
         loaded = api.load(run, trust_code=trust_code)
         kind = loaded.bundle.preprocessing.kind
         rows = loaded.stream(
             [_standard_input() if given == "-" else given for given in pictures],
             top=top,
+            tta=tta,
+            min_confidence=min_confidence,
             device=device,
             workers=workers,
             max_megapixels=max_megapixels,
@@ -84,7 +94,8 @@ def predict(
             tell=console.say,
         )
         if out:
-            _write_predictions(rows, out, top, kind)
+            columns = prediction.columns(top, unsure=min_confidence is not None)
+            _write_predictions(rows, out, columns, kind)
             return
         found = list(rows)
     if as_json:
@@ -113,14 +124,16 @@ def _standard_input() -> Any:
     return Named("-", sys.stdin.buffer.read())
 
 
-def _write_predictions(rows: Iterable[Any], out: Path, top: int, kind: str) -> None:
-    from striate import prediction, tables
+def _write_predictions(rows: Iterable[Any], out: Path, columns: "pa.Schema", kind: str) -> None:
+    from striate import tables
 
-    count = unreadable = 0
-    with tables.writing(out, prediction.columns(top)) as add:
+    count = unreadable = unsure = 0
+    with tables.writing(out, columns) as add:
         for row in rows:
             add(row.row())
             count, unreadable = count + 1, unreadable + bool(row.error)
-    console.say(f"wrote {out}: {counted(count, kind)}, {unreadable:,} of them unreadable")
+            unsure += bool(row.unsure)
+    doubt = f", {unsure:,} unsure" if "unsure" in columns.names else ""
+    console.say(f"wrote {out}: {counted(count, kind)}, {unreadable:,} of them unreadable{doubt}")
     if count == unreadable:
         raise DataError(f"none of the {kind} could be read")

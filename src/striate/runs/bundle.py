@@ -1,5 +1,6 @@
 """The bundle: model.safetensors and model.json, all that is needed to use a trained network."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,9 @@ from striate.usercode import NO_CONSENT, Consent
 from striate.version import __version__
 
 FORMAT = 1
+# Of a card with a temperature, which a striate that knows none must not read.
+TEMPERED = 2
+FORMATS = (FORMAT, TEMPERED)
 CARD = "model.json"
 WEIGHTS = "model.safetensors"
 ZCA = "zca.safetensors"
@@ -31,6 +35,7 @@ class Bundle(NamedTuple):
     classes: tuple[str, ...]
     architecture: Architecture
     metrics: dict[str, Any]  # of the validation split, where there was one
+    temperature: float = 1.0  # that its logits are divided by, for probabilities
 
 
 def card(
@@ -45,6 +50,11 @@ def card(
         "preprocessing": {"kind": preprocessing.kind, **preprocessing.to_json()},
         "classes": list(classes),
     }
+
+
+def tempered(document: Mapping[str, Any], temperature: float) -> dict[str, Any]:
+    """Return a card with a temperature, in place of one that it has."""
+    return {**document, "format": TEMPERED, "temperature": temperature}
 
 
 def blobs(model: nn.Module, preprocessing: Preparation) -> dict[str, bytes]:
@@ -77,13 +87,14 @@ def restore(
     consent: Consent = NO_CONSENT,
 ) -> Bundle:
     """Build the network of a card and fill in its weights; code that it brings needs consent."""
-    if document.get("format") != FORMAT:
+    if document.get("format") not in FORMATS:
         raise DataError(
-            f"{where} has format {document.get('format')}, this version reads {FORMAT}: "
-            "a newer striate wrote it"
+            f"{where} has format {document.get('format')}, this version reads "
+            f"{' and '.join(map(str, FORMATS))}: a newer striate wrote it"
         )
     try:
         preprocessing, classes, architecture = _read_card(document, content)
+        temperature = temperature_of(document)
         model = models.build(
             architecture,
             len(classes),
@@ -97,7 +108,8 @@ def restore(
         raise DataError(f"{where} has no {WEIGHTS}")
     fill(model, from_safetensors(content[WEIGHTS], where / WEIGHTS), where / WEIGHTS)
     model.to(device or "cpu").eval()
-    return Bundle(model, preprocessing, classes, architecture, dict(document.get("metrics", {})))
+    measured = dict(document.get("metrics", {}))
+    return Bundle(model, preprocessing, classes, architecture, measured, temperature)
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
@@ -115,6 +127,16 @@ def tensor_bytes(named: Mapping[str, Tensor]) -> bytes:
     return safetensors.torch.save(
         {name: t.detach().to("cpu", copy=True).contiguous() for name, t in named.items()}
     )
+
+
+def temperature_of(document: Mapping[str, Any]) -> float:
+    """Read a card's temperature: 1 of one that has none; ValueError for what can be none."""
+    if document.get("format") != TEMPERED:
+        return 1.0
+    found = document["temperature"]
+    if not (type(found) in (int, float) and 0 < found < math.inf):
+        raise ValueError(f"its temperature is {found!r}")
+    return float(found)
 
 
 def _read_card(

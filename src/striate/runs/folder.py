@@ -384,13 +384,33 @@ def _best(folder: Path) -> tuple[dict[str, Any], dict[str, bytes], Path]:
 
 
 def write_bundle(folder: Path) -> None:
-    """Make the run's bundle of its best checkpoint."""
+    """Make the run's bundle of its best checkpoint; the same network keeps its temperature."""
     found = checkpoints.best(folder)
     assert found is not None, "a run that is finished has a finished epoch"
     document = {k: v for k, v in found.document.items() if k not in ("state", "files")}
     ours = (checkpoints.OPTIMISER, checkpoints.RAW)
     content = {k: v for k, v in found.blobs.items() if k not in ours}
+    with contextlib.suppress(DataError, ValueError):  # there is none yet, or it is damaged
+        older, blobs = files.read_sealed(folder / BUNDLE, bundle.CARD)
+        temperature = bundle.temperature_of(older)
+        if temperature != 1 and blobs == content:
+            document = bundle.tempered(document, temperature)
     bundle.save(folder / BUNDLE, document, content)
+
+
+def write_temperature(folder: Path, temperature: float) -> None:
+    """Save a temperature in the run's bundle, whose network and preprocessing stay as they are."""
+    document, content = files.read_sealed(folder / BUNDLE, bundle.CARD)
+    bundle.save(folder / BUNDLE, bundle.tempered(document, temperature), content)
+
+
+def read_temperature(folder: Path) -> float:
+    """Read the temperature of a run's bundle; 1 where there is none."""
+    path = folder / BUNDLE / bundle.CARD
+    if not path.is_file():
+        return 1.0
+    with _readable(path):
+        return bundle.temperature_of(files.read_document(path))
 
 
 def environment() -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Views of what a network learnt and answered: arrays out, which the report and figures show."""
 
+from striate.metrics import Calibration, calibration
+
 from .answers import Answers, Confusion, confusion, read_answers
 from .comparison import Compared, Difference, McNemar, compare, differences, mcnemar, paired
 from .drawing import explanation_sheet, filter_sheet
@@ -15,7 +17,6 @@ from .looking import Looked, cam, grad_cam, looked, shuffled
 from .neighbours import Nearest, nearest, others
 from .networks import Source, network
 from .placement import place
-from .reliability import Calibration, calibration
 from .settings import Setting, Trained, settings
 from .standings import Match, Pair, Spread, Standings, spread, standings
 

@@ -56,7 +56,10 @@ class Confusion(NamedTuple):
 
 
 def read_answers(run: Path) -> Answers:
-    """Read what a run answered on the split that it was judged on; no code of the run is needed."""
+    """Read what a run answered on the split that it was judged on; no code of the run is needed.
+
+    The probabilities are those of the bundle's temperature.
+    """
     split = folder.read_result(folder.require_whole(run)).get("split")
     if split is None:
         raise DataError(f"{run} is not finished: continue it with `striate train --resume {run}`")
@@ -73,9 +76,18 @@ def read_answers(run: Path) -> Answers:
         str(split),
         table["file"].to_pylist(),
         np.array([places[name] for name in names], dtype=np.int64),
-        flat.reshape(len(table), len(classes)),
+        _tempered(flat.reshape(len(table), len(classes)), folder.read_temperature(run)),
         classes,
     )
+
+
+def _tempered(shares: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Return the softmax (N, K) of logits over a temperature, given their own softmax."""
+    if temperature == 1:
+        return shares
+    powers = (shares / shares.max(1, keepdims=True)) ** (1 / temperature)
+    scaled: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
+    return scaled
 
 
 def confusion(answers: Answers) -> Confusion:

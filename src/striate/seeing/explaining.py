@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from striate import devices, evaluation, features
+from striate import devices, evaluation, features, metrics
 from striate.data import Split
 from striate.data.batches import Pictures
 from striate.data.preparation.kinds import allowance
@@ -130,7 +130,7 @@ class Explainer:
         values = self.bundle.preprocessing.values(pixels[None].to(self._device))
         with torch.no_grad():
             vector, logits = features.embedding(self._model, devices.ordered(values))
-        shares = logits[0].double().cpu().softmax(0)
+        shares = metrics.probabilities(logits.cpu(), self.bundle.temperature)[0]
         order = shares.argsort(descending=True, stable=True)
         return Explanation(
             name,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from striate import devices, evaluation
+from striate import devices, evaluation, metrics
 from striate.data.preparation.preprocessing import Preprocessing
 from striate.errors import DataError, UsageError, choose
 from striate.runs import Bundle
@@ -101,4 +101,4 @@ def probabilities(detector: Network, windows: Tensor) -> Tensor:
     """Return the probability of the class for windows (N, C, H, W), uint8: (N,), float64."""
     bundle = detector.bundle
     logits = evaluation.answer(bundle.model, bundle.preprocessing, windows, device=detector.device)
-    return logits.double().softmax(1)[:, detector.place]
+    return metrics.probabilities(logits, bundle.temperature)[:, detector.place]

@@ -48,8 +48,8 @@ def measure(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Metrics:
     return Metrics(
         n=n,
         accuracy=correct / n,
-        top5=_top(logits, labels, 5),
-        loss=_loss(logits, labels),
+        top5=top(logits, labels, 5),
+        loss=loss(logits, labels),
         interval=wilson(correct, n),
         balanced_accuracy=_mean([row["recall"] for row in per_class if row["n"]]),
         per_class=per_class,
@@ -82,6 +82,24 @@ def wilson(correct: int, n: int, z: float = 1.959963984540054) -> tuple[float, f
     return low, 1.0 if correct == n else centre + half
 
 
+def top(logits: Tensor, labels: Tensor, most: int) -> float:
+    """Return the share of labels (N,) among the `most` greatest logits (N, K); of equals the first.
+
+    As scikit-learn's top_k_accuracy_score, which counts the last of equal ones first.
+    """
+    own = logits.gather(1, labels[:, None])  # (N, 1)
+    earlier = torch.arange(logits.shape[1]) < labels[:, None]  # (N, K)
+    before = (logits > own) | ((logits == own) & earlier)
+    return float((before.sum(1) < most).double().mean())
+
+
+def loss(logits: Tensor, labels: Tensor) -> float:
+    """Compute the mean cross-entropy in nats: logits (N, K), labels (N,)."""
+    parts = zip(logits.split(ROWS), labels.split(ROWS), strict=True)
+    sums = [F.cross_entropy(rows.double(), own, reduction="sum").item() for rows, own in parts]
+    return math.fsum(sums) / len(labels)
+
+
 def _check(logits: Tensor) -> None:
     if len(logits) == 0:
         raise DataError("no pictures to measure: give a data set with at least one")
@@ -97,19 +115,6 @@ def _matrix(labels: Tensor, predicted: Tensor, k: int) -> Tensor:
     return torch.bincount(labels * k + predicted, minlength=k * k).reshape(
         k, k
     )  # (true, predicted)
-
-
-def _top(logits: Tensor, labels: Tensor, most: int) -> float:
-    own = logits.gather(1, labels[:, None])  # (N, 1)
-    earlier = torch.arange(logits.shape[1]) < labels[:, None]  # (N, K)
-    before = (logits > own) | ((logits == own) & earlier)
-    return float((before.sum(1) < most).double().mean())
-
-
-def _loss(logits: Tensor, labels: Tensor) -> float:
-    parts = zip(logits.split(ROWS), labels.split(ROWS), strict=True)
-    sums = [F.cross_entropy(rows.double(), own, reduction="sum").item() for rows, own in parts]
-    return math.fsum(sums) / len(labels)
 
 
 def _per_class(matrix: Tensor, classes: Sequence[str]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.metrics import wilson
+from .accuracy import wilson
 
 BINS = 15
 

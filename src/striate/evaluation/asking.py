@@ -1,0 +1,169 @@
+"""A network asked about a data set: its own splits again, or pictures of any number."""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from striate import data as sources
+from striate import devices, metrics
+from striate.data import Data, Split
+from striate.data.batches import Look, Pictures, decoded, readable
+from striate.data.preparation.kinds import Preparation
+from striate.errors import UsageError
+from striate.runs import Bundle, folder
+from striate.stopping import Poll, unheard
+from striate.usercode import Consent
+
+from .answers import Evaluation
+from .views import PLAIN, Views, averaged
+
+BATCH = 256
+
+
+def preferred(splits: Iterable[str]) -> str:
+    """Return the split that an accuracy is of, where nothing else is asked for.
+
+    >>> preferred(["train", "validation"])
+    'validation'
+    """
+    there = set(splits)
+    return next(name for name in ("test", "validation", "train") if name in there)
+
+
+def opened(
+    run: Path, split: str | None, classes: Sequence[str], consent: Consent
+) -> tuple[str, Data, Split]:
+    """Open a run's own split again, its labels by name: the split's name, the data, the split.
+
+    None is the one that an accuracy is of. Raises UsageError for a split that the run has not,
+    DataError where the data or one of its pictures are gone.
+    """
+    table = folder.read_splits(run)
+    name = split or preferred(table)
+    if name not in table:
+        raise UsageError(f"this run has no {name} split, it has {', '.join(table)}")
+    data = sources.reopen(folder.read_origin(run), consent)
+    return name, data, sources.assigned(data, {name: table[name]}, classes)[name]
+
+
+def stream(  # noqa: PLR0913
+    bundle: Bundle,
+    split: Split,
+    *,
+    name: str,
+    device: torch.device,
+    views: Views = PLAIN,
+    workers: int | None = None,
+    strict: bool = False,
+    poll: Poll = unheard,
+    look: Look | None = None,
+) -> Evaluation:
+    """Ask the network about every picture of a split, decoded once and not kept: any number.
+
+    With other `views` than the plain one the logits averaged over them are there as well. With
+    `strict` the first unreadable picture is a PictureError. `look` is shown the pixels of all that
+    are readable, in their order.
+    """
+    model = devices.place(bundle.model, device).eval()
+    count = devices.processors() if workers is None else workers
+    results = decoded(split, bundle.preprocessing, count, strict=strict, poll=poll)
+    # Made at once: small pieces kept between large ones that come and go would scatter the heap.
+    found = torch.empty(1 if views is PLAIN else 2, len(split), len(bundle.classes))
+    reasons: dict[int, str] = {}
+    done = 0
+    for pixels in _batches(results, reasons):
+        if look:
+            look(pixels)
+        part = slice(done, done + len(pixels))
+        found[:, part] = averaged(
+            functools.partial(answer, model, bundle.preprocessing, device=device), pixels, views
+        )
+        done = part.stop
+    known, unreadable = readable(split, reasons)
+    lost = [bundle.classes[label] for label in np.setdiff1d(split.labels, known.labels)]
+    pictures = Pictures(known, bundle.preprocessing)
+    whole = _evaluation(bundle, pictures, found[0, :done], split=name)
+    seen = None if views is PLAIN else found[1, :done]
+    return replace(whole, views=views, averaged=seen, unreadable=unreadable, lost=lost)
+
+
+def _batches(results: Iterator[Tensor | str], reasons: dict[int, str]) -> Iterator[Tensor]:
+    """Yield the pixels of BATCH examples at a time, less those of which a reason is noted."""
+    numbered = enumerate(results)
+    while batch := list(itertools.islice(numbered, BATCH)):
+        reasons.update({row: result for row, result in batch if isinstance(result, str)})
+        pixels = [result for _, result in batch if isinstance(result, Tensor)]
+        if pixels:
+            yield torch.stack(pixels)
+
+
+def evaluate(
+    bundle: Bundle,
+    pictures: Pictures,
+    *,
+    split: str,
+    device: torch.device,
+    poll: Poll = unheard,
+) -> Evaluation:
+    """Ask the network about pictures that a training has read."""
+    model = devices.place(bundle.model, device)
+    found = logits(model, bundle.preprocessing, pictures, device=device, poll=poll)
+    return _evaluation(bundle, pictures, found, split=split)
+
+
+def _evaluation(bundle: Bundle, pictures: Pictures, found: Tensor, *, split: str) -> Evaluation:
+    measured = metrics.measure(found, pictures.labels, bundle.classes)
+    return Evaluation(
+        split,
+        measured,
+        found,
+        pictures.labels,
+        pictures,
+        bundle.classes,
+        temperature=bundle.temperature,
+    )
+
+
+def logits(
+    model: nn.Module,
+    preprocessing: Preparation,
+    pictures: Pictures,
+    *,
+    device: torch.device,
+    poll: Poll = unheard,
+) -> Tensor:
+    """Return the network's logits (N, K), float32 on the CPU, in the pictures' order.
+
+    The network is left in evaluation mode. `poll` is called before each batch.
+    """
+    model.eval()
+    found = []
+    for batch in pictures.all(BATCH):
+        poll()
+        found.append(_answer(model, preprocessing, batch.pixels, device=device))
+    return torch.cat(found).cpu()  # read once: an accelerator is not waited for in each batch
+
+
+def answer(
+    model: nn.Module, preprocessing: Preparation, pixels: Tensor, *, device: torch.device
+) -> Tensor:
+    """Compute the logits (N, K) of a batch of pixels, float32 on the CPU.
+
+    The model is in evaluation mode.
+    """
+    return _answer(model, preprocessing, pixels, device=device).cpu()
+
+
+@torch.inference_mode()
+def _answer(
+    model: nn.Module, preprocessing: Preparation, pixels: Tensor, *, device: torch.device
+) -> Tensor:
+    values = preprocessing.values(pixels.to(device, non_blocking=True))
+    found: Tensor = model(devices.ordered(values))
+    return found.float()
