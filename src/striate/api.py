@@ -36,6 +36,7 @@ from striate.seeing.placement import place as place_vectors
 from striate.stopping import Halt, Poll, unheard
 from striate.training import conductor
 from striate.training import recipe as recipes
+from striate.training import recipes as named
 from striate.training.conductor import Happening
 from striate.training.networks import architecture
 from striate.training.plan import make_splits
@@ -452,6 +453,7 @@ def plan(
     """Return the recipe that `train` would follow, as TOML."""
     recipes.check_names(choices, where="striate.plan")
     opened = sources.find(_required(data), _columns(data, path_column, label_column))
+    model, choices = named.applied(model, choices, opened.name)
     train_split = make_splits(opened, choices)["train"]
     recipe = resolve_plan(train_split, choices, architecture(model, choices, opened)[0])
     return folder.recipe_text(recipes.as_table(recipe))
@@ -483,6 +485,7 @@ def preview(
     """Draw training pictures as the network sees them, plain and augmented: PNG."""
     recipes.check_names(choices, where="striate.preview")
     opened = sources.find(data, Columns(path_column, label_column))
+    model, choices = named.applied(model, choices, opened.name)
     return draw_preview(opened, choices, architecture(model, choices, opened)[0])
 
 
@@ -566,6 +569,7 @@ def train(
             return Run(_watched(happening, show or _quiet, tell or _quiet), trust_code=trust_code)
         recipes.check_names(choices, where="striate.train")
         opened = sources.find(_required(data), columns)
+        model, choices = named.applied(model, choices, opened.name)
         built, initial = architecture(model, choices, opened)
         path = Path(out).expanduser() if out else _new_folder(opened, built)
         happening = conductor.train(

@@ -25,6 +25,7 @@ from . import (  # noqa: F401
     paint,
     pooling,
     predict,
+    recipes,
     report,
     runs,
     train,

@@ -14,6 +14,7 @@ from . import arguments
 from .alexnet import alexnet
 from .audio_convnet import audio_convnet
 from .cifar_convnet import cifar_convnet
+from .compact import compact
 from .convnet import convnet
 from .lenet import lenet
 from .library import (
@@ -31,6 +32,7 @@ from .r3d import r3d
 from .resnet import plain, resnet, resnet_bottleneck
 from .small_resnet import small_resnet
 from .vgg import vgg
+from .whitened import whitened
 from .wide_resnet import wide_resnet
 
 __all__ = [
@@ -84,6 +86,12 @@ MODELS: dict[str, Model] = {
         4,
         _MNIST,
     ),
+    "compact": Model(
+        compact,
+        "small and quick: three convolutions without padding, batch norm",
+        smallest=16,
+        shape=_MNIST,
+    ),
     "lenet": Model(
         lenet,
         "LeNet-5: two 5x5 convolutions, tanh, three linear layers",
@@ -128,6 +136,11 @@ MODELS: dict[str, Model] = {
     "resnet56": Model(partial(small_resnet, 56), "residual, for small pictures: 27 blocks"),
     "resnet110": Model(partial(small_resnet, 110), "residual, for small pictures: 54 blocks"),
     "wide-resnet": Model(wide_resnet, "residual, few wide blocks: 28 layers, 10 times as wide"),
+    "whitened": Model(
+        whitened,
+        "wide and short, for small pictures: patches whitened, convolutions begun as identities",
+        smallest=9,
+    ),
     "audio-convnet": Model(
         audio_convnet,
         "for sounds: 3x3 convolutions over log-mel spectrograms, then over all their bands",

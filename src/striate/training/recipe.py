@@ -43,6 +43,10 @@ class Recipe:
         default_factory=dict,
         metadata={"help": "Arguments of the network, as in --arguments.width 64.", "shown": ""},
     )
+    recipe: str | None = choice(
+        None,
+        "Named recipe for this data (`striate recipes` lists them); other flags win over it.",
+    )
     pretrained: bool = choice(False, "Start from the published weights of the network.")
     weights: str | None = choice(
         None, "Start from these: a run, a .safetensors or a .pth file (read weights-only)."

@@ -1,13 +1,51 @@
-"""Recipes by name: where the defaults of a training depart for a network."""
+"""Recipes by name, one a file; and where the defaults of a training depart for a network."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from striate.errors import choose
+
+from . import mnist_fast
+from .named import Measured, Named
 from .networks import NETWORKS
 
-__all__ = ["NETWORKS", "of_network"]
+__all__ = ["NAMED", "NETWORKS", "Measured", "Named", "applied", "of_network"]
+
+FOLDERS = "photos"  # what recipes for any folder of pictures are named after
+
+NAMED: dict[str, Named] = {
+    "mnist/fast": mnist_fast.RECIPE,
+}
 
 
 def of_network(name: str) -> Mapping[str, Any]:
     """Return the choices that suit a network, by its name; none for most."""
     return NETWORKS.get(name, {})
+
+
+def full_name(name: str, data: str) -> str:
+    """Return the name of a recipe as NAMED has it; UsageError for an unknown one.
+
+    >>> full_name("fast", "mnist"), full_name("mnist/fast", "kmnist")
+    ('mnist/fast', 'mnist/fast')
+    """
+    local = (f"{data}/{name}", f"{FOLDERS}/{name}")
+    return next((one for one in local if one in NAMED), "") or choose("recipe", name, NAMED)
+
+
+def applied(model: Any, choices: Mapping[str, Any], data: str) -> tuple[Any, dict[str, Any]]:
+    """Return model and choices, with those of the recipe that they name beneath them.
+
+    Another model than the recipe's has its own arguments. UsageError for an unknown recipe.
+    """
+    if choices.get("recipe") is None:
+        return model, dict(choices)
+    name = full_name(choices["recipe"], data)
+    below = dict(NAMED[name].choices)
+    own = below.pop("model")
+    if model is not None and model != own:
+        below.pop("arguments", None)
+    elif "arguments" in choices:
+        below["arguments"] = {**below.get("arguments", {}), **choices["arguments"]}
+        choices = {key: value for key, value in choices.items() if key != "arguments"}
+    return own if model is None else model, {**below, **choices, "recipe": name}
