@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from striate import usercode
 from striate.errors import UsageError, choose
@@ -41,6 +41,7 @@ __all__ = [
     "USUAL",
     "Architecture",
     "Model",
+    "Observer",
     "build",
     "find",
     "published",
@@ -60,6 +61,14 @@ class Model(NamedTuple):
     def axes(self) -> int:
         """Of what it slides over: 2 of pictures and spectrograms, 3 of clips."""
         return len(self.shape) - 1
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """A network that sets some of its weights by training pictures, before the first step."""
+
+    def observe(self, values: Tensor) -> None:
+        """Look at pictures as the network is given them: (N, C, H, W)."""
 
 
 _MNIST = (1, 28, 28)

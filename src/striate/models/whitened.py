@@ -80,10 +80,9 @@ class Whitened(nn.Module):
             scale = ".norms." in name and name.endswith("weight")
             parameter.requires_grad_(not (scale or name == "whiten.weight"))
         nn.init.zeros_(self.whiten.get_parameter("bias"))
-        for block in self.blocks:
-            for conv in block.get_submodule("convs"):
-                weight = conv.get_parameter("weight")
-                nn.init.dirac_(weight[: weight.shape[1]])
+        for conv in self.blocks.modules():
+            if isinstance(conv, nn.Conv2d):
+                nn.init.dirac_(conv.weight[: conv.in_channels])
 
 
 def whitening(values: Tensor) -> Tensor:
@@ -94,7 +93,8 @@ def whitening(values: Tensor) -> Tensor:
     # An eigenvector's sign is the library's choice: its largest number is made positive.
     largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
     filters = (vectors * largest.sign() / (eigenvalues + FLOOR).sqrt()).T
-    return filters.reshape(-1, channels, PATCH, PATCH).to(values.dtype)
+    kernels: Tensor = filters.reshape(-1, channels, PATCH, PATCH).to(values.dtype)
+    return kernels
 
 
 def whitened(

@@ -35,6 +35,8 @@ from .recipe import PROLONGABLE, Recipe, as_table
 from .session import Session, restore, save
 from .step import Learner
 
+OBSERVED = 2000  # pictures that a network looks at before its first step
+
 
 class Means(NamedTuple):
     """How a training is carried out; nothing here changes what it computes."""
@@ -98,6 +100,8 @@ def prepare(
     preprocessing = kind.fitted(unfitted, recipe, pictures["train"], architecture)
     if initial is not None:
         model.load_state_dict(initial.state_dict())
+    elif isinstance(model, models.Observer) and not recipe.weights:
+        model.observe(_some_values(pictures["train"], preprocessing))
     taught = _Taught(pictures["train"].labels, len(data.classes))
     learner = _assemble(recipe, model, preprocessing, taught, device)
     pictures = _on(device, pictures)
@@ -218,6 +222,12 @@ def _read(
         )
         unreadable += missing
     return pictures, unreadable
+
+
+def _some_values(pictures: Pictures, preprocessing: Preparation) -> Tensor:
+    """Return examples from all over a split, as the network sees them: (N, C, H, W)."""
+    rows = torch.linspace(0, len(pictures) - 1, min(OBSERVED, len(pictures))).long()
+    return preprocessing.values(next(pictures.batches(rows, len(rows))).pixels)
 
 
 def _on(device: torch.device, pictures: Mapping[str, Pictures]) -> dict[str, Pictures]:
