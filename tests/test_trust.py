@@ -220,6 +220,7 @@ WITHOUT_RUN = {
     "train-cascade": ("takes folders of faces", Line("train-cascade RUN RUN -o new.json")),
     "filters": ("hand-made filters over one picture", Line("filters RUN")),
     "models": ("lists names", Line("models")),
+    "recipes": ("lists names", Line("recipes")),
 }
 LINES = [line for lines in COMMANDS.values() for line in lines]
 LINES += [line for _, line in WITHOUT_RUN.values()]
