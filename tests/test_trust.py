@@ -302,6 +302,7 @@ OFFERED: dict[str, tuple[Callable[[api.Run, Place], Any], tuple[str, ...]]] = {
     "stream": (lambda run, place: list(run.stream(place.picture)), NETWORK),
     "explain": (lambda run, place: run.explain(place.picture), BOTH),
     "evaluate": (lambda run, _: run.evaluate(), BOTH),
+    "calibrate": (lambda run, _: run.calibrate(), BOTH),
     "describe": (lambda run, _: run.describe(), NETWORK),
     "leak": (lambda run, _: run.leak("test"), ()),
     "report": (lambda run, place: run.report(place.picture.with_name("r.html")), BOTH),
