@@ -221,6 +221,7 @@ WITHOUT_RUN = {
     "filters": ("hand-made filters over one picture", Line("filters RUN")),
     "models": ("lists names", Line("models")),
     "recipes": ("lists names", Line("recipes")),
+    "experiment": ("tries claims in a folder of its own", Line("experiment")),
 }
 LINES = [line for lines in COMMANDS.values() for line in lines]
 LINES += [line for _, line in WITHOUT_RUN.values()]
@@ -340,6 +341,7 @@ WITHOUT_RUN_IN_PYTHON = {
     "inspect": "looks at data",
     "preview": "draws data",
     "plan": "resolves choices",
+    "experiment": "tries claims in a folder of its own",
     "DataError": "an error",
     "UsageError": "an error",
     "Stopped": "a signal",

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from striate.classic.faces import detect
     from striate.description import describe
     from striate.errors import DataError, Stopped, UsageError
+    from striate.experiments import experiment
     from striate.groups import compare
     from striate.painting import paint
 
@@ -22,6 +23,7 @@ __all__ = [
     "describe",
     "detect",
     "embed",
+    "experiment",
     "inspect",
     "load",
     "paint",
@@ -36,6 +38,7 @@ _HOME = {
     "compare": "groups",
     "describe": "description",
     "detect": "classic.faces",
+    "experiment": "experiments",
     "paint": "painting",
 }
 

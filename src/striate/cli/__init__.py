@@ -20,6 +20,7 @@ from . import (  # noqa: F401
     detect,
     embed,
     evaluate,
+    experiment,
     explain,
     filters,
     paint,

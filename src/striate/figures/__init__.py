@@ -3,6 +3,8 @@
 from .architecture import Volume, architecture
 from .arcs import Sum
 from .boxes import SHOWN, Box, Part, boxes, features
+from .charts import Bar, Bars, Lines, Panel, Points, charts
+from .charts import Line as ChartLine
 from .confusion import confusion
 from .curves import curves
 from .looked import looked
@@ -15,18 +17,25 @@ from .shifts import shifts
 
 __all__ = [
     "SHOWN",
+    "Bar",
+    "Bars",
     "Box",
+    "ChartLine",
     "Columns",
     "Fitted",
     "Line",
+    "Lines",
     "MapRow",
     "MapSlide",
+    "Panel",
     "Part",
+    "Points",
     "Sum",
     "Volume",
     "architecture",
     "box_side",
     "boxes",
+    "charts",
     "confusion",
     "curves",
     "features",

@@ -4,9 +4,10 @@ from collections import OrderedDict
 
 from torch import nn
 
+from .fractional import FractionalMaxPool
 from .norms import NORMS, Norm, convert_norm, norm
 
-__all__ = ["NORMS", "Norm", "chain", "convert_norm", "norm"]
+__all__ = ["NORMS", "FractionalMaxPool", "Norm", "chain", "convert_norm", "norm"]
 
 
 def chain(**layers: nn.Module) -> nn.Sequential:

@@ -30,7 +30,7 @@ from .mlp import mlp
 from .mnist_convnet import mnist_convnet, mnist_convnet_listed
 from .r3d import r3d
 from .resnet import plain, resnet, resnet_bottleneck
-from .small_resnet import small_resnet
+from .small_resnet import small_plain, small_resnet
 from .vgg import vgg
 from .whitened import whitened
 from .wide_resnet import wide_resnet
@@ -144,6 +144,10 @@ MODELS: dict[str, Model] = {
     "resnet44": Model(partial(small_resnet, 44), "residual, for small pictures: 21 blocks"),
     "resnet56": Model(partial(small_resnet, 56), "residual, for small pictures: 27 blocks"),
     "resnet110": Model(partial(small_resnet, 110), "residual, for small pictures: 54 blocks"),
+    "plain20": Model(partial(small_plain, 20), "resnet20 without its sums"),
+    "plain32": Model(partial(small_plain, 32), "resnet32 without its sums"),
+    "plain44": Model(partial(small_plain, 44), "resnet44 without its sums"),
+    "plain56": Model(partial(small_plain, 56), "resnet56 without its sums"),
     "wide-resnet": Model(wide_resnet, "residual, few wide blocks: 28 layers, 10 times as wide"),
     "whitened": Model(
         whitened,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from striate.errors import UsageError
-from striate.layers import Norm
+from striate.layers import Norm, chain
 from striate.layers import norm as normed
 
 EXPANSION = 4  # a bottleneck gives four times as many channels as its 3x3 convolution has
@@ -73,6 +73,19 @@ class Bottleneck(nn.Module):
         y = self.bn3(self.conv3(y))
         out: Tensor = self.relu3(y + self.downsample(x))
         return out
+
+
+def unsummed(channels: int, width: int, stride: int, *, norm: Norm) -> nn.Sequential:
+    """Return the layers of `Basic` without the sum: (N, C, H, W) -> (N, width, H/s, W/s)."""
+    bias = norm == "none"
+    return chain(
+        conv1=nn.Conv2d(channels, width, 3, stride, padding=1, bias=bias),
+        bn1=normed(norm, width),
+        relu1=nn.ReLU(inplace=True),
+        conv2=nn.Conv2d(width, width, 3, padding=1, bias=bias),
+        bn2=normed(norm, width),
+        relu2=nn.ReLU(inplace=True),
+    )
 
 
 def projection(channels: int, width: int, stride: int, *, norm: Norm) -> nn.Module:

@@ -19,6 +19,7 @@ from .residual import (
     projection,
     stages,
     start_as_shortcuts,
+    unsummed,
 )
 
 # Blocks of each stage, of two convolutions or, from 50 layers on, of three: the paper's table 1.
@@ -89,15 +90,7 @@ def plain(
     """The convolutions of `resnet` without the sums: (N, C, H, W) -> (N, K)."""
 
     def block(given: int, wide: int, stride: int) -> nn.Module:
-        bias = norm == "none"
-        return chain(
-            conv1=nn.Conv2d(given, wide, 3, stride, padding=1, bias=bias),
-            bn1=normed(norm, wide),
-            relu1=nn.ReLU(inplace=True),
-            conv2=nn.Conv2d(wide, wide, 3, padding=1, bias=bias),
-            bn2=normed(norm, wide),
-            relu2=nn.ReLU(inplace=True),
-        )
+        return unsummed(given, wide, stride, norm=norm)
 
     check_last_maps(size, norm=norm, stride=32)
     return _network(depth, channels, classes, block=block, norm=norm, width=width)

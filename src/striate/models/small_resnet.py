@@ -7,7 +7,7 @@ from striate.layers import Norm, chain
 from striate.layers import norm as normed
 
 from .initial import he
-from .residual import Basic, check_last_maps, stages, start_as_shortcuts
+from .residual import Basic, Make, check_last_maps, stages, start_as_shortcuts, unsummed
 
 
 class ZeroPadded(nn.Module):
@@ -37,6 +37,33 @@ def small_resnet(
         return Basic(given, wide, stride, norm=norm, shortcut=shortcut)
 
     check_last_maps(size, norm=norm, stride=4)
+    net = _network(depth, channels, classes, block=block, norm=norm, width=width)
+    if norm == "none":
+        start_as_shortcuts(net, Basic)
+    return net
+
+
+def small_plain(
+    depth: int,
+    channels: int,
+    classes: int,
+    size: tuple[int, int],
+    *,
+    norm: Norm = "batch",
+    width: int = 16,
+) -> nn.Sequential:
+    """Build the convolutions of `small_resnet` without the sums: (N, C, H, W) -> (N, K)."""
+
+    def block(given: int, wide: int, stride: int) -> nn.Module:
+        return unsummed(given, wide, stride, norm=norm)
+
+    check_last_maps(size, norm=norm, stride=4)
+    return _network(depth, channels, classes, block=block, norm=norm, width=width)
+
+
+def _network(
+    depth: int, channels: int, classes: int, *, block: Make, norm: Norm, width: int
+) -> nn.Sequential:
     widths, count = (width, 2 * width, 4 * width), (depth - 2) // 6
     net = chain(
         conv1=nn.Conv2d(channels, width, 3, padding=1, bias=norm == "none"),
@@ -48,6 +75,4 @@ def small_resnet(
         fc=nn.Linear(4 * width, classes),
     )
     he(net)
-    if norm == "none":
-        start_as_shortcuts(net, Basic)
     return net

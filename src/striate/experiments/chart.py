@@ -1,0 +1,54 @@
+"""Rows to lines with bands and bars with intervals, as experiments draw them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from striate.figures import Bar, ChartLine
+
+from .claim import Row, Rows
+from .intervals import Interval, level, over, select
+
+
+def line(
+    rows: Rows, x: str, y: str, *, scale: float = 1, places: Sequence[Any] | None = None
+) -> ChartLine:
+    """Draw the mean over seeds of one number against another, with the 95 % band where known."""
+    known = [row for row in rows if row.get(y) is not None]
+    where = sorted({row[x] for row in known}) if places is None else list(places)
+    found = [over(scale * row[y] for row in select(known, **{x: place})) for place in where]
+    return ChartLine(where, [f.mean for f in found], *band(found))
+
+
+def curve(rows: Rows, key: str = "curve", *, scale: float = 1, column: int = 1) -> ChartLine:
+    """Draw the mean over seeds of curves, each a list of points [x, y, ...], where all have x."""
+    points: dict[float, list[float]] = {}
+    for row in rows:
+        for point in row[key]:
+            if point[column] is not None:
+                points.setdefault(point[0], []).append(scale * point[column])
+    shared = sorted(x for x, values in points.items() if len(values) == len(rows))
+    found = [over(points[x]) for x in shared]
+    return ChartLine(shared, [f.mean for f in found], *band(found))
+
+
+def band(found: Sequence[Interval]) -> tuple[list[float], list[float]]:
+    """Return the ends of the intervals; none where one is not known."""
+    if any(f.seeds < 2 for f in found):
+        return [], []
+    return [f.low for f in found], [f.high for f in found]
+
+
+def bars(groups: Mapping[str, Iterable[Row]], key: str, *, scale: float = 100) -> dict[str, Bar]:
+    """Draw the mean over seeds of a share, by group; groups without rows are left out."""
+    there = {name: found for name, rows in groups.items() if (found := list(rows))}
+    return {name: bar(level(found, key), scale) for name, found in there.items()}
+
+
+def bar(found: Interval, scale: float = 100) -> Bar:
+    """Draw an interval."""
+    return Bar(*(scale * x for x in found[:3]))
+
+
+def grouped(rows: Rows, names: Mapping[Any, str], key: str) -> dict[str, list[Row]]:
+    """Group rows by the values of a key, in the order of their names."""
+    return {name: select(rows, **{key: value}) for value, name in names.items()}

@@ -1,0 +1,150 @@
+"""Pooling is locally invariant, and fractional pooling regularises (chapter 7; Graham 2014)."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from striate.classic.invariance import POOLINGS, invariance, pictures_of
+from striate.figures import Bars, Lines, Panel
+
+from .chart import bars, grouped, line
+from .claim import FAILS, HOLDS, IN_PART, Cell, Experiment, Form, Lab, Row, Rows, Settings, Verdict
+from .intervals import gap, select
+from .material import part
+from .teaching import prepared, score, taught
+
+KINDS = {
+    "max": "max (2, 2)",
+    "overlapping": "max (3, 2)",
+    "average": "average (2, 2)",
+    "stride": "stride 2",
+    "fractional": "fractional max (√2)",
+}
+MOST = 4  # pixels of a shift
+SHARE = 2  # a seed looks at every second of the pictures, in an order of its own
+
+
+def cells(_: Settings) -> list[Cell]:
+    """List the shifts, which are one cell, and the trainings."""
+    return [{"part": "shift"}, *({"part": "gap", "pooling": kind} for kind in KINDS)]
+
+
+def measure(cell: Cell, settings: Settings, lab: Lab) -> Iterable[Row]:
+    """Shift pictures, or train with one kind of pooling."""
+    if cell["part"] == "shift":
+        pictures = pictures_of(settings["data"], SHARE * settings["shifted"])
+        random = np.random.default_rng(cell["seed"])
+        chosen = random.permutation(len(pictures))[: settings["shifted"]]
+        yield from (row._asdict() for row in invariance(pictures[chosen], most=MOST))
+        return
+    made = prepared(
+        part(settings["trained"], **settings["pictures"]),
+        lab,
+        model="convnet",
+        seed=cell["seed"],
+        size=settings["size"],
+        epochs=settings["epochs"],
+        rate=0.05,
+        arguments={"width": settings["width"], "stages": 3, "pooling": cell["pooling"]},
+    )
+    taught(made, lab)
+    test, train = score(made, lab), score(made, lab, "train")
+    apart = train["accuracy"] - test["accuracy"]
+    yield {**test, "train_accuracy": train["accuracy"], "gap": apart}
+
+
+def verdict(rows: Rows) -> Verdict:
+    """Ask whether max pooling changes less at a shift of one pixel, and fractional overfits less.
+
+    Less than the unpooled maps, and than max pooling; each by an interval that leaves out 0.
+    """
+    shifted = select(rows, part="shift", shift=1)
+    change = gap(shifted, "change", {"layer": "no pooling"}, {"layer": "max (2, 2)"})
+    trained = select(rows, part="gap")
+    apart, better = (
+        gap(trained, key, {"pooling": "max"}, {"pooling": "fractional"})
+        for key in ("gap", "accuracy")
+    )
+    invariant, regular = change.high < 0, apart.high < 0
+    text = (
+        f"At a shift of one pixel a max-pooled map changes by {change.text(1, '', 3)} less the "
+        "unpooled one's, where 1 is another picture's map. Fractional less max pooling: gap "
+        f"between training and test {apart.text()}, test accuracy {better.text()}."
+    )
+    outcome = HOLDS if invariant and regular else IN_PART if invariant or regular else FAILS
+    numbers = {"change": change._asdict(), "gap": apart._asdict(), "accuracy": better._asdict()}
+    return Verdict(outcome, text, numbers)
+
+
+def panels(rows: Rows) -> list[Panel]:
+    """Draw the change of shifted maps, the gaps and the test accuracies."""
+    shifted, trained = select(rows, part="shift"), select(rows, part="gap")
+    lines = {name: line(select(shifted, layer=name), "shift", "change") for name in POOLINGS}
+    groups = grouped(trained, KINDS, "pooling")
+    return [
+        Lines("Change of a shifted picture's maps", "shift (pixels)", "of another's", lines),
+        Bars("Training less test accuracy", "points", bars(groups, "gap")),
+        Bars("Test accuracy", "%", bars(groups, "accuracy")),
+    ]
+
+
+EXPERIMENT = Experiment(
+    claim=(
+        "Max pooling is locally invariant: a small shift of the picture leaves its output almost "
+        "as it was. Fractional max pooling is a strong regulariser."
+    ),
+    measured=(
+        "How far the maps of line detectors change as pictures shift by 1 to 4 pixels, under each "
+        "kind of pooling; and training and test accuracy of one network with each kind. Fractional "
+        "pooling shrinks by the root of two, so that its maps stay larger and cost more."
+    ),
+    forms={
+        "smoke": Form(
+            0.05,
+            1,
+            {
+                "data": "digits",
+                "shifted": 20,
+                "trained": "digits",
+                "pictures": {"train": 100},
+                "size": 8,
+                "width": 4,
+                "epochs": 1,
+            },
+            "digits of 8x8 pixels, 1 epoch",
+        ),
+        "short": Form(
+            1.8,
+            3,
+            {
+                "data": "mnist",
+                "shifted": 200,
+                "trained": "cifar10",
+                "pictures": {"train": 1000, "test": 1000},
+                "size": 16,
+                "width": 12,
+                "epochs": 8,
+            },
+            "200 pictures of MNIST shifted; 1,000 of CIFAR-10 at 16 pixels to train on, 8 epochs",
+        ),
+        "long": Form(
+            18,
+            5,
+            {
+                "data": "mnist",
+                "shifted": 1000,
+                "trained": "cifar10",
+                "pictures": {"train": 4000, "test": 4000},
+                "size": 24,
+                "width": 16,
+                "epochs": 12,
+            },
+            "1,000 pictures of MNIST shifted; 4,000 of CIFAR-10 at 24 pixels to train on, 12 "
+            "epochs",
+        ),
+    },
+    cells=cells,
+    measure=measure,
+    verdict=verdict,
+    panels=panels,
+)

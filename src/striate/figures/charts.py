@@ -1,0 +1,211 @@
+"""Panels side by side: lines with bands, bars with intervals, points by class; PNG or SVG."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from . import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+HIGH = 420  # pixels of a panel
+FEW = 15  # points of a line, up to which each is marked
+BAR = 44  # pixels from one bar to the next
+# Ten classes need more colours than lines do: Paul Tol's muted ones follow the palette's.
+CLASSES = (*style.SERIES, "#882255", "#44AA99", "#999933", "#332288")
+
+
+class Line(NamedTuple):
+    """Points of a line, and the band about it; no band where the two are empty."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+
+
+class Lines(NamedTuple):
+    """Lines by name over one axis."""
+
+    title: str
+    x: str
+    y: str
+    lines: Mapping[str, Line]
+    logarithmic: str = ""  # x, y or xy
+    goals: Mapping[str, float] = {}  # levels to compare with, by name
+    ticks: Sequence[float] = ()  # of x; none: as they come
+
+
+class Bar(NamedTuple):
+    """A value with the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Bars(NamedTuple):
+    """Bars by name, one below the other."""
+
+    title: str
+    x: str
+    bars: Mapping[str, Bar]
+    goals: Mapping[str, float] = {}
+    digits: int = 1
+
+
+class Points(NamedTuple):
+    """Places on a map, coloured by class."""
+
+    title: str
+    places: Mapping[str, Sequence[tuple[float, float]]]  # by class
+
+
+Panel = Lines | Bars | Points
+
+
+def charts(title: str, panels: Sequence[Panel], *, form: str = "png") -> bytes:
+    """Draw panels side by side under a title, as PNG or, with form="svg", as SVG."""
+    top = style.heading_height(title) + 24
+    rows = [len(panel.bars) for panel in panels if isinstance(panel, Bars)]
+    high = max([HIGH, *(BAR * count for count in rows)])
+    figure = style.canvas(style.WIDTH, top + high + 96)
+    style.write_heading(figure, title, top=0)
+    room = (style.WIDTH - style.MARGIN) / len(panels)
+    for number, panel in enumerate(panels):
+        left = style.MARGIN + number * room
+        _draw(figure, panel, (left, top, room - style.MARGIN, high))
+    return style.png(figure) if form == "png" else _svg(figure)
+
+
+def _svg(figure: "Figure") -> bytes:
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    # Letters as letters, and no date: the bytes are the same again.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "striate"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+Place = tuple[float, float, float, float]  # left, top, width, height
+
+
+def _draw(figure: "Figure", panel: Panel, place: Place) -> None:
+    if isinstance(panel, Lines):
+        _lines(figure, panel, place)
+    elif isinstance(panel, Bars):
+        _bars(figure, panel, place)
+    else:
+        _points(figure, panel, place)
+
+
+def _axes(figure: "Figure", title: str, place: Place, left: float) -> "Axes":
+    x, y, width, height = place
+    axes = style.panel(figure, x + left, y, width - left, height)
+    bold = style.font(style.NORMAL, "bold")
+    # From the panel's left end, not the axes': the names of bars stand there.
+    words = style.shorten(title, width, style.NORMAL, "bold")
+    axes.set_title(words, loc="left", color=style.INK, pad=12, fontproperties=bold)
+    if left > 60:
+        axes.title.set_visible(False)
+        axes._left_title.set_position((-left / (width - left), 1))  # type: ignore[attr-defined]
+    return axes
+
+
+def _lines(figure: "Figure", panel: Lines, place: Place) -> None:
+    axes = _axes(figure, panel.title, place, 60)
+    for (name, line), colour in zip(panel.lines.items(), CLASSES, strict=False):
+        marker = "o" if len(line.x) <= FEW else None
+        axes.plot(line.x, line.y, color=colour, lw=1.8, marker=marker, ms=4, label=name)
+        if line.low:
+            axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.16, lw=0)
+    if "x" in panel.logarithmic:
+        axes.set_xscale("log")
+    if "y" in panel.logarithmic:
+        axes.set_yscale("log")
+    _name(axes, panel.x, panel.y)
+    if panel.ticks:
+        axes.set_xticks(panel.ticks, [style.short_number(tick) for tick in panel.ticks])
+        axes.minorticks_off()
+    for name, level in panel.goals.items():
+        axes.axhline(level, color=style.INK, lw=0.9, ls=(0, (4, 3)), zorder=1)
+        low = axes.get_ylim()[0]
+        axes.set_ylim(min(low, level), None)
+        axes.annotate(
+            name,
+            (1, level),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            color=style.MUTED,
+            fontproperties=style.font(style.SMALL),
+        )
+    if len(panel.lines) > 1:
+        axes.legend(frameon=False, prop=style.font(style.SMALL), labelcolor=style.INK)
+
+
+def _bars(figure: "Figure", panel: Bars, place: Place) -> None:
+    left = 20 + max(style.length(name, style.SMALL) for name in panel.bars)
+    left = min(left, 0.6 * place[2])
+    count = len(panel.bars)
+    axes = _axes(figure, panel.title, (*place[:3], max(120, BAR * count)), left)
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", color=style.GRID, linewidth=0.8)
+    values = [bar.value for bar in panel.bars.values()]
+    ends = [[b.value - b.low for b in panel.bars.values()]]
+    ends.append([b.high - b.value for b in panel.bars.values()])
+    finite = [[max(0.0, e) if math.isfinite(e) else 0.0 for e in side] for side in ends]
+    axes.barh(range(count), values, 0.62, color=style.BLUE, alpha=0.85)
+    axes.errorbar(values, range(count), xerr=finite, fmt="none", ecolor=style.INK, elinewidth=1.2)
+    names = [style.shorten(n, left - 10, style.SMALL) for n in panel.bars]
+    axes.set_yticks(range(count), names)
+    axes.set_ylim(count - 0.4, -0.6)
+    reach = max((v + e for v, e in zip(values, finite[1], strict=True)), default=1) or 1
+    least = min((v - e for v, e in zip(values, finite[0], strict=True)), default=0)
+    axes.set_xlim(min(0, 1.15 * least), 1.22 * max(reach, *panel.goals.values(), 0))
+    for row, (value, end) in enumerate(zip(values, finite[1], strict=True)):
+        axes.annotate(
+            f"{value:.{panel.digits}f}",
+            (max(value + end, 0), row),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center_baseline",
+            color=style.INK,
+            fontproperties=style.font(style.SMALL),
+        )
+    for name, level in panel.goals.items():
+        axes.axvline(level, color=style.INK, lw=0.9, ls=(0, (4, 3)))
+        axes.text(level, count - 0.35, name, color=style.MUTED, ha="center", va="bottom", size=7)
+    _name(axes, panel.x, "")
+
+
+def _points(figure: "Figure", panel: Points, place: Place) -> None:
+    axes = _axes(figure, panel.title, place, 0)
+    axes.grid(visible=False)
+    axes.spines["bottom"].set_visible(False)
+    for (name, places), colour in zip(panel.places.items(), CLASSES, strict=False):
+        x, y = zip(*places, strict=True)
+        axes.scatter(x, y, s=9, color=colour, label=name.replace("_", " "), lw=0, alpha=0.85)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.legend(
+        frameon=False,
+        prop=style.font(7),
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        ncols=4,
+        columnspacing=1.0,
+        handletextpad=0.2,
+    )
+
+
+def _name(axes: "Axes", x: str, y: str) -> None:
+    small = style.font(style.SMALL)
+    axes.set_xlabel(x, color=style.MUTED, labelpad=6, fontproperties=small)
+    axes.set_ylabel(y, color=style.MUTED, labelpad=6, fontproperties=small)
