@@ -20,12 +20,15 @@ NARROW: dict[str, dict[str, Any]] = {
     "vgg": {"width": 8, "hidden": 64},
     "resnet": {"width": 8},
     "plain": {"width": 8},
+    **{f"plain{depth}": {"width": 2} for depth in (20, 32, 44, 56)},
     "wide-resnet": {"depth": 16, "widen": 2},
 }
 # They halve their maps five times: at 33 pixels the last are of 2x2.
 LARGE = [f"{kind}{depth}" for kind in ("resnet", "plain") for depth in (18, 34, 50, 101, 152)]
-GIANTS = ("resnet44", "resnet56", "resnet101", "resnet110", "resnet152")
+GIANTS = ("plain44", "plain56", "resnet44", "resnet56", "resnet101", "resnet110", "resnet152")
 ALL = [pytest.param(n, marks=[pytest.mark.slow] if n in GIANTS else []) for n in OWN]
+# Deep plain networks are there to show that they do not: the paper's point.
+TAUGHT = [case for case in ALL if case.values[0] not in ("plain32", "plain44", "plain56")]
 
 
 def narrow(name: str) -> dict[str, Any]:
@@ -95,7 +98,7 @@ def test_the_first_loss_is_near_that_of_a_guess(name: str) -> None:
     assert loss.item() == pytest.approx(math.log(10), rel=0.1)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", TAUGHT)
 def test_every_network_learns_64_pictures_by_heart(name: str) -> None:
     size = side(name, 33 if name in LARGE else 8)
     calm = {"dropout": 0.0} if "dropout" in defaults(MODELS[name].build) else {}
@@ -237,3 +240,32 @@ def test_what_cannot_be_built_is_refused(
 def test_a_librarys_network_takes_colour_alone() -> None:
     with pytest.raises(UsageError, match="takes RGB pictures"):
         models.build("torchvision/resnet18", 2, channels=1)
+
+
+@pytest.mark.parametrize("depth", [20, 32, 44, 56])
+def test_a_small_plain_network_has_the_weights_of_the_residual_one(depth: int) -> None:
+    plain, residual = (models.build(f"{kind}{depth}", 10, width=2) for kind in ("plain", "resnet"))
+    assert [(n, p.shape) for n, p in plain.named_parameters()] == [
+        (n, p.shape) for n, p in residual.named_parameters()
+    ]
+    x = pictures(2, 3, 16, 16)
+    assert not torch.equal(plain.eval()(x), residual.eval()(x))
+
+
+@pytest.mark.parametrize(
+    ("pooling", "side"),
+    [("max", 12), ("overlapping", 12), ("average", 12), ("stride", 12), ("fractional", 16)],
+)
+def test_each_pooling_of_a_convnet_shrinks_its_maps(pooling: str, side: int) -> None:
+    net = models.build("convnet", 3, size=24, width=2, stages=2, pooling=pooling).eval()
+    x = pictures(2, 3, 24, 24)
+    assert net.get_submodule("stage1")(x).shape == (2, 2, side, side)
+    torch.testing.assert_close(net(x)[:1], net(x[:1]))
+
+
+def test_the_filters_of_a_convnet_are_of_the_number_and_size_asked_for() -> None:
+    net = models.build("convnet", 3, width=2, stages=2, kernel=7, layers=1)
+    layers = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)]
+    assert [tuple(layer.weight.shape) for layer in layers] == [(2, 3, 7, 7), (4, 2, 7, 7)]
+    with pytest.raises(UsageError, match="kernel of convnet is an odd number, not 4"):
+        models.build("convnet", 3, kernel=4)

@@ -117,7 +117,7 @@ EXPERIMENT = Experiment(
             "1,200 recordings of the Free Spoken Digit Dataset to train on, 300 to test, 6 epochs",
         ),
         "long": Form(
-            15,
+            12,
             3,
             {
                 "data": "spoken-digits",

@@ -149,7 +149,7 @@ EXPERIMENT = Experiment(
             "2,560 pictures of CIFAR-10 to train on, 500 to test, 100 mini-batches",
         ),
         "long": Form(
-            45,
+            40,
             3,
             {
                 "data": "cifar10",

@@ -117,7 +117,7 @@ EXPERIMENT = Experiment(
             "first stage instead of 16",
         ),
         "long": Form(
-            45,
+            40,
             3,
             {
                 "data": "cifar10",

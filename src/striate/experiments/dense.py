@@ -163,7 +163,7 @@ EXPERIMENT = Experiment(
             "4,000 pictures of MNIST to train on, 2,000 to test, 3 epochs",
         ),
         "long": Form(
-            18,
+            15,
             3,
             {
                 "data": "mnist",

@@ -207,7 +207,7 @@ def _forms() -> Iterator[tuple[str, Form]]:
     large = {"stages": 12, "stumps": 150, "features": 4000, "non_faces": 5000}
     for name, minutes, cascade, epochs, words in (
         ("short", 1.9, middle, 3, "6 stages of 1,000 features, a network of 3 epochs"),
-        ("long", 20.0, large, 8, "12 stages of 4,000 features, a network of 8 epochs"),
+        ("long", 15.0, large, 8, "12 stages of 4,000 features, a network of 8 epochs"),
     ):
         settings = {
             "data": "cbcl",

@@ -113,8 +113,8 @@ EXPERIMENT = Experiment(
             "2,000 pictures of CIFAR-10 at 16 pixels to train on, 1,000 to test, 6 epochs",
         ),
         "long": Form(
-            18,
-            5,
+            15,
+            4,
             {
                 "data": "cifar10",
                 "pictures": {"train": 8000, "test": 5000},

@@ -67,9 +67,9 @@ def verdict(rows: Rows) -> Verdict:
     )
     invariant, regular = change.high < 0, apart.high < 0
     text = (
-        f"At a shift of one pixel a max-pooled map changes by {change.text(1, '', 3)} less the "
-        "unpooled one's, where 1 is another picture's map. Fractional less max pooling: gap "
-        f"between training and test {apart.text()}, test accuracy {better.text()}."
+        "At a shift of one pixel, the change of a max-pooled map less that of the unpooled one: "
+        f"{change.text(1, 'of the distance to another picture', 3)}. Fractional less max pooling: "
+        f"gap between training and test {apart.text()}, test accuracy {better.text()}."
     )
     outcome = HOLDS if invariant and regular else IN_PART if invariant or regular else FAILS
     numbers = {"change": change._asdict(), "gap": apart._asdict(), "accuracy": better._asdict()}
@@ -128,8 +128,8 @@ EXPERIMENT = Experiment(
             "200 pictures of MNIST shifted; 1,000 of CIFAR-10 at 16 pixels to train on, 8 epochs",
         ),
         "long": Form(
-            18,
-            5,
+            15,
+            4,
             {
                 "data": "mnist",
                 "shifted": 1000,

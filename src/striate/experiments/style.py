@@ -161,7 +161,7 @@ EXPERIMENT = Experiment(
             "2 pairs at 96 pixels, VGG-16, begun with the photograph",
         ),
         "long": Form(
-            18,
+            15,
             4,
             {"pictures": "style", "network": "vgg16", "size": 192, "starts": ["content", "noise"]},
             "4 pairs at 192 pixels, VGG-16, begun with the photograph and with noise",

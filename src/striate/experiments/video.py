@@ -130,7 +130,7 @@ EXPERIMENT = Experiment(
             "1,200 clips of MNIST's digits to train on, 500 to test, 8 frames, 8 epochs",
         ),
         "long": Form(
-            12,
+            10,
             3,
             {
                 "data": "moving-digits",
