@@ -17,9 +17,9 @@ from scipy import stats
 import striate
 from striate import cli, figures
 from striate.errors import DataError, Stopped, UsageError
-from striate.experiments import EXPERIMENTS, conduct, order, record, summary
+from striate.experiments import EXPERIMENTS, order, record, summary
 from striate.experiments.claim import FAILS, HOLDS, IN_PART, OUTCOMES, UNDECIDED, Row, Rows
-from striate.experiments.conductor import Begun, Finished, Left, Measured, judged, said
+from striate.experiments.conductor import Begun, Finished, Left, Measured, conduct, judged, said
 from striate.experiments.intervals import Interval, gap, level, over, select
 
 EVERY = sorted(EXPERIMENTS)

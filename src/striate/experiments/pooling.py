@@ -82,7 +82,9 @@ def panels(rows: Rows) -> list[Panel]:
     lines = {name: line(select(shifted, layer=name), "shift", "change") for name in POOLINGS}
     groups = grouped(trained, KINDS, "pooling")
     return [
-        Lines("Change of a shifted picture's maps", "shift (pixels)", "of another's", lines),
+        Lines(
+            "Change of a shifted picture's maps", "shift (pixels)", "1: another picture's", lines
+        ),
         Bars("Training less test accuracy", "points", bars(groups, "gap")),
         Bars("Test accuracy", "%", bars(groups, "accuracy")),
     ]

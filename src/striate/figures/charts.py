@@ -69,10 +69,11 @@ Panel = Lines | Bars | Points
 
 def charts(title: str, panels: Sequence[Panel], *, form: str = "png") -> bytes:
     """Draw panels side by side under a title, as PNG or, with form="svg", as SVG."""
-    top = style.heading_height(title) + 24
+    top = style.heading_height(title) + 56
     rows = [len(panel.bars) for panel in panels if isinstance(panel, Bars)]
     high = max([HIGH, *(BAR * count for count in rows)])
-    figure = style.canvas(style.WIDTH, top + high + 96)
+    maps = any(isinstance(panel, Points) for panel in panels)
+    figure = style.canvas(style.WIDTH, top + high + (130 if maps else 96))
     style.write_heading(figure, title, top=0)
     room = (style.WIDTH - style.MARGIN) / len(panels)
     for number, panel in enumerate(panels):
@@ -105,15 +106,9 @@ def _draw(figure: "Figure", panel: Panel, place: Place) -> None:
 
 def _axes(figure: "Figure", title: str, place: Place, left: float) -> "Axes":
     x, y, width, height = place
-    axes = style.panel(figure, x + left, y, width - left, height)
-    bold = style.font(style.NORMAL, "bold")
-    # From the panel's left end, not the axes': the names of bars stand there.
     words = style.shorten(title, width, style.NORMAL, "bold")
-    axes.set_title(words, loc="left", color=style.INK, pad=12, fontproperties=bold)
-    if left > 60:
-        axes.title.set_visible(False)
-        axes._left_title.set_position((-left / (width - left), 1))  # type: ignore[attr-defined]
-    return axes
+    style.write(figure, x, y - 48, words, style.font(style.NORMAL, "bold"))
+    return style.panel(figure, x + left, y, width - left, height)
 
 
 def _lines(figure: "Figure", panel: Lines, place: Place) -> None:
@@ -180,7 +175,10 @@ def _bars(figure: "Figure", panel: Bars, place: Place) -> None:
         )
     for name, level in panel.goals.items():
         axes.axvline(level, color=style.INK, lw=0.9, ls=(0, (4, 3)))
-        axes.text(level, count - 0.35, name, color=style.MUTED, ha="center", va="bottom", size=7)
+        small = style.font(7)
+        axes.text(
+            level, -0.65, name, color=style.MUTED, ha="center", va="bottom", fontproperties=small
+        )
     _name(axes, panel.x, "")
 
 
@@ -199,8 +197,8 @@ def _points(figure: "Figure", panel: Points, place: Place) -> None:
         prop=style.font(7),
         loc="upper center",
         bbox_to_anchor=(0.5, 0.0),
-        ncols=4,
-        columnspacing=1.0,
+        ncols=3,
+        columnspacing=0.8,
         handletextpad=0.2,
     )
 
