@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
+from pages import launched
 from PIL import Image
 
 from striate.data.sources.named import LISTED
@@ -87,3 +89,9 @@ def shared_data() -> Path:
     if not any((root / listed.folder).is_dir() for listed in LISTED.values()):
         pytest.skip(f"STRIATE_DATA={given} has none of {', '.join(LISTED)}")
     return root
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Give a headless Chromium, without a network; skip where there is none."""
+    yield from launched()

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from pages import CHROMIUM, FLAGS, parts
 from scipy import stats
-from test_report import CHROMIUM, FLAGS, parts
 
 import striate
 from striate import cli

@@ -1,31 +1,22 @@
 """The report of a run: its arrays against the run's own numbers, and the page in a real browser."""
 
-import base64
-import json
-import re
 import shutil
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pages import parts
 
 from striate import api, cli, devices, seeing
 from striate.errors import UsageError
 from striate.report import packing
-from striate.report.document import curves_finding, document
+from striate.report.curves import curves_finding
+from striate.report.document import document
 from striate.report.gathering import gather
 from striate.report.page import page as whole_page
 from striate.runs import folder
 from striate.usercode import Consent
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    *("--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
-    *("--ignore-gpu-blocklist", "--no-sandbox"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -45,24 +36,6 @@ def written(run: Path) -> Path:
     return path
 
 
-def parts(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
-    """Read the document and the arrays back out of a page."""
-    text = path.read_text("utf-8")
-    found = {
-        name: re.search(rf'id="{name}">(.*?)</script>', text, re.DOTALL)
-        for name in ("data", "arrays")
-    }
-    assert found["data"]
-    assert found["arrays"]
-    document = json.loads(found["data"][1])
-    content = zlib.decompress(base64.b64decode(found["arrays"][1]))
-    arrays = {}
-    for name, (kind, shape, offset) in document["arrays"].items():
-        count = int(np.prod(shape))
-        arrays[name] = np.frombuffer(content, f"<{kind}", count, offset).reshape(shape)
-    return document, arrays
-
-
 def test_the_page_says_what_the_run_says(run: Path, written: Path) -> None:
     assert written == run / folder.REPORT
     shown, arrays = parts(written)
@@ -71,7 +44,7 @@ def test_the_page_says_what_the_run_says(run: Path, written: Path) -> None:
     assert shown["headline"]["value"] == loaded.accuracy
     assert shown["headline"]["n"] == n
     assert shown["files"][:n] == answers.files
-    assert arrays["test"].sum() == n
+    assert arrays["split"].tolist() == [0] * n + [1] * (len(shown["files"]) - n)
     np.testing.assert_array_equal(arrays["label"][:n], answers.labels)
     np.testing.assert_array_equal(arrays["predicted"][:n], answers.predicted)
     assert (arrays["predicted"][n:] == -1).all()
@@ -81,9 +54,11 @@ def test_the_page_says_what_the_run_says(run: Path, written: Path) -> None:
     assert [one["seed"] for one in shown["runs"]] == [0, 1]
     assert len({one["name"] for one in shown["runs"]}) == 1  # they differ in their seed alone
     losses = [value for _, value in shown["runs"][0]["loss"]["training"]]
-    assert losses == pytest.approx([row["train_loss"] for row in loaded.history], rel=1e-3)
+    assert losses == pytest.approx([row["train_loss"] for row in folder.read_trail(run)], rel=1e-3)
+    validated = [value for _, value in shown["runs"][0]["loss"]["validation"]]
+    assert validated == pytest.approx([row["validation_loss"] for row in loaded.history], rel=1e-3)
     assert arrays["xy"].shape == (n, 2)
-    assert 0 <= shown["map"]["purity"] <= 1
+    assert 0 <= dict(shown["map"]["purities"])["this map"] <= 1
 
 
 def test_neighbours_are_the_nearest_training_pictures(run: Path, written: Path) -> None:
@@ -165,18 +140,6 @@ def test_without_a_map_the_rest_is_there(
     assert "xy" not in arrays
     assert len(arrays["mistakes"])
     assert any("openTSNE" in text for text in shown["warnings"])
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Headless Chromium, without a network."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium")
-    with sync_api.sync_playwright() as play:
-        started = play.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield started
-        started.close()
 
 
 @pytest.mark.parametrize("width", [1400, 390])

@@ -180,6 +180,12 @@ class Line(NamedTuple):
         return [str(stand.get(word, word)) for word in self.words.split()]
 
 
+def map_of_few(place: Place, **how: Any) -> None:
+    """Ask for a map of fewer pictures than one is of: the network is opened before that is seen."""
+    with pytest.raises(UsageError, match="a map is of"):
+        striate.atlas(place.run.parents[1] / "photos", model=place.run, **how)
+
+
 BOTH, NETWORK = ("network", "data"), ("network",)
 COMMANDS = {
     "train": [
@@ -202,6 +208,10 @@ COMMANDS = {
     "embed": [
         Line("embed PHOTOS --model RUN -o new.parquet", NETWORK),
         Line("embed PHOTOS --model BUNDLE -o new.parquet", NETWORK),
+    ],
+    "atlas": [
+        Line("atlas PHOTOS --model RUN -o new.html", NETWORK),
+        Line("atlas PHOTOS --model BUNDLE -o new.html", NETWORK),
     ],
     "explain": [Line("explain RUN PICTURE", BOTH), Line("explain BUNDLE PICTURE", NETWORK)],
     "report": [Line("report RUN --no-map -o new.html", BOTH)],
@@ -335,6 +345,7 @@ ENTRIES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         ),
         NETWORK,
     ),
+    "atlas": (lambda place, **how: map_of_few(place, **how), NETWORK),
     "summaries": (lambda place, **_: api.summaries(place.run.parent), ()),
 }
 WITHOUT_RUN_IN_PYTHON = {

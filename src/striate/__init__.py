@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from striate.version import __version__
 
 if TYPE_CHECKING:
-    from striate.api import Run, embed, inspect, load, preview, train
+    from striate.api import Run, atlas, embed, inspect, load, preview, train
     from striate.classic.faces import detect
     from striate.description import describe
     from striate.errors import DataError, Stopped, UsageError
@@ -19,6 +19,7 @@ __all__ = [
     "Stopped",
     "UsageError",
     "__version__",
+    "atlas",
     "compare",
     "describe",
     "detect",

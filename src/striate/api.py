@@ -24,13 +24,14 @@ from striate.evaluation import PLAIN, Evaluation, Views, choose_views
 from striate.inspection import Report
 from striate.models import Architecture
 from striate.prediction import Prediction
+from striate.report import Atlas
 from striate.runs import Bundle, Code, folder
 from striate.runs.code import carried
 from striate.seeing.comparison import flattened
 from striate.seeing.embedding import Embedded
 from striate.seeing.embedding import embed as embed_splits
 from striate.seeing.explaining import Explainer, Explanation
-from striate.seeing.networks import network
+from striate.seeing.networks import Source, network
 from striate.seeing.placement import check as check_placing
 from striate.seeing.placement import place as place_vectors
 from striate.stopping import Halt, Poll, unheard
@@ -47,7 +48,7 @@ from striate.training.start import Means, Ready
 from striate.usercode import Consent
 from striate.wording import percent, shown
 
-__all__ = ["Run", "embed", "inspect", "load", "plan", "preview", "summaries", "train"]
+__all__ = ["Run", "atlas", "embed", "inspect", "load", "plan", "preview", "summaries", "train"]
 
 VALIDATION = "validation"
 Show = Callable[[Session, Event], None]
@@ -422,11 +423,9 @@ def embed(
     """
     if place:
         check_placing()
-    source = network(str(model), weights=str(weights) if weights else None, trust_code=trust_code)
-    opened = sources.find(data, _columns(data, path_column, label_column))
-    taken = source.preprocessing.kind
-    if opened.kind != taken:
-        raise DataError(f"this network takes {taken}, and the data are {opened.kind}")
+    source, opened = _asked(
+        data, model, weights, trust_code, _columns(data, path_column, label_column)
+    )
     for note in (*source.notes, opened.layout, *opened.warnings):
         tell(note)
     found = embed_splits(
@@ -440,6 +439,58 @@ def embed(
         poll=poll,
     )
     return dataclasses.replace(found, xy=place_vectors(found.vectors)) if place else found
+
+
+def _asked(
+    data: Any, model: Path | str, weights: Path | str | None, trust_code: bool, columns: Columns
+) -> tuple[Source, Data]:
+    """Open a network and the data that it is asked about, which must be of its kind."""
+    source = network(str(model), weights=str(weights) if weights else None, trust_code=trust_code)
+    opened = sources.find_any(data, columns)
+    taken = source.preprocessing.kind
+    if opened.kind != taken:
+        raise DataError(f"this network takes {taken}, and the data are {opened.kind}")
+    return source, opened
+
+
+def atlas(
+    data: Any,
+    *,
+    model: Path | str,
+    weights: Path | str | None = None,
+    out: Path | str = "atlas.html",
+    device: str = "auto",
+    workers: int | None = None,
+    strict: bool = False,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    trust_code: bool = False,
+    poll: Poll = unheard,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Atlas:
+    """Write the map of DATA as a network sees them: one HTML file, `path` of what is returned.
+
+    `model` is a run's folder, torchvision/NAME or timm/NAME, with published weights or those of a
+    file. A folder of pictures alone needs no classes. `tell` is given lines for people.
+    """
+    check_placing()
+    source, opened = _asked(
+        data, model, weights, trust_code, _columns(data, path_column, label_column)
+    )
+    for note in (*source.notes, opened.layout, *opened.warnings):
+        tell(note)
+    found = reporting.write_atlas(
+        Path(out).expanduser(),
+        source,
+        opened,
+        device=devices.pick(device),
+        workers=workers,
+        strict=strict,
+        poll=poll,
+    )
+    for note in (*found.notes, *found.lines()):
+        tell(note)
+    return found
 
 
 def plan(

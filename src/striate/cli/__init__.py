@@ -12,6 +12,7 @@ from striate.errors import DataError, Stopped, UsageError
 # Imported for the commands that they add. torch is slow to import: commands load it when they are
 # called, --help does without.
 from . import (  # noqa: F401
+    atlas,
     code,
     compare,
     completion,

@@ -16,7 +16,7 @@ from .sources.archives import COMPRESSED, Archive
 from .sources.archives import SUFFIXES as ARCHIVES
 from .sources.columns import USUAL, Columns
 from .sources.folder import list_examples
-from .sources.layouts import archive, folder, of_one_class
+from .sources.layouts import archive, folder, of_one_class, without_classes
 from .splits import (
     Data,
     Origin,
@@ -41,6 +41,7 @@ __all__ = [
     "complete",
     "find",
     "find_among",
+    "find_any",
     "list_examples",
     "relabelled",
     "relabelled_line",
@@ -78,6 +79,16 @@ def find_among(data: Any, classes: Sequence[str], columns: Columns = USUAL) -> D
         path = Path(data).expanduser()
         if path.is_dir() and not columns.given() and not lists.has_metadata(path):
             return of_one_class(path, classes) or find(data, columns)
+    return find(data, columns)
+
+
+def find_any(data: Any, columns: Columns = USUAL) -> Data:
+    """Open DATA, with or without classes: those of a folder of examples alone have label -1."""
+    if isinstance(data, (str, Path)) and str(data) not in SOURCES and not columns.given():
+        path = Path(data).expanduser()
+        listed = path.is_dir() and (lists.has_metadata(path) or shards.is_folder_of_shards(path))
+        if path.is_dir() and not listed and not speech.is_flat(path):
+            return without_classes(path) or find(data, columns)
     return find(data, columns)
 
 

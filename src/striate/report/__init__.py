@@ -13,11 +13,13 @@ from striate.stopping import Poll, unheard
 from striate.usercode import Consent
 
 from . import comparison
+from .atlas import Atlas, write_atlas
+from .curves import curves
 from .document import document
-from .gathering import curves, gather, require_finished
+from .gathering import gather, require_finished
 from .page import COMPARISON, page
 
-__all__ = ["write", "write_comparison"]
+__all__ = ["Atlas", "write", "write_atlas", "write_comparison"]
 
 
 def write(  # noqa: PLR0913

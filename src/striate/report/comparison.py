@@ -28,9 +28,10 @@ from striate.stopping import Poll
 from striate.usercode import Consent
 from striate.wording import counted
 
-from .document import curves_finding
-from .gathering import Opened, curves, thumbnails
+from .curves import curves, curves_finding
+from .gathered import Opened
 from .packing import sheets
+from .thumbnails import thumbnail_side, thumbnails
 
 SHOWN = 24  # pictures on each side of a pair
 WITH_FILTERS = 8  # settings
@@ -60,7 +61,8 @@ class Reader:
         try:
             _, _, whole = evaluation.opened(run, split, bundle.classes, consent)
             places = {name: row for row, name in enumerate(whole.names)}
-            return thumbnails(opened, whole.take(np.array([places[name] for name in names])))
+            chosen = whole.take(np.array([places[name] for name in names]))
+            return thumbnails(opened, chosen, thumbnail_side(len(names)))
         except (DataError, UsageError) as error:
             if folder.read_origin(run).code is not None:  # the user's code, or not agreed to
                 raise
@@ -76,6 +78,7 @@ def document(found: Standings, reader: Reader) -> tuple[dict[str, Any], Arrays]:
     filters = _filters(found.settings, reader, arrays)
     sentences = [text for pair in found.pairs if (text := sentence(pair) or overall(pair))]
     shown = {
+        "kind": found.settings[0].runs[0].result.get("kind", "pictures"),
         "title": " and ".join(setting.name for setting in found.settings)
         if len(found.settings) < 4
         else counted(len(found.settings), "settings"),

@@ -1,21 +1,23 @@
 """What the page shows, from gathered arrays: numbers in small types, and a sentence a figure."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.seeing import Answers, Difference, calibration, confusion, likely_errors, paired
+from striate.seeing import Answers, calibration, confusion, likely_errors
 from striate.seeing.featuremaps import Maps
-from striate.wording import counted, percent
+from striate.wording import counted
 
-from .gathering import Gathered
+from . import places
+from .curves import curves_finding
+from .gathered import Gathered
 from .packing import sheets
 
 Arrays = dict[str, NDArray[Any]]
 MAPS = 16  # feature maps shown of a layer
 DOUBTS = 48
+COLOURS = 10  # on the map
 _TOP = 5  # classes of a picture
 
 
@@ -32,15 +34,20 @@ def document(gathered: Gathered) -> tuple[dict[str, Any], Arrays]:
         "repeat": gathered.repeat,
         "files": gathered.files,
         "runs": gathered.runs,
-        "map": gathered.map,
+        "kind": gathered.kind,
+        "splits": [gathered.answers.split, "train"],
+        "near": "training",
         "pictures": sheets(gathered.pictures),
         "filters": _filters(gathered, arrays, findings),
         "layers": _maps(gathered, arrays, findings),
         "looked": _looked(gathered, arrays),
         "calibration": _calibration(gathered.answers, findings),
+        **colours(gathered.groups, len(gathered.answers.classes)),
     }
     _mistakes(gathered.answers, arrays, findings)
-    _places(gathered, arrays, findings)
+    if gathered.placed is not None:
+        found["map"] = places.shown(gathered.placed, arrays)
+        findings["atlas"] = places.finding(gathered.placed, gathered.kind)
     if gathered.runs:
         findings["curves"] = curves_finding(gathered.runs)
     found["findings"] = {name: text.replace(" %", "\u00a0%") for name, text in findings.items()}
@@ -64,7 +71,7 @@ def _answers(gathered: Gathered) -> Arrays:
     return {
         "label": gathered.labels.astype(np.int32),
         "predicted": filled(answers.predicted, np.int32, -1),
-        "test": (np.arange(count) < n).astype(np.uint8),
+        "split": (np.arange(count) >= n).astype(np.uint8),
         "top": filled(order, np.uint16),
         "share": filled(np.round(share * 65535), np.uint16),
         "own": filled(np.round(own * 65535), np.uint16),
@@ -188,43 +195,11 @@ def _mistakes(answers: Answers, arrays: Arrays, findings: dict[str, str]) -> Non
     findings["mistakes"] = text
 
 
-def _places(gathered: Gathered, arrays: Arrays, findings: dict[str, str]) -> None:
-    if gathered.xy is None:
-        return
-    xy = gathered.xy.astype(np.float64)
-    low, high = xy.min(0), xy.max(0)
-    span = float((high - low).max()) or 1.0
-    unit = (xy - (low + high) / 2) / span + 0.5
-    arrays["on_map"] = np.arange(len(xy), dtype=np.int32)
-    arrays["xy"] = np.round(unit * 65535).astype(np.uint16)
-    share = percent(gathered.map["purity"], 0)
-    findings["atlas"] = f"{share} of a picture's ten nearest on this map are of its own class"
-
-
-def curves_finding(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Say which setting ends lowest, and by how much where two are trained with the same seeds."""
-    ends: dict[str, dict[int, float]] = {}
-    for run in runs:
-        points = run["error"].get("validation")
-        if points:
-            ends.setdefault(run["name"], {})[run["seed"]] = points[-1][1] * 100
-    if not ends:
-        return "No validation split: training loss alone"
-    mean = {name: sum(values.values()) / len(values) for name, values in ends.items()}
-    best = min(mean, key=mean.__getitem__)
-    if len(ends) == 1:
-        return f"Validation error ends at {mean[best]:.2f} % (n = {len(ends[best])})"
-    if len(ends) == 2:
-        other = next(name for name in ends if name != best)
-        if len(ends[best].keys() & ends[other].keys()) >= 2:
-            return _difference(best, other, paired(ends[best], ends[other]))
-    return f"{best} ends lowest, at {mean[best]:.2f} % validation error"
-
-
-def _difference(best: str, other: str, found: Difference) -> str:
-    low, high = (f"{end:.1f}".replace("-", "\u2212") for end in (found.low, found.high))
-    text = (
-        f"{best} has {found.mean:.1f} points less validation error than {other} "
-        f"(95 % interval {low} to {high}, n = {found.n})"
+def colours(groups: NDArray[np.int64] | None, count: int) -> dict[str, Any]:
+    """Say which colour each of so many classes has on the map, and why where several share one."""
+    if groups is None or count <= COLOURS:
+        return {"colours": list(range(count)), "colour_note": ""}
+    note = (
+        f"{COLOURS} colours for {count} classes: those that the network sees most alike share one."
     )
-    return text if found.low > 0 else f"No sure difference: {text}"
+    return {"colours": groups.tolist(), "colour_note": note}

@@ -40,6 +40,8 @@ REPORT = Layout(
     },
 )
 
+ATLAS = Layout(REPORT.parts, {"atlas": "Atlas", "summary": "About"})
+
 COMPARISON = Layout(
     (
         *("elements", "data", "pictures", "charts", "curves", "filters"),

@@ -11,6 +11,7 @@ from .explaining import Explainer, Explanation
 from .faithfulness import colour_histograms, purity, raw_pixels, recall, trustworthiness
 from .featuremaps import Maps, maps
 from .firstlayer import Filters, filter_pictures, filters
+from .groups import class_groups
 from .labels import doubted, likely_errors
 from .layers import Layer, last, parts
 from .looking import Looked, cam, grad_cam, looked, shuffled
@@ -45,6 +46,7 @@ __all__ = [
     "Trained",
     "calibration",
     "cam",
+    "class_groups",
     "colour_histograms",
     "compare",
     "confusion",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from striate import data as sources
 from striate import devices, features
 from striate.data import Split
-from striate.data.batches import Unreadable, decoded, part_of
+from striate.data.batches import Look, Unreadable, decoded, part_of
 from striate.data.preparation.kinds import Preparation
 from striate.errors import DataError
 from striate.runs import Bundle, folder
@@ -31,7 +31,7 @@ class Embedded:
 
     files: Sequence[str]
     splits: Sequence[str]  # of each
-    labels: NDArray[np.int64]  # (N,)
+    labels: NDArray[np.int64]  # (N,); -1 where there are no classes
     classes: tuple[str, ...]
     vectors: NDArray[np.float32]  # (N, D)
     xy: NDArray[np.float32] | None = None  # (N, 2), places on a map
@@ -39,6 +39,11 @@ class Embedded:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def names(self) -> list[str | None]:
+        """The class of each, None where there are none."""
+        return [self.classes[label] if label >= 0 else None for label in self.labels]
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Return the places of a split's pictures."""
@@ -61,7 +66,7 @@ class Embedded:
         columns = {
             "file": pa.array(list(self.files), pa.string()),
             "split": pa.array(list(self.splits), pa.string()),
-            "class": pa.array([self.classes[label] for label in self.labels], pa.string()),
+            "class": pa.array(self.names, pa.string()),
             "vector": pa.FixedSizeListArray.from_arrays(flat, self.vectors.shape[1]),
         }
         if self.xy is not None:
@@ -79,10 +84,12 @@ def embed(  # noqa: PLR0913
     workers: int | None = None,
     strict: bool = False,
     poll: Poll = unheard,
+    look: Look | None = None,
 ) -> Embedded:
     """Run every picture through a network and keep what its classifier is given.
 
-    Unreadable ones are left out and listed; with `strict` the first is a PictureError.
+    Unreadable ones are left out and listed; with `strict` the first is a PictureError. `look` is
+    shown the pixels of the others, in their order.
     """
     model = devices.place(model, device).eval()
     count = devices.processors() if workers is None else workers
@@ -94,6 +101,8 @@ def embed(  # noqa: PLR0913
             split, preprocessing, count, strict=strict, poll=part_of(splits, name, poll)
         )
         for rows, pixels in _batches(split, results, unreadable):
+            if look:
+                look(pixels)
             parts.append(_vectors(model, preprocessing, pixels.to(device)))
             kept += [(split.names[row], name, int(split.labels[row])) for row in rows]
     if not kept:

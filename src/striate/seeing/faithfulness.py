@@ -25,8 +25,8 @@ def trustworthiness(space: Vectors, placed: Vectors, k: int = K, *, rows: int = 
     Of many vectors `rows` are looked at, evenly; their neighbours are sought among all.
     """
     n = len(space)
-    chosen = np.unique(np.linspace(0, n - 1, min(n, rows)).astype(np.int64))
-    shown = others(placed, k).rows[chosen]
+    chosen = _evenly(n, rows)
+    shown = others(placed, k, of=chosen).rows
     lost = 0
     exact = space.astype(np.float64)
     for row, places in zip(chosen, shown, strict=True):
@@ -39,10 +39,18 @@ def trustworthiness(space: Vectors, placed: Vectors, k: int = K, *, rows: int = 
     return 1 - 2 * lost / (len(chosen) * k * (2 * n - 3 * k - 1))
 
 
-def purity(space: Vectors, labels: NDArray[np.int64], k: int = K) -> float:
-    """Return the share of each vector's k nearest others that are of its own class."""
-    near = others(space, k).rows
-    return float((labels[near] == labels[:, None]).mean())
+def purity(space: Vectors, labels: NDArray[np.int64], k: int = K, *, rows: int = ROWS) -> float:
+    """Return the share of a vector's k nearest others that are of its own class, on the mean.
+
+    Of many vectors `rows` are looked at, evenly; their neighbours are sought among all.
+    """
+    chosen = _evenly(len(space), rows)
+    near = others(space, k, of=chosen).rows
+    return float((labels[near] == labels[chosen][:, None]).mean())
+
+
+def _evenly(n: int, rows: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, n - 1, min(n, rows)).astype(np.int64))
 
 
 def raw_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -23,9 +23,10 @@ def nearest(queries: Vectors, known: Vectors, k: int) -> Nearest:
     return _searched(queries, known, min(k, len(known)), np.full(len(queries), -1))
 
 
-def others(vectors: Vectors, k: int) -> Nearest:
-    """Find the k nearest others of each vector (N, D); at most N - 1."""
-    return _searched(vectors, vectors, min(k, len(vectors) - 1), np.arange(len(vectors)))
+def others(vectors: Vectors, k: int, *, of: NDArray[np.int64] | None = None) -> Nearest:
+    """Find the k nearest others of each vector (N, D), or `of` some by place; at most N - 1."""
+    rows = np.arange(len(vectors)) if of is None else of
+    return _searched(vectors[rows], vectors, min(k, len(vectors) - 1), rows)
 
 
 def _searched(queries: Vectors, known: Vectors, k: int, own: NDArray[np.int64]) -> Nearest:

@@ -96,6 +96,19 @@ def of_one_class(root: Path, classes: Sequence[str]) -> Data | None:
     return dataclasses.replace(data, left_out=dict(rest.endings))
 
 
+def without_classes(root: Path) -> Data | None:
+    """Open a folder whose examples lie in it and in no folder below: they have no class."""
+    kind = recognised(list_examples(root))
+    if _tops(root)[0] or not loose(root, kind):
+        return None
+    paths = list(list_examples(root, kind))
+    names = [shown(relative(path, root)) for path in paths]
+    split = Split(paths, np.full(len(paths), -1), names, kind)
+    rest, layout = leftovers(root, kind), f"{shown(root)}: {counted(len(split), kind)}, no classes"
+    data = made(root, (), {"train": split}, layout, rest.lines(kind))
+    return dataclasses.replace(data, left_out=dict(rest.endings))
+
+
 def archive(opened: Archive) -> Data:
     """Open a zip or tar file that holds class folders, by themselves or below one folder."""
     said = refusals(opened)

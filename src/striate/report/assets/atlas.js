@@ -30,21 +30,22 @@ function rankPoints(x, y, order, reach) {
 
 function atlas() {
   if (!A.on_map) return drop("atlas");
-  const ids = A.on_map, n = ids.length, info = D.map, K = D.classes.length;
+  const ids = A.on_map, n = ids.length, info = D.map, K = D.classes.length, judged = ids.some(isJudged);
+  const labelled = K > 0 && ids.some((id) => A.label[id] >= 0);
   const faith = [info.recall != null && `${percent(info.recall, 0)} of ten nearest neighbours are kept (recall@10)`,
     info.trust != null && `trustworthiness ${info.trust.toFixed(3)}`].filter(Boolean).join(", ");
-  const host = open("atlas", D.findings.atlas, [info.note, `n = ${count(n, "picture")}`, faith].filter(Boolean).join("; ") + ". Near means alike to the network; far apart, and the axes, mean nothing.");
+  const host = open("atlas", D.findings.atlas, [info.note, faith].filter(Boolean).join("; ") + ". Near means alike to the network; far apart, and the axes, mean nothing.");
   const x = new Float32Array(n), y = new Float32Array(n), gridX = new Float32Array(n), gridY = new Float32Array(n);
   for (let i = 0; i < n; i++) { x[i] = A.xy[2 * i] / 65535; y[i] = 1 - A.xy[2 * i + 1] / 65535; }
   const visible = new Uint8Array(n).fill(1), hue = new Uint8Array(n);
   const first = [...Array(n).keys()].sort((a, b) => isWrong(ids[b]) - isWrong(ids[a]));
   const classes = new Set(D.classes.keys());
-  let rank, colours, pitch = 0, onlyWrong = false, mode = P.ink ? 0 : 1;
+  let rank, colours, pitch = 0, onlyWrong = false, mode = P.ink || !judged ? 0 : 1;
   let mixed = 0, lasso = null, lassoing = false, ring = -1, active = false;
   const view = {x: 0.5, y: 0.5, zoom: 1};
   const W = () => canvas.clientWidth, H = () => canvas.clientHeight;
 
-  const canvas = make("canvas", {tabindex: 0, role: "application", "aria-label": `Map of ${count(n, "picture")}. Arrow keys move, plus and minus zoom, Enter opens the picture in the middle.`});
+  const canvas = make("canvas", {tabindex: 0, role: "application", "aria-label": `Map of ${count(n, ONE)}. Arrow keys move, plus and minus zoom, Enter opens the one in the middle.`});
   const over = draw("svg", {"aria-hidden": "true"}), tip = make("div", {class: "tip", hidden: true});
   const inView = make("p", {class: "inview", "aria-live": "polite"});
   const button = (text, label, act) => knob({"aria-label": label, title: label, onclick: act}, text);
@@ -60,14 +61,21 @@ function atlas() {
     }}, make("i"), name, span(String(total)));
     return chip;
   }));
+  /** How often the ten nearest are of the same class: by the network, and by what it is compared with. */
+  function purity() {
+    if (!info.purities.length) return "";
+    return numbers("Ten nearest of the same class, on the mean", ["Nearest by", "Same class, %"],
+      info.purities.map(([name, share]) => [name, (100 * share).toFixed(1)]), true);
+  }
   const found = make("div", {class: "selection", "aria-live": "polite"});
   const lassoButton = knob({class: "plain", "aria-pressed": "false", onclick: () => setLasso(!lassoing)}, "Lasso");
   const wrongs = [...ids].filter(isWrong).length;
-  host.append(make("div", {class: "atlas"}, make("div", {}, stage, inView), make("div", {class: "side"},
+  host.append(make("div", {class: "atlas"}, make("div", {}, stage, inView, purity()), make("div", {class: "side"},
     make("div", {class: "tools"}, choice("Layout", ["Map", "Grid"], 0, snap), lassoButton),
-    h3("Classes"), note("Click one to see it alone, more to add them."), chips,
+    labelled ? [h3("Classes"), note("Click one to see it alone, more to add them."), chips] : "",
     wrongs ? toggle(`Mistakes only (${wrongs})`, false, (on) => { onlyWrong = on; filter(); }) : "",
-    h3(P.ink ? "Colour" : "Frame"), choice("Colour", ["Class", "Mistakes", "None"], mode, (at) => { mode = at; recolour(); }),
+    labelled ? [h3(P.ink ? "Colour" : "Frame"), D.colour_note ? note(D.colour_note) : "",
+      choice("Colour", judged ? ["Class", "Mistakes", "None"] : ["Class", "None"], mode, (at) => { mode = judged ? at : 2 * at; recolour(); })] : "",
     found)));
 
   // ------------------------------------------------ what is shown
@@ -107,11 +115,11 @@ function atlas() {
   function recolour() {
     for (let i = 0; i < n; i++) {
       const id = ids[i], wrong = isWrong(id);
-      hue[i] = mode === 0 ? (A.label[id] < 0 ? PLAIN : A.label[id] % 10) : mode === 1 && wrong ? BAD
+      hue[i] = mode === 0 ? (A.label[id] < 0 ? PLAIN : D.colours[A.label[id]]) : mode === 1 && wrong ? BAD
         : P.ink ? (mode === 1 ? FAINT : PLAIN) : NONE;
     }
     colours = palette();
-    $$("i", chips).forEach((dot, k) => { dot.style.background = `rgb(${colours[k % 10]})`; });
+    $$("i", chips).forEach((dot, k) => { dot.style.background = `rgb(${colours[D.colours[k]]})`; });
     renderer.upload();
     invalidate();
   }
@@ -150,7 +158,7 @@ function atlas() {
     }
     const all = [...seen.values()].reduce((sum, list) => sum + list.length, 0);
     const ranking = [...seen].sort((a, b) => b[1].length - a[1].length);
-    inView.textContent = `In view: ${count(all, "picture")}` + (all ? ` – ${ranking.slice(0, 4).map(([k, list]) => `“${className(k)}” ${percent(list.length / all, 0)}`).join(", ")}${ranking.length > 4 ? ", …" : ""}` : "");
+    inView.textContent = `In view: ${count(all, ONE)}` + (all && labelled ? ` – ${ranking.slice(0, 4).map(([k, list]) => `“${className(k)}” ${percent(list.length / all, 0)}`).join(", ")}${ranking.length > 4 ? ", …" : ""}` : "");
     const middle = (values) => [...values].sort((a, b) => a - b)[values.length >> 1], taken = [];
     names = ranking.filter(([k, list]) => k >= 0 && list.length >= max(3, all * 0.015)).map(([k, list]) => {
       const ys = list.map(([, py]) => py), core = middle(ys), spread = middle(ys.map((py) => abs(py - core)));
@@ -385,9 +393,9 @@ function atlas() {
     if (stage.dataset.hover !== String(ids[i])) {
       stage.dataset.hover = ids[i];
       const id = ids[i];
-      tip.replaceChildren(picture(id, 112), para(bold(className(A.label[id])),
+      tip.replaceChildren(picture(id, 112), para(bold(A.label[id] < 0 ? D.files[id] ?? "" : className(A.label[id])),
         isWrong(id) ? make("span", {class: "bad"}, ` taken for ${className(A.predicted[id])}`) : ""),
-      note(isJudged(id) ? `${percent(sureness(id))} sure` : A.test[id] ? "" : "training picture"));
+      note(isJudged(id) ? `${percent(sureness(id))} sure` : splitOf(id) && `of ${splitOf(id)}`));
     }
     tip.style.transform = `translate(${clamp(px + 18 + 136 > W() ? px - 154 : px + 18, 0, W() - 136)}px, ${clamp(py - 60, 4, H() - 180)}px)`;
   }
@@ -400,8 +408,8 @@ function atlas() {
   function select(chosen) {
     if (!chosen.length) lasso = null;
     const wrong = chosen.filter((i) => isWrong(ids[i])).length;
-    found.replaceChildren(...chosen.length ? [h3(`${count(chosen.length, "picture")} in the lasso`),
-      note(`${count(wrong, "mistake")}${wrong ? " first" : ""}. `, knob({class: "link", onclick: () => select([])}, "Clear")),
+    found.replaceChildren(...chosen.length ? [h3(`${count(chosen.length, ONE)} in the lasso`),
+      note(judged ? `${count(wrong, "mistake")}${wrong ? " first" : ""}. ` : "", knob({class: "link", onclick: () => select([])}, "Clear")),
       walkable(make("div", {class: "strip"}, chosen.slice(0, 40).map((i) => tile(ids[i], 44))))] : []);
     invalidate();
   }

@@ -4,8 +4,7 @@ const named = (k) => make("th", {scope: "row", class: `swatch ${hue(k)}`}, D.set
 
 function standings() {
   const host = $("#standings"), [head, ...rows] = D.results;
-  host.setAttribute("aria-labelledby", "standings-title");
-  host.append(make("h1", {id: "standings-title"}, D.title));
+  host.setAttribute("aria-labelledby", "title");
   if (D.sentences.length) host.append(make("div", {class: "sentences"}, D.sentences.map((text) => para(text))));
   if (D.warnings.length) host.append(make("div", {class: "warning", role: "note"},
     h3("To keep in mind"), D.warnings.map((text) => para(text))));

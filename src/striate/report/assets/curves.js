@@ -28,7 +28,7 @@ function curves() {
     told.textContent = half();
     acts[0]();
   }});
-  const half = () => share ? `half-life ${count(round(share * end), "picture")}` : "off";
+  const half = () => share ? `half-life ${count(round(share * end), ONE)}` : "off";
   const told = make("output", {}, half());
   host.append(make("div", {class: "tools"},
     make("div", {class: "key"}, names.map((name, k) => make("span", {class: `swatch ${SERIES[k % 6]}`}, name))),
@@ -42,9 +42,9 @@ function curves() {
     const low = ys[floor(ys.length * (faint ? 0.002 : 0))], high = ys[ys.length - 1];
     const y = log ? {low: low / 1.15, high: high * 1.15, log} : {low: 0, high: high * 1.05};
     const longest = max(...names.map((name) => textWidth(name)));
-    const {svg, X, Y, width} = axes(box, {x: {low: 0, high: end, label: "training pictures seen"}, y, height: 260,
+    const {svg, X, Y, width} = axes(box, {x: {low: 0, high: end, label: `training ${D.kind} seen`}, y, height: 260,
       right: names.length > 1 ? min(longest + 14, box.clientWidth * 0.45) : 56,
-      label: `${title} against training pictures seen, ${names.join(" and ")}`});
+      label: `${title} against training ${D.kind} seen, ${names.join(" and ")}`});
     const lift = ([x, value]) => [x, log ? max(value, y.low) : value];
     const ends = [];
     lines.forEach((seedLines, k) => {
@@ -97,5 +97,5 @@ function numbers(title, head, rows, named) {
 }
 
 function drop(id) {
-  document.getElementById(id).remove();
+  document.getElementById(id)?.remove();
 }

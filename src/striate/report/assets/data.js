@@ -24,3 +24,6 @@ async function unpack(text, table) {
   }
   return arrays;
 }
+
+const ONE = D.kind.slice(0, -1); // picture, sound or clip
+const title = (text) => text[0].toUpperCase() + text.slice(1);

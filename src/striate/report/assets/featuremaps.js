@@ -13,7 +13,7 @@ function ramp(value, signed) {
 function featureMaps() {
   if (!D.layers.length) return drop("maps");
   const host = open("maps", D.findings.maps,
-    "Choose a picture. Each layer shows its most varied maps for it, all maps of a layer on one scale.");
+    `Choose a ${ONE}. Each layer shows its most varied maps for it, all maps of a layer on one scale.`);
   const pictures = [...A.maps_of], rows = make("div", {class: "layers"}), shownNow = make("p", {class: "note shown", "aria-live": "polite"});
   let chosen = 0;
   const buttons = pictures.map((id, at) => knob({class: "tile" + (isWrong(id) ? " wrong" : ""),
@@ -22,7 +22,7 @@ function featureMaps() {
       buttons.forEach((button, k) => press(button, k === at));
       paint();
     }}, picture(id, 56)));
-  host.append(walkable(make("div", {class: "strip pick", role: "group", "aria-label": "Pictures"}, buttons)), shownNow, rows);
+  host.append(walkable(make("div", {class: "strip pick", role: "group", "aria-label": title(D.kind)}, buttons)), shownNow, rows);
 
   function paint() {
     const id = pictures[chosen];
@@ -32,7 +32,7 @@ function featureMaps() {
       const table = new Uint8ClampedArray(255 * 3);
       for (let code = -127; code <= 127; code++) table.set(ramp(code / 127, layer.signed), (code + 127) * 3);
       const grid = make("div", {class: "mapgrid", role: "img",
-        "aria-label": `${shown} of ${layer.of} maps of ${layer.name} for picture ${id}`});
+        "aria-label": `${shown} of ${layer.of} maps of ${layer.name} for ${ONE} ${id}`});
       for (let c = 0; c < shown; c++) {
         const start = (chosen * shown + c) * high * wide;
         grid.append(raster(wide, high, (i) => {

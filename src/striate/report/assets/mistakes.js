@@ -6,7 +6,7 @@ function mistakes() {
   const judged = [];
   for (let id = 0; id < P.n; id++) if (isJudged(id)) judged.push(id);
   if (!judged.length) return drop("mistakes");
-  const host = open("mistakes", D.findings.mistakes, "Choose a cell to see its pictures. Click a picture to see what the network made of it.");
+  const host = open("mistakes", D.findings.mistakes, `Choose a cell to see its ${D.kind}. Click one to see what the network made of it.`);
   const K = D.classes.length, table = new Int32Array(K * K);
   for (const id of judged) table[A.label[id] * K + A.predicted[id]]++;
   const heading = make("h3", {"aria-live": "polite"}), gallery = make("div", {class: "cards"}), more = make("div", {class: "more"});
@@ -40,7 +40,7 @@ function mistakes() {
     $(`[data-cell="${t},${p}"]`, host)?.setAttribute("aria-pressed", "true");
     $$("button", picks).forEach((button) => press(button, false));
     const ids = judged.filter((id) => A.label[id] === t && A.predicted[id] === p).sort((a, b) => sureness(b) - sureness(a));
-    show(ids, t === p ? `${count(ids.length, "picture")} of ${className(t)}, recognised` : `${className(t)} taken for ${className(p)}: ${count(ids.length, "picture")}`);
+    show(ids, t === p ? `${count(ids.length, ONE)} of ${className(t)}, recognised` : `${className(t)} taken for ${className(p)}: ${count(ids.length, ONE)}`);
   };
   const tools = make("div", {class: "tools"}, picks);
   if (A.cam) tools.append(toggle("Show where it looked", true, (on) => {
@@ -48,7 +48,7 @@ function mistakes() {
     show(current, heading.textContent);
   }));
   const right = make("div", {class: "found"}, tools, heading, gallery, more);
-  if (A.cam) right.append(note(`Orange: where the network looked for its answer (Grad-CAM), on one scale over all ${count(D.looked.n, "picture")}; beside it the same with all weights shuffled, on a scale of its own. The line encloses what reaches half of a map's own peak. Median rank correlation of the two: ${D.looked.agreement === null ? "unknown" : signed(D.looked.agreement)}; near 1 would mean that the map says nothing about training.`));
+  if (A.cam) right.append(note(`Orange: where the network looked for its answer (Grad-CAM), on one scale over all ${count(D.looked.n, ONE)}; beside it the same with all weights shuffled, on a scale of its own. The line encloses what reaches half of a map's own peak. Median rank correlation of the two: ${D.looked.agreement === null ? "unknown" : signed(D.looked.agreement)}; near 1 would mean that the map says nothing about training.`));
   host.append(make("div", {class: "split"}, matrix(), right));
   show(views[0][1], views[0][0] + ": " + views[0][2]);
 
@@ -63,13 +63,13 @@ function mistakes() {
     const body = D.classes.map((name, t) => make("tr", {}, make("th", {scope: "row"}, name), D.classes.map((other, p) => {
       const n = table[t * K + p], share = sqrt(n / (total(t) || 1));
       const cell = knob({"data-cell": `${t},${p}`, "aria-pressed": "false", class: t === p ? "same" : n ? "off" : "none",
-        disabled: !n, "aria-label": `${count(n, "picture")} of ${name} ${t === p ? "recognised" : `taken for ${other}`}`,
+        disabled: !n, "aria-label": `${count(n, ONE)} of ${name} ${t === p ? "recognised" : `taken for ${other}`}`,
         onclick: () => go(`#cell=${t},${p}`)}, n ? String(n) : "");
       if (n) cell.style.setProperty("--share", `${round(t === p ? 14 + 30 * (n / total(t)) : 18 + 82 * min(1, share * 1.6))}%`);
       if (t !== p && share * 1.6 > 0.62) cell.classList.add("strong");
       return make("td", {}, cell);
     })));
-    const grid = make("table", {class: "matrix"}, make("caption", {}, `n = ${count(judged.length, "test picture")}; rows: true class, columns: predicted`),
+    const grid = make("table", {class: "matrix"}, make("caption", {}, `n = ${count(judged.length, `${D.splits[0]} ${ONE}`)}; rows: true class, columns: predicted`),
       make("thead", {}, make("tr", {}, make("td"), D.classes.map((name) => make("th", {scope: "col"}, span(name))))), make("tbody", {}, body));
     if (D.classes.some((name) => name.length > 3)) grid.classList.add("long");
     on(grid, "keydown", (event) => {

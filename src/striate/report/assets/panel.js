@@ -6,13 +6,13 @@ function showPicture(id) {
   const row = camRow.get(id), wrong = isWrong(id), judged = isJudged(id);
   const labelled = A.label[id] >= 0;
   if (panel.hidden) opener = document.activeElement;
-  const title = !labelled ? "Unlabelled picture" : wrong ? [className(A.label[id]), " taken for ", make("span", {class: "bad"}, className(A.predicted[id]))]
+  const heading = !labelled ? D.files[id] ?? "" : wrong ? [className(A.label[id]), " taken for ", make("span", {class: "bad"}, className(A.predicted[id]))]
     : judged ? `${className(A.label[id])}, recognised` : className(A.label[id]);
   const close = knob({class: "close", "aria-label": "Close", title: "Close (Esc)", onclick: closePanel}, "×");
-  const parts = [make("header", {}, make("div", {}, make("h2", {id: "panel-title", tabindex: -1}, title),
-    note([D.files[id], A.test[id] ? "test picture" : "training picture"].filter(Boolean).join(" · "))), close)];
+  const parts = [make("header", {}, make("div", {}, make("h2", {id: "panel-title", tabindex: -1}, heading),
+    note([D.files[id], splitOf(id) && `of ${splitOf(id)}`].filter(Boolean).join(" · "))), close)];
   const big = make("div", {class: "big"}, picture(id, 232)), native = make("div", {});
-  const facts = [["True", labelled ? className(A.label[id]) : "unknown"], judged && ["Predicted", className(A.predicted[id])],
+  const facts = [labelled && [judged ? "True" : "Class", className(A.label[id])], judged && ["Predicted", className(A.predicted[id])],
     judged && ["Confidence", percent(sureness(id))]].filter(Boolean);
   parts.push(make("div", {class: "first"}, big, make("div", {}, make("dl", {}, facts.map(([name, text]) => [make("dt", {}, name), make("dd", {}, text)])), native)));
   if (row !== undefined) {
@@ -32,8 +32,8 @@ function showPicture(id) {
   }
   if (judged) parts.push(h3("Probabilities"), bars(id, 5));
   const near = A.neighbours ? [...A.neighbours.subarray(3 * id, 3 * id + 3)].filter((other) => other >= 0) : [];
-  if (near.length) parts.push(h3("Nearest training pictures"), walkable(make("div", {class: "near"}, near.map((other, k) => tile(other, 96,
-    span(className(A.label[other])), A.distances ? make("small", {}, `distance ${A.distances[3 * id + k].toPrecision(2)}`) : "")))));
+  if (near.length) parts.push(h3(`Nearest ${D.near} ${D.kind}`.replace("  ", " ")), walkable(make("div", {class: "near"}, near.map((other, k) => tile(other, 96,
+    span(A.label[other] < 0 ? "" : className(A.label[other])), A.distances ? make("small", {}, `distance ${A.distances[3 * id + k].toPrecision(2)}`) : "")))));
   const foot = make("footer", {});
   if (showOnMap?.has(id)) foot.append(knob({class: "main", onclick: () => {
     if (innerWidth < 900) closePanel();

@@ -1,12 +1,11 @@
 // Summary.
 function summary() {
   const host = $("#summary"), head = D.headline;
-  host.setAttribute("aria-labelledby", "summary-title");
-  host.append(make("h1", {id: "summary-title"}, D.title));
+  host.setAttribute("aria-labelledby", "title");
   if (head) host.append(make("div", {class: "headline"},
     make("p", {class: "figure"}, (100 * head.value).toFixed(1), make("span", {class: "unit"}, " %")),
     make("div", {}, make("p", {class: "what"}, head.name), interval(head),
-      note(`95 % interval ${percent(head.low)} to ${percent(head.high)} (Wilson), n = ${num(head.n)} pictures`))));
+      note(`95 % interval ${percent(head.low)} to ${percent(head.high)} (Wilson), n = ${num(head.n)} ${D.kind}`))));
   const facts = make("dl", {class: "facts"}, D.facts.map(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]));
   const side = make("div", {class: "side"});
   if (D.warnings.length) side.append(make("div", {class: "warning", role: "note"},

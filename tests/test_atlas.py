@@ -1,0 +1,123 @@
+"""The atlas of a folder: its arrays against brute force, and data without classes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from pages import parts
+from PIL import Image
+
+import striate
+from striate import api, cli, seeing
+from striate.data import find_any
+from striate.report import atlas as making
+from striate.seeing import class_groups
+
+
+def drawn(folder: Path, count: int, shade: int) -> None:
+    """Draw noisy squares of one brightness."""
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(shade)
+    for number in range(count):
+        pixels = np.clip(noise.normal(shade, 30, (12, 12, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:02}.png")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("data") / "photos"
+    for name, shade in (("bright", 190), ("dark", 60), ("mid", 120)):
+        drawn(place / name, 14, shade)
+    return place
+
+
+@pytest.fixture(scope="module")
+def run(photos: Path) -> Path:
+    choices: dict[str, Any] = {"epochs": 2, "batch_size": 8, "arguments": {"width": 4}}
+    return api.train(photos, out=photos.parent / "run", **choices).folder
+
+
+def test_an_atlas_says_what_its_vectors_say(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "map.html"
+    assert cli.main(["atlas", str(photos), "--model", str(run), "-o", str(out), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    embedded = striate.embed(photos, model=run, place=True)
+    assert embedded.xy is not None
+    shown, arrays = parts(out)
+    assert shown["files"] == list(embedded.files)
+    np.testing.assert_array_equal(arrays["label"], embedded.labels)
+    assert said["n"] == len(embedded) == 42
+    assert said["bytes"] == out.stat().st_size
+    assert said["recall"] == shown["map"]["recall"] == seeing.recall(embedded.vectors, embedded.xy)
+    assert said["trustworthiness"] == seeing.trustworthiness(embedded.vectors, embedded.xy)
+    far = np.linalg.norm(embedded.vectors[:, None] - embedded.vectors[None], axis=-1)
+    np.fill_diagonal(far, np.inf)
+    near = np.argsort(far, axis=1, kind="stable")
+    same = embedded.labels[near[:, :10]] == embedded.labels[:, None]
+    assert said["purities"]["the network's activations"] == pytest.approx(same.mean())
+    assert said["purities"]["chance"] == pytest.approx(13 / 41)
+    np.testing.assert_allclose(
+        arrays["distances"], np.take_along_axis(far, near[:, :3], 1), rtol=1e-4
+    )
+    assert dict(shown["map"]["purities"]) == said["purities"]
+
+
+def test_pictures_without_classes_have_a_map_and_vectors(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flat = tmp_path / "flat"
+    drawn(flat, 12, 100)
+    (flat / "note.txt").write_text("x")
+    (flat / "13.png").write_bytes(b"no picture")
+    found = striate.atlas(flat, model=run, out=tmp_path / "flat.html")
+    shown, arrays = parts(found.path)
+    assert shown["classes"] == []
+    assert shown["map"]["purities"] == []
+    assert set(arrays["label"].tolist()) == {-1}
+    assert any("1 picture could not be read" in line for line in shown["warnings"])
+    out = tmp_path / "flat.parquet"
+    assert cli.main(["embed", str(flat), "--model", str(run), "-o", str(out)]) == 0
+    assert "13.png" in capsys.readouterr().err
+    assert pq.read_table(out)["class"].to_pylist() == [None] * 12
+    assert cli.main(["atlas", str(flat), "--model", str(run), "--strict", "-o", "n.html"]) == 1
+    assert not Path("n.html").exists()
+    assert cli.main(["atlas", str(flat), "--model", str(run), "-o", "map.png"]) == 2
+    assert "--out is an .html file" in capsys.readouterr().err
+
+
+def test_of_too_many_a_part_is_drawn_by_lot(
+    run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "MOST", 30)
+    found = striate.atlas(photos, model=run, out=tmp_path / "some.html")
+    assert found.notes == ["30 of the 42 pictures are shown, drawn by lot."]
+    every = striate.embed(photos, model=run)
+    rows = [list(every.files).index(file) for file in found.embedded.files]
+    assert rows == sorted(set(rows))
+    assert len(rows) == 30
+    np.testing.assert_allclose(found.embedded.vectors, every.vectors[rows], rtol=1e-5, atol=1e-6)
+    assert len(found.pictures) == 30
+
+
+def test_folders_with_classes_keep_them(photos: Path) -> None:
+    assert find_any(photos).classes == ("bright", "dark", "mid")
+    assert find_any("digits").classes == tuple("0123456789")
+    assert find_any(photos / "dark").classes == ()
+
+
+def test_alike_classes_share_a_group() -> None:
+    random = np.random.default_rng(0)
+    middles = random.normal(size=(4, 5)) * 20
+    group = random.integers(0, 4, 30)
+    labels = np.repeat(np.arange(30), 6)
+    vectors = middles[group[labels]] + random.normal(size=(180, 5))
+    found = class_groups(vectors, labels, 31, most=4)
+    assert found.shape == (31,)
+    assert len({(a, b) for a, b in zip(group, found[:30], strict=True)}) == len(set(group))
+    assert found[30] == 3  # no picture
+    np.testing.assert_array_equal(class_groups(vectors, labels % 10, 10), np.arange(10))
