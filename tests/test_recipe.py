@@ -62,7 +62,7 @@ def test_a_rate_follows_from_the_optimiser_and_a_warm_up_from_the_schedule() -> 
     assert resolve({"optimiser": "adamw"}, {}, {}).rate == 2e-3
     assert resolve({"optimiser": "adamw", "rate": 0.5}, {}, {}).rate == 0.5
     muon = resolve({"optimiser": "muon"}, {}, {})
-    assert (muon.rate, muon.momentum) == (2e-3, 0.95)
+    assert (muon.rate, muon.momentum) == (0.02, 0.95)
     assert resolve({"epochs": 20}, {}, {}).warmup == 5.0
     assert resolve({"epochs": 20, "warmup": 1.0}, {}, {}).warmup == 1.0
     assert resolve({"schedule": "cosine"}, {}, {}).warmup == 0.0

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from striate.version import __version__
 
 if TYPE_CHECKING:
-    from striate.api import Run, atlas, embed, inspect, load, preview, train
+    from striate.api import Run, atlas, embed, find_rate, inspect, load, preview, train
     from striate.classic.faces import detect
     from striate.description import describe
     from striate.errors import DataError, Stopped, UsageError
@@ -25,6 +25,7 @@ __all__ = [
     "detect",
     "embed",
     "experiment",
+    "find_rate",
     "inspect",
     "load",
     "paint",

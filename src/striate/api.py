@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ import torch
 from torch import nn
 
 from striate import data as sources
-from striate import devices, evaluation, files, inspection, metrics, prediction, usercode
+from striate import devices, evaluation, files, inspection, metrics, models, prediction, usercode
 from striate import report as reporting
 from striate.data import Columns, Data, Split
 from striate.data.preparation.kinds import limited, max_pixels
 from striate.data.sources.given import examples
 from striate.decoding import Decoders
 from striate.description import Description, describe
+from striate.description.fitting import largest_batch
 from striate.epochs import End
 from striate.errors import DataError, UsageError
 from striate.evaluation import PLAIN, Evaluation, Views, choose_views
@@ -35,23 +36,40 @@ from striate.seeing.networks import Source, network
 from striate.seeing.placement import check as check_placing
 from striate.seeing.placement import place as place_vectors
 from striate.stopping import Halt, Poll, unheard
+from striate.tracing.building import built as without_numbers
 from striate.training import conductor
 from striate.training import recipe as recipes
 from striate.training import recipes as named
 from striate.training.conductor import Happening
 from striate.training.networks import architecture
-from striate.training.plan import make_splits
+from striate.training.plan import KINDS, make_splits
 from striate.training.plan import plan as resolve_plan
 from striate.training.preview import preview as draw_preview
+from striate.training.raterange import Found, Tried, found, trying
 from striate.training.session import Event, Session
-from striate.training.start import Means, Ready
+from striate.training.start import Means, Ready, prepare
 from striate.usercode import Consent
 from striate.wording import percent, shown
 
-__all__ = ["Run", "atlas", "embed", "inspect", "load", "plan", "preview", "summaries", "train"]
+__all__ = [
+    "Run",
+    "atlas",
+    "embed",
+    "find_rate",
+    "inspect",
+    "load",
+    "plan",
+    "preview",
+    "summaries",
+    "train",
+]
 
 VALIDATION = "validation"
 Show = Callable[[Session, Event], None]
+
+# --batch-size auto: of the memory that is free now, as pixels and what else runs need some; so many
+# at most; and so many steps an epoch at least.
+MEMORY_SHARE, MOST_AT_ONCE, LEAST_STEPS = 0.5, 1024, 50
 
 
 class Run:
@@ -497,6 +515,7 @@ def plan(
     data: Any,
     *,
     model: Any = None,
+    device: str = "auto",
     path_column: str | None = None,
     label_column: str | None = None,
     **choices: Any,
@@ -505,9 +524,43 @@ def plan(
     recipes.check_names(choices, where="striate.plan")
     opened = sources.find(_required(data), _columns(data, path_column, label_column))
     model, choices = named.applied(model, choices, opened.name)
-    train_split = make_splits(opened, choices)["train"]
-    recipe = resolve_plan(train_split, choices, architecture(model, choices, opened)[0])
+    built = architecture(model, choices, opened)[0]
+    choices = sized(opened, built, choices, device, _quiet)
+    recipe = resolve_plan(make_splits(opened, choices)["train"], choices, built)
     return folder.recipe_text(recipes.as_table(recipe))
+
+
+def find_rate(
+    data: Any,
+    *,
+    model: Any = None,
+    means: Means | None = None,
+    tell: Callable[[str], None] | None = None,
+    show: Callable[[Tried], None] | None = None,
+    halt: Halt | None = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    **choices: Any,
+) -> Found:
+    """Try rising learning rates on what `train` would begin with, and read one from the losses.
+
+    Nothing is trained that is kept. `show` is given each step, `tell` lines for people.
+    """
+    usercode.refuse_while_loading()
+    recipes.check_names(choices, where="striate.find_rate")
+    opened = sources.find(data, Columns(path_column, label_column))
+    halt, means = halt or Halt(), means or Means()
+    with halt.listening(), torch.random.fork_rng(devices=[]):
+        model, choices = named.applied(model, choices, opened.name)
+        built, initial = architecture(model, choices, opened)
+        choices = sized(opened, built, choices, means.device, tell or _quiet)
+        prepared = prepare(opened, choices, built, means=means, halt=halt, initial=initial)
+        tried = []
+        for step in trying(prepared.learner, prepared.pictures["train"]):
+            halt.poll()
+            tried.append(step)
+            (show or _quiet)(step)
+    return found(tried)
 
 
 def inspect(
@@ -622,6 +675,7 @@ def train(
         opened = sources.find(_required(data), columns)
         model, choices = named.applied(model, choices, opened.name)
         built, initial = architecture(model, choices, opened)
+        choices = sized(opened, built, choices, means.device, tell or _quiet)
         path = Path(out).expanduser() if out else _new_folder(opened, built)
         happening = conductor.train(
             opened,
@@ -634,6 +688,42 @@ def train(
             overwrite=overwrite,
         )
         return Run(_watched(happening, show or _quiet, tell or _quiet))
+
+
+def sized(
+    data: Data,
+    built: Architecture,
+    choices: Mapping[str, Any],
+    device: str,
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """Return the choices with a number for a batch size that is `auto`, and tell why that one.
+
+    Where memory has no room for the usual batch, gradients are added up to steps of its size.
+    """
+    given = dict(choices)
+    if given.get("batch_size") != "auto":
+        return given
+    del given["batch_size"]
+    train_split = make_splits(data, given)["train"]
+    recipe = resolve_plan(train_split, given, built)
+    place = devices.pick(device)
+    room = int(MEMORY_SHARE * devices.available_bytes(place))
+    shape = KINDS[data.kind].unfitted(recipe, built).shape
+    net = without_numbers(
+        lambda: models.build(built, len(data.classes), channels=shape[0], size=shape[1:])
+    )
+    most = max(recipe.batch_size, min(MOST_AT_ONCE, len(train_split.labels) // LEAST_STEPS))
+    batch = largest_batch(net, shape, recipe.optimiser, most=most, room=room)
+    given["batch_size"] = batch.size
+    if batch.size < recipe.batch_size:
+        given.setdefault("accumulate", -(-recipe.batch_size // batch.size))
+    steps = given.get("accumulate", 1) * batch.size
+    tell(
+        f"--batch-size auto: {batch.size} at once, {steps} {data.kind} a step: "
+        f"{batch.line(room)}; the rate is not changed by it"
+    )
+    return given
 
 
 def _new_folder(data: Data, architecture: Architecture) -> Path:

@@ -7,9 +7,12 @@ from typing import Any
 from striate.errors import UsageError
 
 
-def choice(default: Any, text: str, *, shown: str = "") -> Any:
-    """Return a field with its help text; `shown` says what the default follows from."""
-    return field(default=default, metadata={"help": text, "shown": shown})
+def choice(default: Any, text: str, *, shown: str = "", word: str = "") -> Any:
+    """Return a field with its help text; `shown` says what the default follows from.
+
+    Its flag also takes the `word`, which stands for a value that is found out.
+    """
+    return field(default=default, metadata={"help": text, "shown": shown, "word": word})
 
 
 def flag(name: str) -> str:

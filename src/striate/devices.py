@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,18 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     return int(torch.cuda.mem_get_info(device)[0])
+
+
+def available_bytes(device: torch.device) -> int:
+    """Return how many bytes a device has left: an accelerator's, or this machine's own."""
+    if device.type != "cpu":
+        return free_bytes(device)
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        known = dict(line.split(":", 1) for line in lines if ":" in line)
+        return 1024 * int(known["MemAvailable"].split()[0])
+    except (OSError, KeyError):  # not Linux: half of what there is
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def place(model: nn.Module, device: torch.device) -> nn.Module:

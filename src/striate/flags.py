@@ -4,7 +4,7 @@ import dataclasses
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
 
@@ -23,6 +23,8 @@ def flags_of(choices: type[Any], groups: Mapping[str, Group]) -> type[Any]:
         group = groups.get(f.name, group)
         parameter = Parameter(help=f.metadata["help"] + _known(f), show_default=False, group=group)
         kind = dict[str, str] if get_origin(hints[f.name]) is Mapping else hints[f.name] | None
+        if word := f.metadata.get("word"):
+            kind = kind | Literal[word]
         fields.append((f.name, Annotated[kind, parameter], dataclasses.field(default=None)))
     # cyclopts takes classes of the module `types`, make_dataclass's own, for built in.
     home = {"__module__": __name__}

@@ -11,6 +11,7 @@ from striate.training.recipe import Recipe
 from striate.usercode import Consent
 from striate.wording import counted, duration, percent
 
+from . import ratefinding
 from .app import (
     DATA_HELP,
     RUN_OPTIONS,
@@ -36,6 +37,8 @@ GROUPS = {
     "validation_share": Group("Splits and seeds", sort_key=8),
 }
 if TYPE_CHECKING:
+    from striate.api import Run
+
     Flags = Any
 else:
     Flags = flags_of(Recipe, GROUPS)
@@ -103,7 +106,6 @@ def train(
     """
     with console.working("starting"):
         from striate import api, terminal
-        from striate.inspection.leaks import copies_of
         from striate.stopping import Halt
         from striate.training.start import Means
 
@@ -114,7 +116,11 @@ def train(
         usercode.require(choices["model"], choices.get("arguments"), Consent(config, trust_code))
     columns = {"path_column": path_column, "label_column": label_column}
     if print_config:
-        print(api.plan(data, **columns, **choices), end="")
+        print(api.plan(data, device=device, **columns, **choices), end="")
+        return
+    means = Means(device, workers, strict, save_every, cache)
+    if choices.get("rate") == "find":
+        ratefinding.find(data, {**columns, **choices}, means, out=resume or out, as_json=as_json)
         return
     view = terminal.view()
     try:
@@ -123,7 +129,7 @@ def train(
             out=out,
             resume=resume,
             overwrite=overwrite,
-            means=Means(device, workers, strict, save_every, cache),
+            means=means,
             show=view,
             trust_code=trust_code,
             **columns,
@@ -133,6 +139,13 @@ def train(
         )
     finally:
         view.close()
+    _print_result(run, as_json=as_json)
+
+
+def _print_result(run: "Run", *, as_json: bool) -> None:
+    from striate import terminal
+    from striate.inspection.leaks import copies_of
+
     result = run.result
     if as_json:
         print_json({"run": terminal.place(run.folder), **result})

@@ -11,6 +11,7 @@ from .looked import looked
 from .maps import Row as MapRow
 from .maps import Slide as MapSlide
 from .maps import box_side, maps
+from .raterange import rate_range
 from .rates import rates
 from .sheet import Columns, Fitted, Line, mistake, overview, sheet
 from .shifts import shifts
@@ -43,6 +44,7 @@ __all__ = [
     "maps",
     "mistake",
     "overview",
+    "rate_range",
     "rates",
     "sheet",
     "shifts",

@@ -110,8 +110,8 @@ def epoch(
     then stands where it did at the yield before.
     """
     window = window or window_on(learner.device)
-    tasks = _tasks(learner, pictures, progress)
-    yield from _one_by_one(learner, tasks) if window == 1 else _in_windows(learner, tasks, window)
+    left = tasks(learner, pictures, progress)
+    yield from _one_by_one(learner, left) if window == 1 else _in_windows(learner, left, window)
 
 
 def window_on(device: torch.device) -> int:
@@ -119,7 +119,7 @@ def window_on(device: torch.device) -> int:
     return 1 if device.type == "cpu" else WINDOW
 
 
-class _Task(NamedTuple):
+class Task(NamedTuple):
     """A step to take."""
 
     number: int  # steps done once it is taken
@@ -139,7 +139,8 @@ class _Taken(NamedTuple):
     rate: float
 
 
-def _tasks(learner: Learner, pictures: Pictures, progress: Progress) -> Iterator[_Task]:
+def tasks(learner: Learner, pictures: Pictures, progress: Progress) -> Iterator[Task]:
+    """Yield the steps of the present epoch that are still to do."""
     recipe, number, done = learner.recipe, progress.epochs, progress.step
     per_epoch = steps_an_epoch(len(pictures), recipe)
     seed = devices.seed_of(recipe.seed, ORDER)
@@ -149,7 +150,7 @@ def _tasks(learner: Learner, pictures: Pictures, progress: Progress) -> Iterator
     left = slice(first, per_epoch * recipe.step_size)
     batches = pictures.batches(rows[left], recipe.step_size)
     for step, batch in enumerate(_placed(batches, places[left], recipe.step_size), done):
-        yield _Task(step + 1, number, optim.rate(recipe, step, per_epoch), batch)
+        yield Task(step + 1, number, optim.rate(recipe, step, per_epoch), batch)
 
 
 def _placed(batches: Iterator[Batch], places: Tensor, size: int) -> Iterator[Batch]:
@@ -161,19 +162,19 @@ def _placed(batches: Iterator[Batch], places: Tensor, size: int) -> Iterator[Bat
         yield batch._replace(rows=chunks[number])
 
 
-def _one_by_one(learner: Learner, tasks: Iterator[_Task]) -> Iterator[list[Step]]:
+def _one_by_one(learner: Learner, tasks: Iterator[Task]) -> Iterator[list[Step]]:
     for task in tasks:
-        values, targets = _prepared(learner, task)
+        values, targets = in_values(learner, task)
         loss, correct = checked_update(learner, values, targets, rate=task.rate)
         learner.follow(task.number)
         yield [Step(task.number, task.epoch, loss, correct, len(values), task.rate)]
 
 
-def _in_windows(learner: Learner, tasks: Iterator[_Task], window: int) -> Iterator[list[Step]]:
+def _in_windows(learner: Learner, tasks: Iterator[Task], window: int) -> Iterator[list[Step]]:
     kept, began = Snapshot.of(learner), time.monotonic()
     taken: list[_Taken] = []
     for task in tasks:
-        values, targets = _prepared(learner, task)
+        values, targets = in_values(learner, task)
         loss, correct = update(learner, values, targets, rate=task.rate)
         learner.follow(task.number)
         taken.append(_Taken(task.number, task.epoch, loss, correct, len(values), task.rate))
@@ -205,7 +206,7 @@ def _read(learner: Learner, taken: Sequence[_Taken], kept: Snapshot) -> list[Ste
     raise DivergedError(f"the loss is {steps[bad].loss}", ahead=bad)
 
 
-def _prepared(learner: Learner, task: _Task) -> tuple[Tensor, Tensor]:
+def in_values(learner: Learner, task: Task) -> tuple[Tensor, Tensor]:
     """Augment, mix and normalise a batch: values (N, ...) and targets on the learner's device."""
     recipe, device = learner.recipe, learner.device
     # Not the rows: what is drawn for them is drawn on the CPU, which would wait for their return.

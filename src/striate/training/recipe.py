@@ -23,7 +23,7 @@ POLICIES = ("none", "trivial-wide", "rand-augment")
 # Where the defaults depart for an optimiser.
 OF_OPTIMISER: dict[str, Mapping[str, Any]] = {
     "adamw": {"rate": 2e-3},
-    "muon": {"rate": 2e-3, "momentum": 0.95},
+    "muon": {"rate": 0.02, "momentum": 0.95},
 }
 # The rate at a step of these does not depend on how many steps follow: such a run can be prolonged.
 PROLONGABLE = ("step", "constant")
@@ -55,16 +55,26 @@ class Recipe:
     epochs: int = choice(
         10, "Passes over the training pictures.", shown="600,000 pictures' worth, 5 to 60"
     )
-    batch_size: int = choice(128, "Pictures in memory at once: of a step, with --accumulate 1.")
+    batch_size: int = choice(
+        128,
+        "Pictures a step, or auto: as many as memory is predicted to have room for, a power of two "
+        "up to 1,024 (and a fiftieth of the pictures).",
+        word="auto",
+    )
     accumulate: int = choice(
-        1, "Batches whose gradients are added up to one step: as one of so many times the size."
+        1, "Batches whose gradients are added up to one step, as of a batch so many times as large."
     )
     optimiser: str = choice(
         "sgd",
         "sgd (with Nesterov momentum), adamw, or muon (orthogonal steps of filters and matrices, "
         "adamw for the rest).",
     )
-    rate: float = choice(0.1, "Peak learning rate.", shown="0.1 for sgd, else 0.002")
+    rate: float = choice(
+        0.1,
+        "Peak learning rate, or find: try rising ones, draw the loss, print one; train nothing.",
+        shown="0.1 for sgd, 0.002 for adamw, 0.02 for muon",
+        word="find",
+    )
     momentum: float = choice(
         0.9, "Momentum of sgd and muon: Nesterov's, unless 0.", shown="0.9, for muon 0.95"
     )
