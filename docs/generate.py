@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from striate.cli import app
+from striate.cli.shorthelp import print_all
 
 CLI = Path(__file__).with_name("cli.md")
 TOP = """# Commands
@@ -35,7 +36,7 @@ def _part(title: str, tokens: list[str]) -> str:
     console = Console(
         file=io.StringIO(), width=80, color_system=None, force_terminal=False, legacy_windows=False
     )
-    app.help_print(tokens, console=console)
+    print_all(app, tokens, console)
     written = console.file.getvalue()  # type: ignore[attr-defined]
     lines = "\n".join(line.rstrip() for line in written.splitlines()).strip("\n")
     return f"## {title}\n\n```text\n{lines}\n```\n"

@@ -375,6 +375,26 @@ def test_every_choice_of_a_recipe_is_a_flag(capsys: pytest.CaptureFixture[str]) 
     assert missing == []
 
 
+def test_help_is_short_and_explains_the_usual_flags_and_help_all_every_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main(["train", "--help"]) == 0
+    short = capsys.readouterr().out.splitlines()
+    assert cli.main(["train", "--help-all"]) == 0
+    whole = capsys.readouterr().out.splitlines()
+    assert len(short) < 100 < len(whole)
+    assert max(map(len, short)) <= 80
+    explained = [re.findall(r"^│ (--[a-z-]+)", line) for line in whole]
+    flags = {found[0] for found in explained if found}
+    assert flags >= {flag(name) for name in recipes.names()} | {"--help-all", "--cache"}
+    usual = "\n".join(short).partition("Usual flags")[2].partition("╰")[0]
+    assert 18 <= len(re.findall(r"^│ --", usual, flags=re.MULTILINE)) <= 24
+    assert "--batch-size INT|auto" in usual
+    assert "--mixup" not in usual
+    assert all(name in "\n".join(short) for name in flags)
+
+
 def test_every_setting_of_a_painting_is_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["paint", "--help"]) == 0
     text = capsys.readouterr().out
@@ -396,6 +416,7 @@ def test_help_does_not_wait_for_torch() -> None:
     code = (
         "import sys\nfrom striate import cli\n"
         "for name in ('train', 'paint'):\n    cli.main([name, '--help'])\n"
+        "cli.main(['train', '--help-all'])\n"
         "sys.exit('torch' in sys.modules)"
     )
     assert in_a_process("-c", code).returncode == 0

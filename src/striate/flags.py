@@ -4,6 +4,7 @@ import dataclasses
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
@@ -11,17 +12,28 @@ from cyclopts import Group, Parameter
 from striate.errors import UsageError, choose
 
 
-def flags_of(choices: type[Any], groups: Mapping[str, Group]) -> type[Any]:
+def flags_of(
+    choices: type[Any],
+    groups: Mapping[str, Group],
+    usual: Mapping[str, Group] = MappingProxyType({}),
+) -> type[Any]:
     """Make a dataclass of optional fields from one of choices: None stands for "not given".
 
-    `groups` has the first field of each group of flags, in the order of the fields.
+    `groups` has the first field of each group of flags, in the order of the fields; `usual` has
+    fields that are shown apart from theirs.
     """
     hints = get_type_hints(choices)
     group = None
     fields = []
     for f in dataclasses.fields(choices):
         group = groups.get(f.name, group)
-        parameter = Parameter(help=f.metadata["help"] + _known(f), show_default=False, group=group)
+        parameter = Parameter(
+            help=f.metadata["help"] + _known(f),
+            show_default=False,
+            metavar=_metavar(hints[f.name], f),
+            show_choices=False,
+            group=usual.get(f.name, group),
+        )
         kind = dict[str, str] if get_origin(hints[f.name]) is Mapping else hints[f.name] | None
         if word := f.metadata.get("word"):
             kind = kind | Literal[word]
@@ -31,6 +43,12 @@ def flags_of(choices: type[Any], groups: Mapping[str, Group]) -> type[Any]:
     return dataclasses.make_dataclass(
         f"{choices.__name__}Flags", fields, frozen=True, namespace=home
     )
+
+
+def _metavar(kind: Any, f: "dataclasses.Field[Any]") -> str | None:
+    """Write what a flag that also takes a word is followed by; None: as the others."""
+    word = f.metadata.get("word")
+    return f"{kind.__name__.upper()}|{word}" if word else None
 
 
 def _known(f: "dataclasses.Field[Any]") -> str:

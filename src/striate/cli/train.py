@@ -14,7 +14,6 @@ from striate.wording import counted, duration, percent
 from . import ratefinding
 from .app import (
     DATA_HELP,
-    RUN_OPTIONS,
     AsJson,
     Device,
     LabelColumn,
@@ -27,21 +26,42 @@ from .app import (
     print_json,
     switch,
 )
+from .shorthelp import Named, print_all
 
+USUAL = Group("Usual flags", sort_key=0)
+MORE = Group("Run", sort_key=1, help_formatter=Named())
 # The first field of each group of flags.
 GROUPS = {
-    "model": Group("Training", sort_key=4),
-    "size": Group("Preprocessing", sort_key=5),
-    "sample_rate": Group("Sounds and clips", sort_key=6),
-    "crop_padding": Group("Augmentation, in training only", sort_key=7),
-    "validation_share": Group("Splits and seeds", sort_key=8),
+    "model": Group("Training", sort_key=4, help_formatter=Named()),
+    "size": Group("Preprocessing", sort_key=5, help_formatter=Named()),
+    "sample_rate": Group("Sounds and clips", sort_key=6, help_formatter=Named()),
+    "crop_padding": Group("Augmentation, in training only", sort_key=7, help_formatter=Named()),
+    "validation_share": Group("Splits and seeds", sort_key=8, help_formatter=Named()),
 }
+_MORE = Parameter(group=MORE)
+USUAL_CHOICES = (
+    "model",
+    "recipe",
+    "weights",
+    "pretrained",
+    "freeze",
+    "epochs",
+    "batch_size",
+    "optimiser",
+    "rate",
+    "weight_decay",
+    "ema",
+    "patience",
+    "size",
+    "flip",
+    "seed",
+)
 if TYPE_CHECKING:
     from striate.api import Run
 
     Flags = Any
 else:
-    Flags = flags_of(Recipe, GROUPS)
+    Flags = flags_of(Recipe, GROUPS, dict.fromkeys(USUAL_CHOICES, USUAL))
 
 
 @app.command(
@@ -60,50 +80,56 @@ def train(
     flags: Annotated[Flags, Parameter(name="*")] = None,
     out: Annotated[
         Path | None,
-        Parameter(alias="-o", group=RUN_OPTIONS, help="Run folder. [default: runs/DATA-MODEL-N]"),
+        Parameter(alias="-o", group=USUAL, help="Run folder. [default: runs/DATA-MODEL-N]"),
     ] = None,
     resume: Annotated[
-        Path | None, Parameter(group=RUN_OPTIONS, help="Continue this run; DATA is not needed.")
+        Path | None, Parameter(group=USUAL, help="Continue this run; DATA is not needed.")
     ] = None,
     overwrite: Annotated[
         bool,
-        switch("Replace the run in --out."),
+        switch("Replace the run in --out.", group=MORE),
     ] = False,
     config: Annotated[
         Path | None,
         Parameter(
-            group=RUN_OPTIONS,
+            group=MORE,
             help="TOML file of flags (batch_size = 64). STRIATE_TRAIN_BATCH_SIZE=64 and flags win.",
         ),
     ] = None,
     print_config: Annotated[
         bool,
-        switch("Print every choice as TOML; train nothing."),
+        switch("Print every choice as TOML; train nothing.", group=USUAL),
     ] = False,
-    path_column: PathColumn = None,
-    label_column: LabelColumn = None,
-    device: Device = "auto",
-    workers: Workers = None,
-    strict: Strict = False,
+    path_column: Annotated[PathColumn, _MORE] = None,
+    label_column: Annotated[LabelColumn, _MORE] = None,
+    device: Annotated[Device, Parameter(group=USUAL)] = "auto",
+    workers: Annotated[Workers, _MORE] = None,
+    strict: Annotated[Strict, _MORE] = False,
     save_every: Annotated[
         float,
-        Parameter(group=RUN_OPTIONS, help="Seconds between two checkpoints within an epoch."),
+        Parameter(group=MORE, help="Seconds between two checkpoints within an epoch."),
     ] = 300.0,
     cache: Annotated[
         Path | None,
         Parameter(
-            group=RUN_OPTIONS,
+            group=MORE,
             help="Folder that keeps decoded pixels which do not fit into memory, for later runs.",
         ),
     ] = None,
-    trust_code: TrustCode = False,
+    trust_code: Annotated[TrustCode, _MORE] = False,
     as_json: AsJson = False,
+    help_all: Annotated[bool, switch("Explain every flag.", group=USUAL)] = False,
 ) -> None:
     """Train a network on DATA and leave a run folder.
+
+    The usual flags are explained here, and all of them by `striate train --help-all`.
 
     Flags of other programs are understood too: --lr, --bs, --wd, --arch, --optimizer, --color,
     --img-size, --scheduler, --num-workers, --output and their like.
     """
+    if help_all:
+        print_all(app, ["train"])
+        return
     with console.working("starting"):
         from striate import api, terminal
         from striate.stopping import Halt

@@ -57,8 +57,7 @@ class Recipe:
     )
     batch_size: int = choice(
         128,
-        "Pictures a step, or auto: as many as memory is predicted to have room for, a power of two "
-        "up to 1,024 (and a fiftieth of the pictures).",
+        "Pictures a step, or auto: as many as memory has room for, by its prediction.",
         word="auto",
     )
     accumulate: int = choice(
@@ -71,7 +70,7 @@ class Recipe:
     )
     rate: float = choice(
         0.1,
-        "Peak learning rate, or find: try rising ones, draw the loss, print one; train nothing.",
+        "Peak learning rate, or find: try rising ones, print one, train nothing.",
         shown="0.1 for sgd, 0.002 for adamw, 0.02 for muon",
         word="find",
     )
@@ -102,8 +101,8 @@ class Recipe:
     clip: float | None = choice(None, "Largest norm of the gradient; above it, scaled down.")
     ema: float = choice(
         0.0,
-        "Exponential mean of the weights: the share of it that stays in a step, 0.999 is usual; "
-        "0: none. The mean is evaluated and saved.",
+        "Evaluate and save a mean of the weights, of which this share stays in a step: 0.999 is "
+        "usual; 0: none.",
     )
     precision: str = choice("auto", "auto (bfloat16 on a GPU, else float32), float32 or bfloat16.")
     patience: int | None = choice(
