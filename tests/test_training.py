@@ -267,11 +267,13 @@ def test_changed_pictures_cannot_be_resumed(tmp_path: Path) -> None:
         api.train(changed, resume=tmp_path / "run")
 
 
+PLAIN = Preprocessing(size=(8, 8), channels=1, normalise="none")
+
+
 def learner(net: nn.Module, **choices: Any) -> Learner:
     recipe = Recipe(**{"rate": 0.1, **choices})
-    preprocessing = Preprocessing(size=(8, 8), channels=1, normalise="none")
     cpu = torch.device("cpu")
-    return Learner(net, optim.optimiser(net, recipe), preprocessing, Augmented(recipe), recipe, cpu)
+    return Learner(net, optim.optimiser(net, recipe), PLAIN, Augmented(recipe), recipe, cpu)
 
 
 def small_net() -> nn.Sequential:
@@ -361,7 +363,7 @@ def test_an_epoch_shows_each_picture_once(count: int, batch: int) -> None:
     split = Split(pixels, np.zeros(count, np.int64), [str(i) for i in range(count)])
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
     learning = learner(net, batch_size=batch)
-    pictures = Pictures(split, learning.preprocessing, pixels=torch.from_numpy(pixels)[:, None])
+    pictures = Pictures(split, PLAIN, pixels=torch.from_numpy(pixels)[:, None])
     progress = Progress()
     for (step,) in epoch(learning, pictures, progress):
         progress.count(step)
@@ -404,7 +406,7 @@ def taught(window: int, count: int = 26, **choices: Any) -> tuple[Learner, list[
     net = nn.Sequential(small_net(), nn.Dropout(0.2))
     learning = learner(net, **{"batch_size": 4, "flip": True, "rotate": 9.0, **choices})
     held = torch.from_numpy(split.pictures)[:, None]
-    pictures = Pictures(split, learning.preprocessing, pixels=held)
+    pictures = Pictures(split, PLAIN, pixels=held)
     windows = list(epoch(learning, pictures, Progress(), window=window))
     full, rest = divmod(steps_an_epoch(count, learning.recipe), window)
     assert [len(steps) for steps in windows] == [window] * full + [rest] * (rest > 0)

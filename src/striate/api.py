@@ -46,7 +46,7 @@ from striate.training.plan import KINDS, make_splits
 from striate.training.plan import plan as resolve_plan
 from striate.training.preview import preview as draw_preview
 from striate.training.raterange import Found, Tried, found, trying
-from striate.training.session import Event, Session
+from striate.training.session import Event, Note, Session
 from striate.training.start import Means, Ready, prepare
 from striate.usercode import Consent
 from striate.wording import percent, shown
@@ -743,7 +743,7 @@ def _watched(happening: Generator[Happening], show: Show, tell: Callable[[str], 
                 session = event.session
                 for note in event.notes:
                     tell(note)
-            elif isinstance(event, End):
+            elif isinstance(event, (End, Note)):
                 tell(event.line)
             elif session:
                 show(session, event)

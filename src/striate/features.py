@@ -121,6 +121,23 @@ def embedding(model: nn.Module, values: Tensor) -> tuple[Tensor, Tensor]:
     return (last.flatten(2).mean(2) if last.ndim > 2 else last), output
 
 
+def given(model: nn.Module, path: str, values: Tensor) -> Tensor:
+    """Return what the module at a path is given first, (N, ...); what follows is not run."""
+    found: list[Tensor] = []
+
+    def keep(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        found.append(inputs[0])
+        raise Reached
+
+    hook = model.get_submodule(path).register_forward_pre_hook(keep)
+    try:
+        with contextlib.suppress(Reached), evaluating(model):
+            model(values)
+    finally:
+        hook.remove()
+    return found[0]
+
+
 @contextlib.contextmanager
 def watching(
     model: nn.Module, keep: Callable[[str, Any], Any], paths: Collection[str] | None = None

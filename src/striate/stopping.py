@@ -11,11 +11,12 @@ from striate.errors import Stopped
 
 
 class Reading(NamedTuple):
-    """How far the reading of some examples has come."""
+    """How far the reading of some examples, or another work on them, has come."""
 
     done: int
     total: int
     kind: str  # pictures, sounds or clips
+    work: str = "reading"
 
 
 class Poll(Protocol):

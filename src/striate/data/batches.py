@@ -86,6 +86,10 @@ class Pictures:
         pixels = self.pixels.to(device)
         return Pictures(self.split, self._preprocessing, pixels=pixels)
 
+    def holding(self, pixels: Tensor) -> "Pictures":
+        """Return the same pictures with other pixels, a row each: what a network makes of them."""
+        return Pictures(self.split, self._preprocessing, pixels=pixels)
+
     def close(self) -> None:
         """End the decoders; batches that are not held in memory open them again."""
         self._decoders.close()

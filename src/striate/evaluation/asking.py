@@ -14,7 +14,7 @@ from striate import data as sources
 from striate import devices, metrics
 from striate.data import Data, Split
 from striate.data.batches import Look, Pictures, decoded, readable
-from striate.data.preparation.kinds import Preparation
+from striate.data.preparation.kinds import Values
 from striate.errors import UsageError
 from striate.runs import Bundle, folder
 from striate.stopping import Poll, unheard
@@ -132,7 +132,7 @@ def _evaluation(bundle: Bundle, pictures: Pictures, found: Tensor, *, split: str
 
 def logits(
     model: nn.Module,
-    preprocessing: Preparation,
+    preprocessing: Values,
     pictures: Pictures,
     *,
     device: torch.device,
@@ -151,7 +151,7 @@ def logits(
 
 
 def answer(
-    model: nn.Module, preprocessing: Preparation, pixels: Tensor, *, device: torch.device
+    model: nn.Module, preprocessing: Values, pixels: Tensor, *, device: torch.device
 ) -> Tensor:
     """Compute the logits (N, K) of a batch of pixels, float32 on the CPU.
 
@@ -162,7 +162,7 @@ def answer(
 
 @torch.inference_mode()
 def _answer(
-    model: nn.Module, preprocessing: Preparation, pixels: Tensor, *, device: torch.device
+    model: nn.Module, preprocessing: Values, pixels: Tensor, *, device: torch.device
 ) -> Tensor:
     values = preprocessing.values(pixels.to(device, non_blocking=True))
     found: Tensor = model(devices.ordered(values))

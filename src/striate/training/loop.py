@@ -13,7 +13,6 @@ from striate import devices
 from striate.data import sampling
 from striate.data.batches import Batch, Pictures
 
-from . import optim
 from .recipe import Recipe
 from .step import DivergedError, Learner, Snapshot, checked_update, is_finite, update
 
@@ -150,7 +149,7 @@ def tasks(learner: Learner, pictures: Pictures, progress: Progress) -> Iterator[
     left = slice(first, per_epoch * recipe.step_size)
     batches = pictures.batches(rows[left], recipe.step_size)
     for step, batch in enumerate(_placed(batches, places[left], recipe.step_size), done):
-        yield Task(step + 1, number, optim.rate(recipe, step, per_epoch), batch)
+        yield Task(step + 1, number, learner.rate(recipe, step, per_epoch), batch)
 
 
 def _placed(batches: Iterator[Batch], places: Tensor, size: int) -> Iterator[Batch]:

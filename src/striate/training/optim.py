@@ -1,7 +1,7 @@
 """Optimisers and learning rates."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
@@ -16,33 +16,31 @@ ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = 1 / 250_000
 
 
+Share = Callable[[str], float]
+
+
+def alike(_: str) -> float:
+    """Give each parameter the whole rate."""
+    return 1.0
+
+
 def optimiser(
-    model: nn.Module, recipe: Recipe, *, turned: Collection[Tensor] = ()
+    model: nn.Module, recipe: Recipe, *, share: Share = alike, turned: Collection[Tensor] = ()
 ) -> torch.optim.Optimizer:
     """Return SGD with Nesterov momentum, AdamW, or Muon for the weights that are to be `turned`.
 
-    Norms and biases are not decayed. Each group of parameters learns at its `share` of the rate.
+    Norms and biases are not decayed. Each parameter that is not frozen learns at its `share` of
+    the rate, by its name.
     """
+    groups = _groups(model, recipe, share)
     if recipe.optimiser == "muon":
-        groups = [part for group in _groups(model, recipe) for part in _parted(group, turned)]
-        return Muon(groups, rate=recipe.rate, momentum=recipe.momentum)
+        parts = [part for group in groups for part in _parted(group, turned)]
+        return Muon(parts, rate=recipe.rate, momentum=recipe.momentum)
     if recipe.optimiser == "adamw":
-        return torch.optim.AdamW(_groups(model, recipe), lr=recipe.rate)
+        return torch.optim.AdamW(groups, lr=recipe.rate)
     return torch.optim.SGD(
-        _groups(model, recipe),
-        lr=recipe.rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0,
+        groups, lr=recipe.rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
     )
-
-
-def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    weights = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    return [
-        {"params": weights, "weight_decay": recipe.weight_decay, "share": 1.0},
-        {"params": others, "weight_decay": 0.0, "share": 1.0},
-    ]
 
 
 def _parted(group: Mapping[str, Any], turned: Collection[Tensor]) -> list[dict[str, Any]]:
@@ -57,6 +55,18 @@ def _parted(group: Mapping[str, Any], turned: Collection[Tensor]) -> list[dict[s
         for orthogonal in (True, False)
     ]
     return [part for part in parts if part["params"]]
+
+
+def _groups(model: nn.Module, recipe: Recipe, share: Share) -> list[dict[str, Any]]:
+    """Group what is trained by its share of the rate, and whether it is decayed."""
+    found: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            found.setdefault((share(name), parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": recipe.weight_decay * decayed, "share": own}
+        for (own, decayed), parameters in found.items()
+    ]
 
 
 def rate(recipe: Recipe, step: int, steps_an_epoch: int) -> float:

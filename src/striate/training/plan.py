@@ -13,6 +13,7 @@ from striate.models import Architecture
 
 from . import clips, pictures, recipes, sounds
 from .recipe import Recipe, changed_kinds, check_arguments, resolve
+from .stages import stages
 from .step import Augment
 
 _SPLIT_CHOICES = ("validation_share", "test_share", "split_seed")
@@ -53,9 +54,11 @@ def plan(train: Split, given: Mapping[str, Any], architecture: Architecture) -> 
     named = {"model": architecture.name, "arguments": architecture.arguments}
     facts = KINDS[train.kind].facts(train, given, architecture)
     settled = {"colour": facts["colour"]} if "colour" in facts else {}
-    recipe = resolve({**given, **settled, **named}, recipes.of_network(architecture.name), facts)
+    preset = recipes.suiting(architecture.name, given)
+    recipe = resolve({**given, **settled, **named}, preset, facts)
+    stages(recipe)  # refuses what does not go together, as does what follows
     _require_use(train.kind, recipe, given)
-    KINDS[train.kind].augment(recipe)  # refuses what does not go together
+    KINDS[train.kind].augment(recipe)
     return recipe
 
 

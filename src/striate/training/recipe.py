@@ -51,6 +51,22 @@ class Recipe:
     weights: str | None = choice(
         None, "Start from these: a run, a .safetensors or a .pth file (read weights-only)."
     )
+    freeze: bool = choice(
+        False,
+        "Teach the head alone, the last layer; the others stay as they were loaded.",
+        shown="yes for torchvision/ and timm/ with weights",
+    )
+    unfreeze_at: int | None = choice(
+        None, "Teach the head alone for this many epochs, then all layers."
+    )
+    backbone_rate: float = choice(
+        1.0,
+        "Share of the rate at which the layers before the head learn.",
+        shown="0.05 with weights, else 1",
+    )
+    layer_decay: float = choice(
+        1.0, "Share of the rate that each block before the head has of the block after it."
+    )
 
     epochs: int = choice(
         10, "Passes over the training pictures.", shown="600,000 pictures' worth, 5 to 60"
@@ -247,10 +263,18 @@ class Recipe:
                 f"--sampling balanced shows all classes equally often, and --class-weights "
                 f"{self.class_weights} would favour the rare ones a second time: give one of them"
             )
+        if self.freeze and self.unfreeze_at is not None:
+            raise UsageError(
+                f"--freeze keeps all but the head as loaded to the end, --unfreeze-at "
+                f"{self.unfreeze_at} does not: give one of them, or --no-freeze"
+            )
         check_ranges(self, _RANGES)
 
 
 _RANGES: dict[str, tuple[float, float]] = {
+    "unfreeze_at": (0, 100_000),
+    "backbone_rate": (0, 1000),
+    "layer_decay": (0.001, 1),
     "epochs": (1, 100_000),
     "batch_size": (1, 1_000_000),
     "accumulate": (1, 100_000),
@@ -291,6 +315,16 @@ def names() -> list[str]:
     return [f.name for f in dataclasses.fields(Recipe)]
 
 
+# They say how a change is done, not whether.
+_DETAILS = ("alternate_flip", "policy_operations", "policy_magnitude")
+
+
+def change_names() -> list[str]:
+    """List the fields that are random changes of examples in training."""
+    every = names()
+    return every[every.index("crop_padding") : every.index("validation_share")]
+
+
 def changed_kinds(name: str) -> tuple[str, ...]:
     """Tell which examples a field can change: all kinds, where it is no augmentation.
 
@@ -305,6 +339,22 @@ def changed_kinds(name: str) -> tuple[str, ...]:
     if name.startswith("policy"):
         return ("pictures",)
     return ("pictures", "clips") if place < middle else ("sounds",)
+
+
+def augmentations(recipe: Recipe, kind: str) -> list[str]:
+    """List the random changes of such examples that a recipe asks for.
+
+    >>> augmentations(Recipe(flip=True, noise=0.1), "pictures")
+    ['flip']
+    """
+    plain = Recipe()
+    return [
+        name
+        for name in change_names()
+        if kind in changed_kinds(name)
+        and name not in _DETAILS
+        and getattr(recipe, name) != getattr(plain, name)
+    ]
 
 
 def check_names(given: Mapping[str, Any], *, where: str) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from striate import evaluation, metrics
 from striate.data.batches import Pictures
+from striate.data.preparation.kinds import Preparation
 from striate.epochs import best, is_over, score
 from striate.errors import DataError, Stopped
 from striate.models import Architecture
@@ -19,8 +20,9 @@ from striate.models.tensorfiles import from_safetensors
 from striate.runs import bundle, checkpoints, folder
 from striate.stopping import Halt
 
-from . import optim
+from . import optim, stages
 from .loop import POINTS, Progress, Step, epoch, steps_an_epoch
+from .stages import Teaching
 from .step import DivergedError, Learner
 
 
@@ -44,7 +46,13 @@ class Begun(NamedTuple):
     step: int  # steps done
 
 
-Event = Begun | Step | Epoch | Saved
+class Note(NamedTuple):
+    """A line for people: what begins now."""
+
+    line: str
+
+
+Event = Begun | Step | Epoch | Saved | Note
 
 
 @dataclass
@@ -54,10 +62,12 @@ class Session:
     folder: Path
     architecture: Architecture
     classes: tuple[str, ...]
-    learner: Learner
+    learner: Learner  # of the whole network
+    preparation: Preparation
     pictures: dict[str, Pictures]  # train, and validation where there is one
     progress: Progress
     save_every: float  # seconds between two checkpoints within an epoch
+    teaching: Teaching | None = None  # what the present steps are taken with
 
     @property
     def steps(self) -> int:
@@ -71,8 +81,9 @@ def teach(session: Session, halt: Halt) -> Iterator[Event]:
 
     A state that is not finite is never saved; DivergedError says what to try.
     """
-    yield Begun(session.progress.step)
     try:
+        yield from _entered(session, halt)
+        yield Begun(session.progress.step)
         yield from _epochs(session, halt)
     except Stopped as stop:
         where = save(session)
@@ -103,13 +114,13 @@ def save(session: Session, *, rank: tuple[float, ...] | None = None) -> Path:
     if broken:
         raise DivergedError(f"{broken[0]} is not finite")
     document = {
-        **bundle.card(session.architecture, learner.preprocessing, session.classes),
+        **bundle.card(session.architecture, session.preparation, session.classes),
         "metrics": _validation(progress.history[-1]) if rank else {},
         "state": {**asdict(progress), "score": list(rank) if rank else None},
     }
     tensors = optim.save_state(learner.optimiser, learner.model)
     content = {
-        **bundle.blobs(learner.judged, learner.preprocessing),
+        **bundle.blobs(learner.judged, session.preparation),
         checkpoints.OPTIMISER: bundle.tensor_bytes(tensors),
     }
     if learner.average:
@@ -121,6 +132,7 @@ def _epochs(session: Session, halt: Halt) -> Iterator[Event]:
     progress, recipe = session.progress, session.learner.recipe
     per_epoch = steps_an_epoch(len(session.pictures["train"]), recipe)
     while not is_over(progress.history, recipe.epochs, recipe.patience, recipe.monitor):
+        yield from _entered(session, halt)
         if progress.step < (progress.epochs + 1) * per_epoch:
             yield from _steps(session, halt)
         row = _evaluate(session, halt)
@@ -130,11 +142,32 @@ def _epochs(session: Session, halt: Halt) -> Iterator[Event]:
         yield Epoch(row, best=best(progress.history, recipe.monitor) is row)
 
 
+def _entered(session: Session, halt: Halt) -> Iterator[Note]:
+    """Make ready what the present epoch is taught with: within a stage nothing new."""
+    learner, progress = session.learner, session.progress
+    stage = stages.stage_at(learner.recipe, progress.epochs)
+    if session.teaching and session.teaching.stage == stage:
+        return
+    began = time.monotonic()
+    if session.teaching:
+        session.learner = stages.entered(learner, stage)
+    session.teaching = stages.teaching(session.learner, stage, session.pictures, halt.poll)
+    progress.seconds += time.monotonic() - began
+    if session.teaching.line:
+        yield Note(session.teaching.line)
+
+
+def _taught(session: Session) -> tuple[Learner, dict[str, Pictures]]:
+    assert session.teaching, "a stage has begun"
+    return session.teaching.learner, session.teaching.pictures
+
+
 def _steps(session: Session, halt: Halt) -> Iterator[Event]:
+    learner, pictures = _taught(session)
     progress, saved = session.progress, time.monotonic()
     began = time.monotonic()
-    span = -(-steps_an_epoch(len(session.pictures["train"]), session.learner.recipe) // POINTS)
-    for steps in epoch(session.learner, session.pictures["train"], progress):
+    span = -(-steps_an_epoch(len(pictures["train"]), learner.recipe) // POINTS)
+    for steps in epoch(learner, pictures["train"], progress):
         for step in steps:
             progress.count(step, span=span)
         now = time.monotonic()
@@ -149,27 +182,28 @@ def _steps(session: Session, halt: Halt) -> Iterator[Event]:
 
 def _evaluate(session: Session, halt: Halt) -> dict[str, Any]:
     """Return the epoch's line: the training so far, and the validation split where there is one."""
-    learner, progress = session.learner, session.progress
+    learner, pictures = _taught(session)
+    progress = session.progress
     began = time.monotonic()
     row: dict[str, Any] = {
         "epoch": progress.epochs + 1,
         "step": progress.step,
-        "rate": optim.rate(
+        "rate": learner.rate(
             learner.recipe,
             progress.step - 1,
-            steps_an_epoch(len(session.pictures["train"]), learner.recipe),
+            steps_an_epoch(len(pictures["train"]), learner.recipe),
         ),
         "train_loss": progress.loss_sum / progress.pictures,
         "train_accuracy": progress.correct / progress.pictures,
     }
-    if "validation" in session.pictures:
-        pictures = session.pictures["validation"]
+    if "validation" in pictures:
+        part = pictures["validation"]
         logits = evaluation.logits(
-            learner.judged, learner.preprocessing, pictures, device=learner.device, poll=halt.poll
+            learner.judged, learner.preprocessing, part, device=learner.device, poll=halt.poll
         )
         if not torch.isfinite(logits).all():
             raise DivergedError("the network's answers on the validation split are not finite")
-        found = metrics.measure(logits, pictures.labels, session.classes)
+        found = metrics.measure(logits, part.labels, session.classes)
         row |= {
             "validation_loss": found.loss,
             "validation_accuracy": found.accuracy,
@@ -206,13 +240,21 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return "allocate memory" in str(error) or "out of memory" in str(error)
 
 
-def restore(checkpoint: checkpoints.Checkpoint, learner: Learner) -> Progress:
-    """Put a checkpoint's weights, their mean and the optimiser back, and give where it stood."""
+def progress_of(checkpoint: checkpoints.Checkpoint) -> Progress:
+    """Return where a training stood at a checkpoint."""
+    return Progress(**{k: v for k, v in checkpoint.document["state"].items() if k != "score"})
+
+
+def restore(checkpoint: checkpoints.Checkpoint, learner: Learner) -> None:
+    """Put a checkpoint's weights, their mean and the optimiser back.
+
+    Where a stage is about to begin, its optimiser is new.
+    """
     raw = checkpoints.RAW if learner.average else bundle.WEIGHTS
     for model, blob in ((learner.judged, bundle.WEIGHTS), (learner.model, raw)):
         saved = from_safetensors(checkpoint.blobs[blob], checkpoint.path)
         bundle.fill(model, saved, checkpoint.path)
+    if stages.begins(learner.recipe, progress_of(checkpoint)):
+        return
     saved = from_safetensors(checkpoint.blobs[checkpoints.OPTIMISER], checkpoint.path)
     optim.load_state(learner.optimiser, learner.model, saved)
-    state = {k: v for k, v in checkpoint.document["state"].items() if k != "score"}
-    return Progress(**state)

@@ -25,14 +25,14 @@ from striate.stopping import Halt
 from striate.usercode import NO_CONSENT, Consent
 from striate.wording import counted
 
-from . import optim, trial
+from . import optim, stages, trial
 from .averaging import average_of
 from .loop import WEIGHTS, Progress
 from .losses import loss_of
 from .muon import matrices
 from .plan import KINDS, make_splits, plan
 from .recipe import PROLONGABLE, Recipe, as_table
-from .session import Session, restore, save
+from .session import Session, progress_of, restore, save
 from .step import Learner
 
 OBSERVED = 2000  # pictures that a network looks at before its first step
@@ -61,6 +61,7 @@ class Prepared(NamedTuple):
     data: Data
     architecture: Architecture
     learner: Learner
+    preparation: Preparation
     pictures: dict[str, Pictures]  # of each split, on the learner's device where they fit
     unreadable: list[Unreadable]
     fingerprints: Mapping[str, Fingerprints]
@@ -104,18 +105,30 @@ def prepare(
         model.observe(_some_values(pictures["train"], preprocessing))
     taught = _Taught(pictures["train"].labels, len(data.classes))
     learner = _assemble(recipe, model, preprocessing, taught, device)
-    pictures = _on(device, pictures)
-    return Prepared(data, architecture, learner, pictures, unreadable, prints, leaking, loaded)
+    return Prepared(
+        data,
+        architecture,
+        learner,
+        preprocessing,
+        _on(device, pictures),
+        unreadable,
+        prints,
+        leaking,
+        loaded,
+    )
 
 
 def begin(prepared: Prepared, run: Path, *, save_every: float) -> Ready:
     """Write the start of a run, and its first checkpoint, from what was prepared."""
-    data, architecture, learner, pictures, unreadable, prints, leaking, loaded = prepared
+    data, architecture, learner, preparation, pictures, unreadable, prints, leaking, loaded = (
+        prepared
+    )
     session = Session(
         run,
         architecture,
         data.classes,
         learner,
+        preparation,
         pictures,
         Progress(),
         save_every,
@@ -167,14 +180,16 @@ def resume(
                 f"the {name} pictures of {opened.name} have changed since this run "
                 "began: put the old ones back, or train anew"
             )
+    progress = progress_of(checkpoint)
     learner = _assemble(
         recipe,
         restored.model,
         restored.preprocessing,
         _Taught(pictures["train"].labels, len(restored.classes)),
         devices.pick(means.device),
+        epochs=progress.epochs,
     )
-    progress = restore(checkpoint, learner)
+    restore(checkpoint, learner)
     moved = _moved(run, record, opened)
     folder.write_recipe(run, as_table(recipe))
     folder.write_history(run, progress.history)
@@ -183,6 +198,7 @@ def resume(
         restored.architecture,
         restored.classes,
         learner,
+        restored.preprocessing,
         _on(learner.device, pictures),
         progress,
         means.save_every,
@@ -264,23 +280,28 @@ def _assemble(
     preprocessing: Preparation,
     taught: _Taught,
     device: torch.device,
+    *,
+    epochs: int = 0,
 ) -> Learner:
+    """Put a learner together for the stage that comes after so many epochs."""
+    head = stages.find_head(model, preprocessing, recipe)
     turned = _turned(model, recipe, preprocessing)
     model = devices.place(model, device)
-    optimiser = optim.optimiser(model, recipe, turned=turned)
-    augment = KINDS[preprocessing.kind].augment(recipe)
-    return Learner(
+    learner = Learner(
         model,
-        optimiser,
+        optim.optimiser(model, recipe, turned=turned),
         preprocessing,
-        augment,
+        KINDS[preprocessing.kind].augment(recipe),
         recipe,
         device,
+        head=head,
+        turned=turned,
         mix=mix_of(Mixture(recipe.mixup, recipe.cutmix), taught.classes, device),
         order=sampling.balanced if recipe.sampling == "balanced" else sampling.natural,
         loss=loss_of(recipe, taught.labels, taught.classes, device),
         average=average_of(model, recipe.ema),
     )
+    return stages.entered(learner, stages.stage_at(recipe, epochs))
 
 
 def _turned(model: nn.Module, recipe: Recipe, preparation: Preparation) -> list[Tensor]:

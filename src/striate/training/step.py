@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Collection
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -9,10 +10,11 @@ from torch import Tensor, nn
 
 from striate import devices
 from striate.data.augmenting.mixing import Mix, unmixed
-from striate.data.preparation.kinds import Preparation
+from striate.data.preparation.kinds import Values
 from striate.data.sampling import natural
 from striate.errors import DataError
 
+from . import optim
 from .averaging import Average
 from .losses import Loss, cross_entropy
 from .recipe import Recipe
@@ -38,12 +40,30 @@ class Order(Protocol):
     def __call__(self, labels: Tensor, /, *, seed: int, epoch: int) -> Tensor: ...
 
 
+class Mode(Protocol):
+    """Puts a network into the mode in which it is taught, where it is not in it."""
+
+    def __call__(self, model: nn.Module, /) -> None: ...
+
+
+class Rate(Protocol):
+    """Gives the learning rate of a step, counted from 0."""
+
+    def __call__(self, recipe: Recipe, step: int, steps_an_epoch: int, /) -> float: ...
+
+
+def training(model: nn.Module, /) -> None:
+    """Put the whole network into training mode."""
+    if not model.training:
+        model.train()
+
+
 class Learner(NamedTuple):
     """A network and all that teaching it takes."""
 
     model: nn.Module
     optimiser: torch.optim.Optimizer  # each group has its `share` of the rate
-    preprocessing: Preparation
+    preprocessing: Values
     augment: Augment
     recipe: Recipe
     device: torch.device
@@ -51,6 +71,10 @@ class Learner(NamedTuple):
     order: Order = natural
     loss: Loss = cross_entropy
     average: Average | None = None
+    mode: Mode = training
+    rate: Rate = optim.rate
+    head: str = ""  # the path of the last layer, where a choice needs it
+    turned: Collection[Tensor] = ()  # weights for Muon
 
     @property
     def judged(self) -> nn.Module:
@@ -143,8 +167,7 @@ def _gradients(
 ) -> tuple[Tensor, Tensor]:
     """Set the rates and compute the gradients; return the loss () and the hits ()."""
     model, optimiser, recipe = learner.model, learner.optimiser, learner.recipe
-    if not model.training:
-        model.train()
+    learner.mode(model)
     for group in optimiser.param_groups:
         group["lr"] = rate * group["share"]
     # Parts of nearly equal sizes: of a last one of a single picture norms would have no variance.

@@ -25,7 +25,14 @@ LOOKED_AT = 1000
 _OPENED = 16  # of those that may be pictures or clips
 
 
-class Preparation(Protocol):
+class Values(Protocol):
+    """What turns pixels that are held in memory into a network's input."""
+
+    def values(self, batch: Tensor, /) -> Tensor:
+        """Return the network's input, float32, of a batch of pixels."""
+
+
+class Preparation(Values, Protocol):
     """What turns an example into a network's input; fitted in training, saved with the network."""
 
     kind: ClassVar[str]
@@ -44,9 +51,6 @@ class Preparation(Protocol):
 
     def pixels(self, example: Any, /) -> Tensor:
         """Return an example as whole numbers of a fixed shape, which are held in memory."""
-
-    def values(self, batch: Tensor, /) -> Tensor:
-        """Return the network's input, float32, of a batch of pixels."""
 
     def image(self, pixels: Tensor, /) -> NDArray[np.uint8]:
         """Draw an example's pixels for people: (H, W) or (H, W, 3)."""

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from striate import models
 from striate.errors import choose
 
 from . import mnist_fast
 from .named import Measured, Named
 from .networks import NETWORKS
+from .transfer import of_weights
 
-__all__ = ["NAMED", "NETWORKS", "Measured", "Named", "applied", "of_network"]
+__all__ = ["NAMED", "NETWORKS", "Measured", "Named", "applied", "suiting"]
 
 FOLDERS = "photos"  # what recipes for any folder of pictures are named after
 
@@ -18,9 +20,12 @@ NAMED: dict[str, Named] = {
 }
 
 
-def of_network(name: str) -> Mapping[str, Any]:
-    """Return the choices that suit a network, by its name; none for most."""
-    return NETWORKS.get(name, {})
+def suiting(name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the choices that suit a network, by its name, and weights that are given; often none.
+
+    Those of weights win.
+    """
+    return {**NETWORKS.get(name, {}), **of_weights(given, published=bool(models.published(name)))}
 
 
 def full_name(name: str, data: str) -> str:
