@@ -8,6 +8,7 @@ import torch
 
 from striate import api
 from striate.errors import Stopped
+from striate.models.tensorfiles import from_safetensors
 from striate.runs import checkpoints, folder
 from striate.stopping import Halt
 from striate.training.loop import Step
