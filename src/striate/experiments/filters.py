@@ -41,7 +41,7 @@ def measure(cell: Cell, settings: Settings, lab: Lab) -> Iterable[Row]:
 
 
 def _cost(made: Prepared) -> int:
-    found = describe(made.learner.model, size=made.learner.preprocessing.shape)
+    found = describe(made.learner.model, size=made.preparation.shape)
     return int(found.totals["multiply_adds"] or 0)
 
 

@@ -101,7 +101,7 @@ def _small(data: Data) -> Preprocessing:
 def _features(name: str, data: Data, split: Split, seed: int, lab: Lab) -> NDArray[np.float32]:
     if name == "trained":  # of the smallest form: a network of these pictures themselves
         made = taught(prepared(data, lab, model="convnet", epochs=1, seed=seed), lab)
-        model, preprocessing = made.learner.model, made.learner.preprocessing
+        model, preprocessing = made.learner.model, made.preparation
     else:
         known = data_root() / WEIGHTS
         source = network(name, weights=_file(known))
