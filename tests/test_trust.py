@@ -215,6 +215,7 @@ COMMANDS = {
     ],
     "explain": [Line("explain RUN PICTURE", BOTH), Line("explain BUNDLE PICTURE", NETWORK)],
     "report": [Line("report RUN --no-map -o new.html", BOTH)],
+    "serve": [Line("serve RUN --check", NETWORK), Line("serve BUNDLE --check", NETWORK)],
     "compare": [
         Line("compare RUN OTHER"),
         Line("compare RUN OTHER -o new.html", NETWORK),
@@ -339,6 +340,7 @@ ENTRIES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         lambda place, **how: striate.embed(place.run.parents[1] / "photos", model=place.run, **how),
         NETWORK,
     ),
+    "serve": (lambda place, **how: striate.serve(place.run, check=True, **how), NETWORK),
     "compare": (
         lambda place, **how: striate.compare(
             place.run, place.other, out=place.picture.with_name("c.html"), **how

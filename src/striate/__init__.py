@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from striate.experiments import experiment
     from striate.groups import compare
     from striate.painting import paint
+    from striate.serving import serve
 
 __all__ = [
     "DataError",
@@ -30,6 +31,7 @@ __all__ = [
     "load",
     "paint",
     "preview",
+    "serve",
     "train",
 ]
 
@@ -42,6 +44,7 @@ _HOME = {
     "detect": "classic.faces",
     "experiment": "experiments",
     "paint": "painting",
+    "serve": "serving",
 }
 
 

@@ -173,10 +173,15 @@ def _probabilities(
 
 
 def _prediction(name: str, shares: Tensor, classes: Sequence[str], asked: _Asked) -> Prediction:
-    values, places = shares.topk(min(asked.top, len(classes)))
-    ranked = [
+    found = ranked(shares, classes, asked.top)
+    least = asked.min_confidence
+    return Prediction(name, found, None, None if least is None else found[0].probability < least)
+
+
+def ranked(shares: Tensor, classes: Sequence[str], top: int) -> list[Ranked]:
+    """Return the `top` likeliest classes of the probabilities (K,) of an example."""
+    values, places = shares.topk(min(top, len(classes)))
+    return [
         Ranked(classes[place], float(value))
         for place, value in zip(places.tolist(), values.tolist(), strict=True)
     ]
-    least = asked.min_confidence
-    return Prediction(name, ranked, None, None if least is None else ranked[0].probability < least)

@@ -30,6 +30,7 @@ from . import (  # noqa: F401
     recipes,
     report,
     runs,
+    serve,
     train,
     traincascade,
 )

@@ -52,7 +52,7 @@ def paint(
     memory: Annotated[
         str | None, Parameter(group=RUN_OPTIONS, help="Most memory for the work: 900M, 4G.")
     ] = None,
-    flags: Annotated[Flags, Parameter(name="*")] = None,
+    flags: Annotated[Flags | None, Parameter(name="*")] = None,
     weights: Annotated[
         Path | None,
         Parameter(

@@ -77,7 +77,7 @@ def train(
     data: Annotated[str | None, Parameter(help=DATA_HELP)] = None,
     /,
     *,
-    flags: Annotated[Flags, Parameter(name="*")] = None,
+    flags: Annotated[Flags | None, Parameter(name="*")] = None,
     out: Annotated[
         Path | None,
         Parameter(alias="-o", group=USUAL, help="Run folder. [default: runs/DATA-MODEL-N]"),

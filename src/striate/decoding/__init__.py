@@ -6,6 +6,7 @@ picture; the process is replaced and all others go on.
 
 import contextlib
 import sys
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -39,14 +40,24 @@ class Decoders:
     as plain data (`wire`), named tuples as plain ones. A process may take `allowance` times the
     usual memory and time: 2 where pictures may be twice as large. Others are threads: for what
     holds no foreign bytes, or for a user's own Dataset, which need not survive a fork. With no
-    workers the work is done where it is asked for.
+    workers the work is done where it is asked for. `seconds` is another time than the usual.
     """
 
-    def __init__(self, work: Work, workers: int, *, guarded: bool, allowance: float = 1.0) -> None:
+    def __init__(
+        self,
+        work: Work,
+        workers: int,
+        *,
+        guarded: bool,
+        allowance: float = 1.0,
+        seconds: float | None = None,
+    ) -> None:
         self._work = work
         self.workers = workers
         self._guarded = guarded and sys.platform == "linux"
         self._allowance = allowance
+        self._seconds = seconds
+        self._opening = threading.Lock()  # of processes: they may be asked from several threads
         self._opened: _Opened | None = None
         self._close: Callable[[], Any] = lambda: None
 
@@ -90,17 +101,36 @@ class Decoders:
             for future in (future for futures in pending for future in futures):
                 future.cancel()
 
+    def submit(self, item: Any) -> "Future[Any]":
+        """Begin the work on one item, beside others; its future gives what `ask` gives of it."""
+        if self.workers < 1:
+            done: Future[Any] = Future()
+            done.set_result(self._attempt(item))
+            return done
+        opened = self._open(self.workers)
+        return opened.threads.submit(lambda: self._done(opened, [item])[0])
+
+    def open(self) -> None:
+        """Start all processes now, not when they are first asked."""
+        if self.workers > 0:
+            self._open(self.workers)
+
     def _open(self, wanted: int) -> "_Opened":
         """Have as many processes as are wanted, and a thread to ask each."""
-        if self._opened is None:
-            threads = ThreadPoolExecutor(self.workers, thread_name_prefix="striate-decode")
-            self._opened = _Opened(threads, [], SimpleQueue())
-            self._close = weakref.finalize(self, _end, self._opened)
-        opened = self._opened
-        # Forked before they are asked: a thread holds locks, which a child inherits as they stand.
-        for _ in range(wanted - len(opened.processes) if self._guarded else 0):
-            opened.add(Process(self._attempt, self._allowance))
-        return opened
+        with self._opening:
+            if self._opened is None:
+                threads = ThreadPoolExecutor(self.workers, thread_name_prefix="striate-decode")
+                self._opened = _Opened(threads, [], SimpleQueue())
+                self._close = weakref.finalize(self, _end, self._opened)
+            opened = self._opened
+            # Forked before they are asked: a thread holds locks, which a child inherits as they
+            # stand.
+            for _ in range(wanted - len(opened.processes) if self._guarded else 0):
+                opened.add(self._process())
+            return opened
+
+    def _process(self) -> Process:
+        return Process(self._attempt, self._allowance, self._seconds)
 
     def _attempt(self, item: Any) -> Any:
         try:
@@ -115,9 +145,10 @@ class Decoders:
         try:
             found = process.ask(items)
         except LostError as lost:
-            opened.processes.remove(process)
-            process.end()
-            opened.add(Process(self._attempt, self._allowance))
+            with self._opening:
+                opened.processes.remove(process)
+                process.end()
+                opened.add(self._process())
             if len(items) == 1:
                 return [Failed(str(lost))]
             # One of them did it: each is asked for alone.

@@ -4,6 +4,7 @@ import faulthandler
 import mmap
 import os
 import signal
+import socket
 import threading
 import time
 import traceback
@@ -46,8 +47,10 @@ class LostError(Exception):
 class Process:
     """A forked process that answers questions, seen from its parent."""
 
-    def __init__(self, attempt: Callable[[Any], Any], allowance: float = 1.0) -> None:
-        self._seconds = SECONDS * allowance
+    def __init__(
+        self, attempt: Callable[[Any], Any], allowance: float = 1.0, seconds: float | None = None
+    ) -> None:
+        self._seconds = (SECONDS if seconds is None else seconds) * allowance
         self._area = mmap.mmap(-1, _AREA)
         self._owner = parent = os.getpid()
         # One at a time: a sibling that inherits the far end would keep it open after a crash.
@@ -130,12 +133,27 @@ def _restrict(more: int) -> None:
     # Decoders written in C speak to stderr.
     faulthandler.disable()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    _leave_network()
     torch.set_num_threads(1)  # OpenMP's threads did not come along
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     most = resource.getrlimit(resource.RLIMIT_AS)[1]
     allowed = held + more if most == resource.RLIM_INFINITY else min(held + more, most)
     resource.setrlimit(resource.RLIMIT_AS, (allowed, most))
+
+
+def _leave_network() -> None:
+    """Close a server's connections: here they would stay open after the server has closed them."""
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        number = int(entry.name)
+        try:
+            found = socket.socket(fileno=number)
+        except OSError:  # no socket, or that of the listing itself
+            continue
+        if found.family in (socket.AF_INET, socket.AF_INET6):
+            found.close()
+        else:
+            found.detach()
 
 
 def _serve(attempt: Callable[[Any], Any], link: Connection, area: mmap.mmap, parent: int) -> None:

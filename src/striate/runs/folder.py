@@ -356,6 +356,27 @@ def load_bundle(
     return bundle.restore(document, content, where=where, device=device, consent=consent)
 
 
+def load_version(
+    folder: Path, *, device: torch.device | None = None, trust_code: bool = False
+) -> tuple[Bundle, str]:
+    """Load a network as `load_bundle` does, and name it by a checksum of all that it is made of."""
+    document, content, where = _best(folder)
+    consent = Consent(folder, trust_code)
+    found = bundle.restore(document, content, where=where, device=device, consent=consent)
+    return found, str(files.sealed(document, content)["sha256"])
+
+
+def stamp(folder: Path) -> tuple[tuple[int, int, int], ...]:
+    """Look at the files that `load_version` reads: another stamp where they may have changed."""
+    places = (folder / bundle.CARD, folder / BUNDLE / bundle.CARD, folder / CHECKPOINTS)
+    found = []
+    for place in places:
+        with contextlib.suppress(OSError):
+            status = place.stat()
+            found.append((status.st_ino, status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
 def load_weights(folder: Path) -> dict[str, Tensor]:
     """Read the weights and buffers of the network that `load_bundle` loads, and no more."""
     _, content, where = _best(folder)

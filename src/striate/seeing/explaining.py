@@ -81,14 +81,14 @@ class Explanation:
 
 
 class Explainer:
-    """A run's network, made ready to explain any number of pictures.
+    """A run's network, made ready to explain any number of pictures; without a run, a network.
 
     `notes` say which part of an explanation there cannot be, and why.
     """
 
     def __init__(
         self,
-        run: Path,
+        run: Path | None,
         bundle: Bundle,
         *,
         consent: Consent,
@@ -104,7 +104,7 @@ class Explainer:
         self._other: nn.Module | None = shuffled(self._model) if self._layer else None
         self._training: Split | None = None
         self._places: dict[str, int] = {}  # of the training pictures, by name
-        self._known = self._training_vectors(run, consent)
+        self._known = self._training_vectors(run, consent) if run else None
 
     def explain(
         self, examples: Sequence[Example], *, top: int = 5, neighbours: int = 3
@@ -124,9 +124,12 @@ class Explainer:
                 if isinstance(result, Failed):
                     yield Explanation(name, error=result.reason)
                 else:
-                    yield self._explained(name, result, top, neighbours)
+                    yield self.explained(name, result, top=top, neighbours=neighbours)
 
-    def _explained(self, name: str, pixels: Tensor, top: int, neighbours: int) -> Explanation:
+    def explained(
+        self, name: str, pixels: Tensor, *, top: int = 5, neighbours: int = 3
+    ) -> Explanation:
+        """Say it of an example's pixels, as its preprocessing gives them."""
         values = self.bundle.preprocessing.values(pixels[None].to(self._device))
         with torch.no_grad():
             vector, logits = features.embedding(self._model, devices.ordered(values))

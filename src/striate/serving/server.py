@@ -1,0 +1,171 @@
+"""A server's life: it listens, answers, takes newer networks, and ends when all is answered."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h11
+import uvicorn
+
+from striate.wording import counted
+
+from . import app as routes
+from .address import Address, bind
+from .app import State
+from .limits import CONNECTION_SECONDS, CONNECTIONS, Limits
+from .networks import Loading, Networks, Served
+
+LOG = logging.getLogger("striate.serving")
+_LOOK = 1.0  # seconds between two looks at connections, and at runs
+# Longer than any accepted request may take.
+_LAST = 2.0
+
+Tell = Callable[[str], None]
+
+
+class _Server(uvicorn.Server):
+    # Signals are answered by `run`: uvicorn would raise them again once all is answered.
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(  # noqa: PLR0913
+    places: Sequence[Path],
+    loading: Loading,
+    limits: Limits,
+    *,
+    host: str,
+    port: int,
+    token_file: Path | None = None,
+    allow_hosts: Iterable[str] = (),
+    watch: bool = False,
+    tell: Tell,
+) -> None:
+    """Load networks, listen, and serve them until a signal ends it."""
+    found = Networks(places, loading)
+    try:
+        address = bind(host, port, token_file=token_file, allow_hosts=allow_hosts)
+    except BaseException:
+        found.close()
+        raise
+    for one in found:
+        tell(describe(one))
+        one.explanations.prepare()
+    run(routes.state(found, limits), address, watch=watch, tell=tell)
+
+
+def check(places: Sequence[Path], loading: Loading, *, tell: Tell) -> None:
+    """Load networks and try each, as `serve` does first."""
+    found = Networks(places, loading)
+    for one in found:
+        tell(describe(one))
+    found.close()
+
+
+def describe(served: Served) -> str:
+    """Say in a line what is served."""
+    classes = counted(len(served.bundle.classes), "classes")
+    near = "with" if served.explanations.has_neighbours else "without"
+    return (
+        f"{served.name}: {classes} of {served.kind}, version {served.version}, explained {near} "
+        f"similar training {served.kind}"
+    )
+
+
+def run(shared: State, address: Address, *, watch: bool, tell: Tell) -> None:
+    """Serve until SIGINT or SIGTERM; then answer what was accepted. SIGHUP loads the runs again."""
+    asyncio.run(_run(shared, address, watch=watch, tell=tell))
+
+
+async def _run(shared: State, address: Address, *, watch: bool, tell: Tell) -> None:
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line a malformed request
+    server = _Server(_configuration(shared, address))
+    again = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _end, server, shared, number, tell)
+    loop.add_signal_handler(signal.SIGHUP, again.set)
+    beside = [
+        loop.create_task(_reload(shared, again, watch=watch, tell=tell)),
+        loop.create_task(_cut_off(server)),
+    ]
+    tell(f"serving at {address.url} (Ctrl-C ends it)")  # now signals are heard
+    try:
+        await server.serve([address.listening])
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+        await asyncio.to_thread(shared.batcher.close)
+        await asyncio.to_thread(shared.networks.close)
+
+
+def _configuration(shared: State, address: Address) -> uvicorn.Config:
+    limits = shared.limits
+    return uvicorn.Config(
+        routes.guarded(shared, hosts=address.hosts, token=address.token),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=round(CONNECTION_SECONDS + 4 * limits.deadline + _LAST),
+    )
+
+
+def _end(server: uvicorn.Server, shared: State, number: int, tell: Tell) -> None:
+    if shared.ending.is_set():
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+    shared.ending.set()
+    server.should_exit = True
+    tell("ending: answering what was accepted; press again to stop now")
+
+
+async def _reload(shared: State, again: asyncio.Event, *, watch: bool, tell: Tell) -> None:
+    while True:
+        try:
+            await asyncio.wait_for(again.wait(), _LOOK if watch else None)
+        except TimeoutError:
+            found = await asyncio.to_thread(shared.networks.reload, changed_only=True)
+        else:
+            again.clear()
+            found = await asyncio.to_thread(shared.networks.reload)
+            if not found:
+                tell("loaded again: no network has changed")
+        for name, version in found:
+            shared.measures.reloads.labels(name).inc()
+            tell(f"{name} is now version {version}")
+
+
+async def _cut_off(server: uvicorn.Server) -> None:
+    """Close connections that send a request, or take an answer, for longer than anyone needs."""
+    since: dict[Any, float] = {}
+    while True:
+        await asyncio.sleep(_LOOK)
+        now = time.monotonic()
+        slow = {one for one in server.server_state.connections if _is_waited_for(one)}
+        since = {one: since.get(one, now) for one in slow}
+        for one, begun in since.items():
+            if now - begun > CONNECTION_SECONDS:
+                one.transport.abort()
+
+
+def _is_waited_for(connection: Any) -> bool:
+    """Tell whether a connection has sent a part of a request, or nothing yet, or does not read."""
+    state, cycle = connection.conn.their_state, connection.cycle
+    is_silent = cycle is None or bool(connection.conn.trailing_data[0])
+    is_sending = state is h11.SEND_BODY or (state is h11.IDLE and is_silent)
+    return is_sending or connection.transport.get_write_buffer_size() > 0
