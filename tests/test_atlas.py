@@ -13,6 +13,7 @@ from PIL import Image
 import striate
 from striate import api, cli, seeing
 from striate.data import find_any
+from striate.figures.atlas import apart
 from striate.report import atlas as making
 from striate.seeing import class_groups
 
@@ -94,7 +95,9 @@ def test_of_too_many_a_part_is_drawn_by_lot(
     run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(making, "MOST", 30)
-    found = striate.atlas(photos, model=run, out=tmp_path / "some.html")
+    figures = tmp_path / "figures"
+    found = striate.atlas(photos, model=run, out=tmp_path / "some.html", figures=figures)
+    assert sorted(path.name for path in figures.iterdir()) == ["atlas.png", "atlas.svg"]
     assert found.notes == ["30 of the 42 pictures are shown, drawn by lot."]
     every = striate.embed(photos, model=run)
     rows = [list(every.files).index(file) for file in found.embedded.files]
@@ -121,3 +124,14 @@ def test_alike_classes_share_a_group() -> None:
     assert len({(a, b) for a, b in zip(group, found[:30], strict=True)}) == len(set(group))
     assert found[30] == 3  # no picture
     np.testing.assert_array_equal(class_groups(vectors, labels % 10, 10), np.arange(10))
+
+
+def test_pictures_that_are_drawn_lie_apart_and_cover_the_others() -> None:
+    places = np.random.default_rng(1).uniform(0, 100, (300, 2))
+    shown = apart(places, 9.0)
+    gaps = np.abs(places[:, None] - places[None]).max(-1)
+    chosen = np.flatnonzero(shown)
+    assert (gaps[np.ix_(chosen, chosen)][~np.eye(len(chosen), dtype=bool)] >= 9).all()
+    for row in np.flatnonzero(~shown):
+        earlier = chosen[chosen < row]
+        assert (gaps[row, earlier] < 9).any()

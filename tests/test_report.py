@@ -1,12 +1,14 @@
 """The report of a run: its arrays against the run's own numbers, and the page in a real browser."""
 
 import shutil
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pages import parts
+from PIL import Image
 
 from striate import api, cli, devices, seeing
 from striate.errors import UsageError
@@ -32,7 +34,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def written(run: Path) -> Path:
     """Its report, with the curves of the other seed."""
-    path: Path = api.load(run).report(others=[run.parent / "seed-1"])
+    figures = run.parent / "figures"
+    path: Path = api.load(run).report(others=[run.parent / "seed-1"], figures=figures)
     return path
 
 
@@ -59,6 +62,19 @@ def test_the_page_says_what_the_run_says(run: Path, written: Path) -> None:
     assert validated == pytest.approx([row["validation_loss"] for row in loaded.history], rel=1e-3)
     assert arrays["xy"].shape == (n, 2)
     assert 0 <= dict(shown["map"]["purities"])["this map"] <= 1
+
+
+def test_every_figure_is_a_png_and_an_svg(written: Path) -> None:
+    into = written.parents[1] / "figures"
+    names = {path.stem for path in into.iterdir()}
+    assert names - {"label-doubts"} == {
+        *("curves", "filters", "maps", "confusion", "mistakes", "doubts", "calibration", "atlas"),
+    }
+    for name in names:
+        with Image.open(into / f"{name}.png") as picture:
+            picture.load()
+            assert picture.width > 400
+        assert ElementTree.parse(into / f"{name}.svg").getroot().tag.endswith("}svg")
 
 
 def test_neighbours_are_the_nearest_training_pictures(run: Path, written: Path) -> None:

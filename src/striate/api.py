@@ -255,13 +255,15 @@ class Run:
         device: str = "auto",
         workers: int | None = None,
         with_map: bool = True,
+        figures: Path | str | None = None,
         poll: Poll = unheard,
         tell: Callable[[str], None] = lambda _: None,
     ) -> Path:
         """Write what the run learnt as one HTML file, and return its path: else the run's own.
 
         `others` are runs whose curves are drawn beside its own; those that differ in their seed
-        alone are drawn as one, with a band. Without openTSNE there is no map of the pictures.
+        alone are drawn as one, with a band. Without openTSNE there is no map of the pictures. Into
+        the folder `figures`, where one is named, goes each figure as PNG and SVG.
         `tell` is given a line for what there cannot be.
         """
         path = self.folder / folder.REPORT if out is None else Path(out).expanduser()
@@ -275,6 +277,7 @@ class Run:
             device=devices.pick(device),
             workers=workers,
             with_map=with_map,
+            drawn=Path(figures).expanduser() if figures else None,
             poll=poll,
         )
         for note in notes:
@@ -477,6 +480,7 @@ def atlas(
     model: Path | str,
     weights: Path | str | None = None,
     out: Path | str = "atlas.html",
+    figures: Path | str | None = None,
     device: str = "auto",
     workers: int | None = None,
     strict: bool = False,
@@ -489,7 +493,8 @@ def atlas(
     """Write the map of DATA as a network sees them: one HTML file, `path` of what is returned.
 
     `model` is a run's folder, torchvision/NAME or timm/NAME, with published weights or those of a
-    file. A folder of pictures alone needs no classes. `tell` is given lines for people.
+    file. A folder of pictures alone needs no classes. Into the folder `figures`, where one is
+    named, goes the map as PNG and SVG. `tell` is given lines for people.
     """
     check_placing()
     source, opened = _asked(
@@ -504,6 +509,7 @@ def atlas(
         device=devices.pick(device),
         workers=workers,
         strict=strict,
+        drawn=Path(figures).expanduser() if figures else None,
         poll=poll,
     )
     for note in (*found.notes, *found.lines()):

@@ -57,6 +57,10 @@ def atlas(
     out: Annotated[Path, Parameter(alias="-o", group=OUTPUT, help="HTML file.")] = Path(
         "atlas.html"
     ),
+    figures: Annotated[
+        Path | None,
+        Parameter(group=OUTPUT, help="Folder for each figure as PNG and SVG."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Lay pictures out on a map, alike ones side by side: one HTML file that needs no network.
@@ -78,6 +82,7 @@ def atlas(
             device=device,
             workers=workers,
             strict=strict,
+            figures=figures,
             path_column=path_column,
             label_column=label_column,
             trust_code=trust_code,

@@ -26,7 +26,7 @@ from .app import (
     help_epilogue=examples("""
     striate report runs/first
     striate report runs/first runs/second runs/third -o compared.html
-    striate report runs/first --no-map
+    striate report runs/first --no-map --figures figures/
 """)
 )
 def report(
@@ -45,6 +45,10 @@ def report(
     out: Annotated[
         Path | None,
         Parameter(alias="-o", group=OUTPUT, help="HTML file. [default: report.html in the run]"),
+    ] = None,
+    figures: Annotated[
+        Path | None,
+        Parameter(group=OUTPUT, help="Folder for each figure as PNG and SVG."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -65,6 +69,7 @@ def report(
             device=device,
             workers=workers,
             with_map=not no_map,
+            figures=figures,
             poll=halt.poll,
             tell=console.say,
         )

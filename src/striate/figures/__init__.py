@@ -2,6 +2,7 @@
 
 from .architecture import Volume, architecture
 from .arcs import Sum
+from .atlas import Mapped, atlas
 from .boxes import SHOWN, Box, Part, boxes, features
 from .charts import Bar, Bars, Lines, Panel, Points, charts
 from .charts import Line as ChartLine
@@ -28,12 +29,14 @@ __all__ = [
     "Lines",
     "MapRow",
     "MapSlide",
+    "Mapped",
     "Panel",
     "Part",
     "Points",
     "Sum",
     "Volume",
     "architecture",
+    "atlas",
     "box_side",
     "boxes",
     "charts",

@@ -1,6 +1,5 @@
 """Panels side by side: lines with bands, bars with intervals, points by class; PNG or SVG."""
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -79,17 +78,7 @@ def charts(title: str, panels: Sequence[Panel], *, form: str = "png") -> bytes:
     for number, panel in enumerate(panels):
         left = style.MARGIN + number * room
         _draw(figure, panel, (left, top, room - style.MARGIN, high))
-    return style.png(figure) if form == "png" else _svg(figure)
-
-
-def _svg(figure: "Figure") -> bytes:
-    import matplotlib as mpl
-
-    buffer = io.BytesIO()
-    # Letters as letters, and no date: the bytes are the same again.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "striate"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return style.FORMS[form](figure)
 
 
 Place = tuple[float, float, float, float]  # left, top, width, height

@@ -18,9 +18,16 @@ if TYPE_CHECKING:
 
 
 def confusion(
-    matrix: Sequence[Sequence[int]], classes: Sequence[str], title: str | None = None
+    matrix: Sequence[Sequence[int]] | NDArray[np.int64],
+    classes: Sequence[str],
+    title: str | None = None,
+    *,
+    form: str = "png",
 ) -> bytes:
-    """Draw a table (true, predicted) as shares of its rows; up to 20 classes with the counts."""
+    """Draw a table (true, predicted) as shares of its rows; up to 20 classes with the counts.
+
+    As PNG or, with form="svg", as SVG.
+    """
     k = len(classes)
     counts = np.asarray(matrix, dtype=np.int64).reshape(k, k)
     cell = min(160, max(16, 1200 // k)) if k <= 100 else max(2, 1600 // k)
@@ -39,7 +46,7 @@ def confusion(
     _name_classes(axes, names, points, level=level)
     if k <= 20:
         _write_counts(axes, counts, cell)
-    return style.png(figure)
+    return style.FORMS[form](figure)
 
 
 def _draw_shares(axes: "Axes", counts: NDArray[np.int64]) -> None:

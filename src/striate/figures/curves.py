@@ -37,20 +37,25 @@ class Run(NamedTuple):
 
 
 def curves(
-    history: History, title: str = "", *, by_step: History = (), metric: str = METRIC
+    history: History,
+    title: str = "",
+    *,
+    by_step: History = (),
+    metric: str = METRIC,
+    form: str = "png",
 ) -> bytes:
     """Draw loss, accuracy and learning rate against the epoch, or of short runs the step.
 
     A row has epoch (from 1), train_loss, train_accuracy, rate and, where there was a validation,
     validation_loss and validation_accuracy; accuracies are shares. Rows of `by_step` have a step
     instead of an epoch, and no validation; with them, those of `history` have both. The epoch that
-    is the best by `metric` is marked.
+    is the best by `metric` is marked. As PNG or, with form="svg", as SVG.
     """
     top = style.heading_height(title)
     figure = style.canvas(style.WIDTH, top + CHARTS)
     style.write_heading(figure, title, top=0)
     draw_curves(figure, history, by_step, top, metric=metric)
-    return style.png(figure)
+    return style.FORMS[form](figure)
 
 
 def draw_curves(

@@ -82,10 +82,11 @@ def sheet(
     columns: int = 8,
     group: int | None = None,
     title: str = "",
+    form: str = "png",
 ) -> bytes:
     """Draw a grid of pictures (H, W) or (H, W, 3), each with up to three lines underneath.
 
-    With `group`, each so many columns stand together.
+    With `group`, each so many columns stand together. As PNG or, with form="svg", as SVG.
     """
     layout = Columns(columns, group)
     grid, top = _grid(images, captions, layout), style.heading_height(title)
@@ -95,7 +96,7 @@ def sheet(
     figure = style.canvas(width, top + _grid_height(grid))
     style.write_heading(figure, title, top=0)
     _draw_grid(figure, grid, top, layout)
-    return style.png(figure)
+    return style.FORMS[form](figure)
 
 
 def overview(  # noqa: PLR0913

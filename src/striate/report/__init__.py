@@ -12,7 +12,7 @@ from striate.seeing.standings import Standings
 from striate.stopping import Poll, unheard
 from striate.usercode import Consent
 
-from . import comparison
+from . import comparison, drawings
 from .atlas import Atlas, write_atlas
 from .curves import curves
 from .document import document
@@ -32,10 +32,12 @@ def write(  # noqa: PLR0913
     device: torch.device,
     workers: int | None = None,
     with_map: bool = True,
+    drawn: Path | None = None,
     poll: Poll = unheard,
 ) -> list[str]:
     """Write the report of a finished run, with the curves of others beside its own.
 
+    Into the folder `drawn`, where one is named, go its figures as PNG and SVG.
     Returns lines about what was left out. Raises DataError where the run or its pictures cannot be
     read.
     """
@@ -51,6 +53,8 @@ def write(  # noqa: PLR0913
     )
     gathered.runs = curves(settings([read(path) for path in (run, *others)]))
     files.write(out, page(*document(gathered)).encode())
+    if drawn is not None:
+        drawings.write(drawn, drawings.of_report(gathered, run))
     return gathered.warnings
 
 

@@ -1,5 +1,6 @@
 """An atlas: one HTML file with the map of any pictures by any network's features."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from striate import devices, files, seeing
+from striate import devices, figures, files, seeing
 from striate.data import Data, Split
 from striate.seeing import Embedded, Source
 from striate.stopping import Poll, unheard
 from striate.wording import counted, percent, shown
 
-from . import places
+from . import drawings, places
 from .document import Arrays, colours
 from .packing import sheets
 from .page import ATLAS, page
@@ -37,6 +38,14 @@ class Atlas(NamedTuple):
     source: Source
     data: Data
     notes: list[str]  # about what is not shown
+
+    @property
+    def groups(self) -> NDArray[np.int64] | None:
+        """Which classes share a colour; None without classes."""
+        one = self.embedded
+        if not one.classes:
+            return None
+        return seeing.class_groups(one.vectors, one.labels, len(one.classes))
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that `striate atlas --json` prints."""
@@ -70,15 +79,19 @@ def write_atlas(  # noqa: PLR0913
     device: torch.device,
     workers: int | None = None,
     strict: bool = False,
+    drawn: Path | None = None,
     poll: Poll = unheard,
 ) -> Atlas:
     """Write the map of pictures, sounds or clips by what a network's classifier is given.
 
     Data without classes are shown without their colours. What cannot be read is left out and
-    listed; with `strict` the first is a PictureError.
+    listed; with `strict` the first is a PictureError. Into the folder `drawn`, where one is named,
+    goes the map as PNG and SVG.
     """
     found = _gather(source, data, device=device, workers=workers, strict=strict, poll=poll)
     found = found._replace(path=out)
+    if drawn is not None:
+        drawings.write(drawn, [("atlas", functools.partial(_drawn, found))])
     files.write(out, page(*_document(found), ATLAS).encode())
     return found
 
@@ -116,6 +129,15 @@ def _gather(
     return Atlas(Path(), embedded, drawn, found, near, source, data, notes)
 
 
+def _drawn(found: Atlas, form: str) -> bytes:
+    embedded, title = found.embedded, drawings.caption(found.placed, found.data.kind)
+    shown = colours(found.groups, len(embedded.classes))["colours"]
+    mapped = figures.Mapped(
+        found.placed.xy, found.pictures, embedded.labels, embedded.classes, shown
+    )
+    return figures.atlas(mapped, title, form=form)
+
+
 def _chosen(data: Data) -> tuple[dict[str, Split], list[str]]:
     """Take all examples, or of too many a part by lot, and say so."""
     total = sum(map(len, data.splits.values()))
@@ -134,9 +156,6 @@ def _chosen(data: Data) -> tuple[dict[str, Split], list[str]]:
 def _document(found: Atlas) -> tuple[dict[str, Any], Arrays]:
     embedded, kind = found.embedded, found.data.kind
     arrays = _arrays(embedded, found.near)
-    groups = None
-    if embedded.classes:
-        groups = seeing.class_groups(embedded.vectors, embedded.labels, len(embedded.classes))
     finding = places.finding(found.placed, kind)
     return {
         "title": f"{shown(found.data.name)} by {shown(found.source.name)}",
@@ -157,7 +176,7 @@ def _document(found: Atlas) -> tuple[dict[str, Any], Arrays]:
         "looked": None,
         "calibration": None,
         "findings": {"atlas": finding.replace(" %", "\u00a0%")},
-        **colours(groups, len(embedded.classes)),
+        **colours(found.groups, len(embedded.classes)),
     }, arrays
 
 

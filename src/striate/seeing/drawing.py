@@ -41,8 +41,8 @@ def _limit(maps: Sequence[NDArray[np.float32]]) -> float:
     return max((float(one.max()) for one in maps if np.isfinite(one).all()), default=0.0)
 
 
-def filter_sheet(found: Filters, *, shared: bool = False) -> bytes:
-    """Draw a first layer's filters in their order, each as it is named: PNG."""
+def filter_sheet(found: Filters, *, shared: bool = False, form: str = "png") -> bytes:
+    """Draw a first layer's filters in their order, each as it is named: PNG or SVG."""
     drawn = filter_pictures(found.weights, shared=shared)
     copies: dict[int, list[int]] = {}
     for pair in found.alike:
@@ -62,7 +62,8 @@ def filter_sheet(found: Filters, *, shared: bool = False) -> bytes:
         f"{found.layer}: {counted(len(found.order), 'filters')} of {size}, {len(found.dead)} dead, "
         f"{counted(len(found.alike), 'near-copies')}; mid-grey is 0, {scale}"
     )
-    return figures.sheet([drawn[i] for i in found.order], captions, columns=8, title=title)
+    pictures = [drawn[i] for i in found.order]
+    return figures.sheet(pictures, captions, columns=8, title=title, form=form)
 
 
 Cell = tuple[Pixels | Fitted, list[Line]]
