@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 RUN_OPTIONS = Group("Run", sort_key=1)
 OUTPUT = Group("Output", sort_key=3)
 
+# Flags that may stand alone: the value of --tensorboard=FOLDER is joined to it.
+BARE = ("--tensorboard", "--mlflow")
 # What is agreed to with each call, in the words of the command itself.
 CONSENTS = ("--trust-code", "--remember")
 
@@ -63,6 +65,8 @@ def usual(words: Sequence[str]) -> list[str]:
 
 def _usual(word: str, flags: Collection[str]) -> str:
     flag, equals, value = word.partition("=")
+    if word in BARE and word in flags:
+        return f"{word}="
     known = SYNONYMS.get(flag.removeprefix("--").replace("-", "_"), "")
     ours = "--" + known.replace("_", "-")
     is_theirs = flag.startswith("--") and flag not in flags and ours in flags

@@ -25,7 +25,7 @@ class Named(DefaultFormatter):
         from rich.text import Text
 
         names = Text("  ").join(Text(entry.positive_names[0], "cyan") for entry in panel.entries)
-        console.print(Panel(names, box=ROUNDED, title=panel.title, title_align="left"))
+        console.print(Panel(names, box=ROUNDED, title=f"{panel.title}", title_align="left"))
 
 
 def print_all(app: App, tokens: list[str], console: "Console | None" = None) -> None:

@@ -116,6 +116,22 @@ def train(
             help="Folder that keeps decoded pixels which do not fit into memory, for later runs.",
         ),
     ] = None,
+    tensorboard: Annotated[
+        str | None,
+        Parameter(
+            group=MORE,
+            metavar="[=FOLDER]",
+            help="Write for TensorBoard too: into the run, or to FOLDER/RUN.",
+        ),
+    ] = None,
+    mlflow: Annotated[
+        str | None,
+        Parameter(
+            group=MORE,
+            metavar="[=URI]",
+            help="Send to MLflow too: where MLFLOW_TRACKING_URI says, or to URI.",
+        ),
+    ] = None,
     trust_code: Annotated[TrustCode, _MORE] = False,
     as_json: AsJson = False,
     help_all: Annotated[bool, switch("Explain every flag.", group=USUAL)] = False,
@@ -131,7 +147,7 @@ def train(
         print_all(app, ["train"])
         return
     with console.working("starting"):
-        from striate import api, terminal
+        from striate import api, terminal, tracking
         from striate.stopping import Halt
         from striate.training.start import Means
 
@@ -148,6 +164,7 @@ def train(
     if choices.get("rate") == "find":
         ratefinding.find(data, {**columns, **choices}, means, out=resume or out, as_json=as_json)
         return
+    trackers = tracking.opened(tensorboard=tensorboard, mlflow=mlflow)
     view = terminal.view()
     try:
         run = api.train(
@@ -156,15 +173,19 @@ def train(
             resume=resume,
             overwrite=overwrite,
             means=means,
-            show=view,
+            show=tracking.showing([view, *trackers]),
             trust_code=trust_code,
             **columns,
             tell=console.say,
             halt=Halt(console.stopping("after this step"), view.watch),
             **choices,
         )
+        for tracker in trackers:
+            tracker.finish(run.result)
     finally:
         view.close()
+        for tracker in trackers:
+            tracker.close()
     _print_result(run, as_json=as_json)
 
 

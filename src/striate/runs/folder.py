@@ -39,6 +39,8 @@ OVERVIEW = "overview.png"
 REPORT = "report.html"
 BUNDLE = "bundle"
 CHECKPOINTS = checkpoints.FOLDER
+TENSORBOARD = "tensorboard"
+MLFLOW = "mlflow.json"
 LOCK = ".lock"
 # All that a training leaves in its run; --overwrite touches no folder that holds anything else.
 OURS = (
@@ -55,6 +57,8 @@ OURS = (
     REPORT,
     BUNDLE,
     CHECKPOINTS,
+    TENSORBOARD,
+    MLFLOW,
     LOCK,
 )
 _NETWORK = "striate.network"  # key of the checksum in the table of features
