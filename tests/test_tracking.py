@@ -73,7 +73,8 @@ def test_tensorboard_has_every_step_and_epoch_once(tmp_path: Path) -> None:
             [row[key] for row in run.history]
         )
     ((step, accuracy),) = found["result/test_accuracy"]
-    assert (step, accuracy) == (6, pytest.approx(run.accuracy))
+    assert step == 6
+    assert accuracy == pytest.approx(run.accuracy)
 
 
 def test_mlflow_has_one_run_that_a_resumed_one_goes_on_with(tmp_path: Path) -> None:
