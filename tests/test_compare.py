@@ -115,7 +115,7 @@ def test_pictures_are_the_same_by_content(runs: Path, monkeypatch: pytest.Monkey
         second,
         answers(["1", "2", "new", "copy", "more"]),
     )
-    assert found.answers.files == ["1", f"{second.path}/2", "3", "4", "2"]
+    assert found.answers.files == ["1", f"{second.path}: 2", "3", "4", "2"]
     assert (found.moved, found.unlike, found.by_content) == (3, 1, True)
 
 

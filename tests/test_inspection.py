@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from striate import api, cli
+from striate import api, cli, groups
 from striate import data as sources
 from striate.data.batches import read
 from striate.data.preparation.preprocessing import Preprocessing
@@ -223,7 +223,7 @@ def test_a_score_on_a_leaking_split_says_so(leaking: Path, tmp_path: Path) -> No
     assert any(line.startswith("leak: 2 of 10 test pictures (20.00 %)") for line in told)
     assert run.result["leak"]["copies"] == 2
     assert run.evaluate().to_json()["leak"]["pictures"] == 10
-    assert api.summaries(tmp_path)[0]["leak"] == run.leak("test")
+    assert groups.summaries(tmp_path)[0]["leak"] == run.leak("test")
     assert run.evaluate(leaking).to_json()["leak"] is None, "other data: not known"
 
 

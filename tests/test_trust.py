@@ -23,12 +23,13 @@ from PIL import Image
 import striate
 from striate import api, cli, files, groups, models, trust, usercode
 from striate.cli.app import CONSENTS
-from striate.data import Origin, reopen
+from striate.data import Origin, find, reopen
 from striate.errors import DataError, UsageError
 from striate.models import Architecture
 from striate.painting import record
 from striate.painting.settings import Settings
-from striate.runs import bundle, checkpoints, folder
+from striate.runs import bundle, checkpoints, folder, group
+from striate.training.group import described, seeds
 from striate.usercode import Consent, Reference
 
 NETS = """
@@ -227,6 +228,7 @@ COMMANDS = {
 WITHOUT_RUN = {
     "data": ("DATA is what it looks at, and a run is none", Line("data RUN")),
     "shards": ("writes DATA", Line("shards RUN -o new")),
+    "sweep": ("takes DATA", Line("sweep RUN --rate 0.1,0.2")),
     "pooling": ("shifts pictures of DATA", Line("pooling RUN")),
     "train-cascade": ("takes folders of faces", Line("train-cascade RUN RUN -o new.json")),
     "filters": ("hand-made filters over one picture", Line("filters RUN")),
@@ -321,6 +323,31 @@ OFFERED: dict[str, tuple[Callable[[api.Run, Place], Any], tuple[str, ...]]] = {
     "code": (lambda run, _: run.code(), ()),
     "close": (lambda run, _: run.close(), NETWORK),
 }
+
+
+def group_with(place: Place, *, finished: bool) -> Path:
+    """Make a group of which the run from elsewhere is one, finished or not."""
+    path = place.run.parent / f"group-{finished}"
+    if not path.exists():
+        document = described(find("digits"), seeds({}, "convnet", 2))
+        files.make_folder(path)
+        group.write(path, document)
+        shutil.copytree(place.run, path / "seed-0")
+        if not finished:
+            (path / "seed-0" / folder.RESULT).unlink()
+    return path
+
+
+def go_on(place: Place, **how: Any) -> None:
+    """Continue the group; the pictures of its run are others."""
+    path = group_with(place, finished=False)
+    try:
+        striate.train_group("digits", seeds=2, model="convnet", out=path, **how)
+    except DataError as error:
+        if "pictures are gone" not in str(error):
+            raise
+
+
 ENTRIES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "Run": (lambda place, **how: api.Run(place.run, **how).model, NETWORK),
     "load": (lambda place, **how: striate.load(place.run, **how).model, NETWORK),
@@ -348,10 +375,17 @@ ENTRIES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         NETWORK,
     ),
     "atlas": (lambda place, **how: map_of_few(place, **how), NETWORK),
-    "summaries": (lambda place, **_: api.summaries(place.run.parent), ()),
+    "Group": (
+        lambda place, **how: striate.Group(group_with(place, finished=True), **how).evaluate(),
+        BOTH,
+    ),
+    "train_group": (go_on, NETWORK),
+    "summaries": (lambda place, **_: groups.summaries(place.run.parent), ()),
 }
 WITHOUT_RUN_IN_PYTHON = {
     "inspect": "looks at data",
+    "sweep": "continues runs as train_group does",
+    "expanded": "lists folders",
     "preview": "draws data",
     "plan": "resolves choices",
     "experiment": "tries claims in a folder of its own",

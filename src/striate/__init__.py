@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from striate.description import describe
     from striate.errors import DataError, Stopped, UsageError
     from striate.experiments import experiment
-    from striate.groups import compare
+    from striate.groups import Group, compare, sweep, train_group
     from striate.painting import paint
     from striate.serving import serve
 
 __all__ = [
     "DataError",
+    "Group",
     "Run",
     "Stopped",
     "UsageError",
@@ -32,19 +33,24 @@ __all__ = [
     "paint",
     "preview",
     "serve",
+    "sweep",
     "train",
+    "train_group",
 ]
 
 _HOME = {
     "DataError": "errors",
     "Stopped": "errors",
     "UsageError": "errors",
+    "Group": "groups",
     "compare": "groups",
     "describe": "description",
     "detect": "classic.faces",
     "experiment": "experiments",
     "paint": "painting",
     "serve": "serving",
+    "sweep": "groups",
+    "train_group": "groups",
 }
 
 

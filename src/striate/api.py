@@ -28,7 +28,6 @@ from striate.prediction import Prediction
 from striate.report import Atlas
 from striate.runs import Bundle, Code, folder
 from striate.runs.code import carried
-from striate.seeing.comparison import flattened
 from striate.seeing.embedding import Embedded
 from striate.seeing.embedding import embed as embed_splits
 from striate.seeing.explaining import Explainer, Explanation
@@ -41,6 +40,7 @@ from striate.training import conductor
 from striate.training import recipe as recipes
 from striate.training import recipes as named
 from striate.training.conductor import Happening
+from striate.training.group import Member
 from striate.training.networks import architecture
 from striate.training.plan import KINDS, make_splits
 from striate.training.plan import plan as resolve_plan
@@ -49,7 +49,7 @@ from striate.training.raterange import Found, Tried, found, trying
 from striate.training.session import Event, Note, Session
 from striate.training.start import Means, Ready, prepare
 from striate.usercode import Consent
-from striate.wording import percent, shown
+from striate.wording import percent
 
 __all__ = [
     "Run",
@@ -60,7 +60,6 @@ __all__ = [
     "load",
     "plan",
     "preview",
-    "summaries",
     "train",
 ]
 
@@ -311,7 +310,7 @@ class Run:
         metrics.check_confidence(min_confidence)
         ranks = _ranks(top, len(self.classes))
         views, mirrored = self._views(tta)
-        columns = _columns(data, path_column, label_column)
+        columns = columns_of(data, path_column, label_column)
         name, opened, chosen = self._chosen(data, split, columns)
         gathering = inspection.Gathering()
         found = evaluation.stream(
@@ -445,7 +444,7 @@ def embed(
     if place:
         check_placing()
     source, opened = _asked(
-        data, model, weights, trust_code, _columns(data, path_column, label_column)
+        data, model, weights, trust_code, columns_of(data, path_column, label_column)
     )
     for note in (*source.notes, opened.layout, *opened.warnings):
         tell(note)
@@ -498,7 +497,7 @@ def atlas(
     """
     check_placing()
     source, opened = _asked(
-        data, model, weights, trust_code, _columns(data, path_column, label_column)
+        data, model, weights, trust_code, columns_of(data, path_column, label_column)
     )
     for note in (*source.notes, opened.layout, *opened.warnings):
         tell(note)
@@ -528,7 +527,7 @@ def plan(
 ) -> str:
     """Return the recipe that `train` would follow, as TOML."""
     recipes.check_names(choices, where="striate.plan")
-    opened = sources.find(_required(data), _columns(data, path_column, label_column))
+    opened = sources.find(required(data), columns_of(data, path_column, label_column))
     model, choices = named.applied(model, choices, opened.name)
     built = architecture(model, choices, opened)[0]
     choices = sized(opened, built, choices, device, _quiet)
@@ -599,39 +598,6 @@ def preview(
     return draw_preview(opened, choices, architecture(model, choices, opened)[0])
 
 
-def summaries(parent: Path | str = "runs") -> list[dict[str, Any]]:
-    """Make a row a run in a folder, the best accuracy first, unfinished ones last."""
-    paths = folder.list_runs(Path(parent).expanduser())
-    rows = [_summary(path) for path in paths]
-    recipes = [flattened(folder.read_recipe(path)) for path in paths]
-    for row, own in zip(rows, recipes, strict=True):
-        others = [r for r, other in zip(recipes, rows, strict=True) if other["data"] == row["data"]]
-        keys = dict.fromkeys(key for recipe in others for key in recipe)
-        row["differs"] = {
-            key: own.get(key)
-            for key in keys
-            if key not in ("model", "epochs") and any(r.get(key) != own.get(key) for r in others)
-        }
-    return sorted(rows, key=lambda row: (row["accuracy"] is None, -(row["accuracy"] or 0)))
-
-
-def _summary(path: Path) -> dict[str, Any]:
-    run = Run(path)
-    result, history = run.result, run.history
-    origin = folder.read_json(path, folder.DATA)["origin"]
-    done = {key: result.get(key) for key in ("split", "n", "accuracy", "best_epoch")}
-    return {
-        "run": shown(path),
-        "data": origin.get("text"),
-        "model": run.recipe.get("model"),
-        **done,
-        "epochs": len(history),
-        "train_seconds": folder.seconds(path),
-        "finished": bool(result),
-        "leak": result.get("leak"),
-    }
-
-
 def train(
     data: Any = None,
     *,
@@ -665,7 +631,7 @@ def train(
         raise UsageError(
             f"--resume continues {resume} in its own folder: leave out --out and --overwrite"
         )
-    columns = _columns(data, path_column, label_column)
+    columns = columns_of(data, path_column, label_column)
     halt, means = halt or Halt(), means or Means()
     with halt.listening(), torch.random.fork_rng(devices=[]):
         if resume is not None:
@@ -676,9 +642,10 @@ def train(
             happening = conductor.resume(
                 path, opened, given, means=means, halt=halt, consent=consent
             )
-            return Run(_watched(happening, show or _quiet, tell or _quiet), trust_code=trust_code)
+            watched(happening, show, tell)
+            return Run(path, trust_code=trust_code)
         recipes.check_names(choices, where="striate.train")
-        opened = sources.find(_required(data), columns)
+        opened = sources.find(required(data), columns)
         model, choices = named.applied(model, choices, opened.name)
         built, initial = architecture(model, choices, opened)
         choices = sized(opened, built, choices, means.device, tell or _quiet)
@@ -693,7 +660,8 @@ def train(
             initial=initial,
             overwrite=overwrite,
         )
-        return Run(_watched(happening, show or _quiet, tell or _quiet))
+        watched(happening, show, tell)
+        return Run(path)
 
 
 def sized(
@@ -736,25 +704,28 @@ def _new_folder(data: Data, architecture: Architecture) -> Path:
     return folder.new_folder(Path("runs"), data.name, architecture.name)
 
 
-def _quiet(*_: Any) -> None:
-    """Show nothing."""
-
-
-def _watched(happening: Generator[Happening], show: Show, tell: Callable[[str], None]) -> Path:
-    """Carry a training out, show what happens, and return its folder."""
+def watched(
+    happening: Generator[Happening | Member],
+    show: Show | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> None:
+    """Carry a training out, or a group of them, and show what happens."""
     session: Session | None = None
+    show, tell = show or _quiet, tell or _quiet
     with contextlib.closing(happening):
         for event in happening:
             if isinstance(event, Ready):
                 session = event.session
                 for note in event.notes:
                     tell(note)
-            elif isinstance(event, (End, Note)):
+            elif isinstance(event, (End, Member, Note)):
                 tell(event.line)
             elif session:
                 show(session, event)
-    assert session is not None, "a training begins, or raises"
-    return session.folder
+
+
+def _quiet(*_: Any) -> None:
+    """Show nothing."""
 
 
 def _limited(bundle: Bundle, megapixels: float | None) -> Bundle:
@@ -779,7 +750,7 @@ def _known(split: str, kind: str) -> list[str]:
     }.get(split, [])
 
 
-def _columns(data: Any, path_column: str | None, label_column: str | None) -> Columns:
+def columns_of(data: Any, path_column: str | None, label_column: str | None) -> Columns:
     """Return the columns that are named of a table; without data there are none."""
     columns = Columns(path_column, label_column)
     if data is None and columns.given():
@@ -787,7 +758,7 @@ def _columns(data: Any, path_column: str | None, label_column: str | None) -> Co
     return columns
 
 
-def _required(data: Any) -> Any:
+def required(data: Any) -> Any:
     if data is None:
         raise UsageError("DATA is missing: a name, a folder or file.py:function")
     return data

@@ -1,14 +1,17 @@
 """Flags of the command line, made from a dataclass of choices; and the choices read back."""
 
 import dataclasses
+import functools
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
 
+from striate.choices import flag
 from striate.errors import UsageError, choose
 
 
@@ -49,6 +52,65 @@ def _metavar(kind: Any, f: "dataclasses.Field[Any]") -> str | None:
     """Write what a flag that also takes a word is followed by; None: as the others."""
     word = f.metadata.get("word")
     return f"{kind.__name__.upper()}|{word}" if word else None
+
+
+def lists_of(
+    choices: type[Any],
+    groups: Mapping[str, Group],
+    usual: Mapping[str, Group] = MappingProxyType({}),
+) -> type[Any]:
+    """Make the dataclass that `flags_of` makes, of texts in which commas part several values."""
+    fields = []
+    for f in dataclasses.fields(flags_of(choices, groups, usual)):
+        kind, parameter = get_args(f.type)
+        texts = kind if get_origin(kind) is dict else str | None
+        plain = Parameter(help=parameter.help, show_default=False, group=parameter.group)
+        fields.append((f.name, Annotated[texts, plain], dataclasses.field(default=None)))
+    home = {"__module__": __name__}
+    return dataclasses.make_dataclass(
+        f"{choices.__name__}Lists", fields, frozen=True, namespace=home
+    )
+
+
+def listed(flags: Any, choices: type[Any]) -> dict[str, Any]:
+    """Read the flags of `lists_of` that were given: a value, or a list where there are commas."""
+    if flags is None:
+        return {}
+    hints = get_type_hints(choices)
+    found: dict[str, Any] = {}
+    for f in dataclasses.fields(flags):
+        text = getattr(flags, f.name)
+        if isinstance(text, dict):
+            found[f.name] = {name: _each(part, value) for name, part in text.items()}
+        elif text is not None:
+            kinds = get_args(hints[f.name]) or (hints[f.name],)
+            found[f.name] = _each(text, functools.partial(_read, f.name, kinds))
+    return found
+
+
+def _each(text: str, read: Callable[[str], Any]) -> Any:
+    """Read what stands between commas; those within brackets part nothing."""
+    parts = [part.strip() for part in _COMMA.split(text)]
+    return read(parts[0]) if len(parts) == 1 else [read(part) for part in parts]
+
+
+def _read(name: str, kinds: Sequence[type], text: str) -> Any:
+    for kind, read in _READ.items():
+        if kind in kinds:
+            try:
+                return read(text)
+            except (ValueError, KeyError):
+                raise UsageError(f"{flag(name)} takes {_SPOKEN[kind]}, not {text!r}") from None
+    return text
+
+
+_COMMA = re.compile(r",(?![^\[]*\])")
+_SPOKEN = {bool: "true or false", int: "whole numbers", float: "numbers"}
+_READ: dict[type, Callable[[str], Any]] = {
+    bool: {"true": True, "false": False, "yes": True, "no": False}.__getitem__,
+    int: int,
+    float: float,
+}
 
 
 def _known(f: "dataclasses.Field[Any]") -> str:

@@ -31,6 +31,7 @@ from . import (  # noqa: F401
     report,
     runs,
     serve,
+    sweep,
     train,
     traincascade,
 )

@@ -1,7 +1,7 @@
 """`striate evaluate`: a run's accuracy as lines or JSON, its mistakes and confusions drawn."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -29,6 +29,7 @@ from .app import (
     print_json,
     switch,
 )
+from .groupmeasured import measure, print_measured, refuse
 
 if TYPE_CHECKING:
     from striate.api import Run
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 """)
 )
 def evaluate(
-    run: Annotated[Path, Parameter(help="Run folder or bundle.")],
+    run: Annotated[Path, Parameter(help="Run folder or bundle, or a group of runs.")],
     data: Annotated[str | None, Parameter(help=DATA_HELP + " [default: the run's own]")] = None,
     /,
     *,
@@ -88,33 +89,36 @@ def evaluate(
 ) -> None:
     """Measure a network: accuracy with its interval, each class, and what is confused.
 
-    Classes of other data are matched by name, never by order.
+    Classes of other data are matched by name, never by order. Of a group each finished run is
+    measured, and the mean and standard deviation of their accuracies printed.
     """
     ranks = _ranks(top)
     with answering("asking the network") as halt:
-        from striate import api, tables
+        from striate import api
+        from striate.runs.group import is_group
 
-        if out:
-            tables.check(out)
-        if confusion and confusion.suffix.lower() != ".png":
-            raise UsageError(f"--confusion is a .png file, not {confusion}")
+        how: dict[str, Any] = {
+            "split": split,
+            "tta": tta,
+            "min_confidence": min_confidence,
+            "top": ranks,
+            "device": device,
+            "workers": workers,
+            "strict": strict,
+            "max_megapixels": max_megapixels,
+            "path_column": path_column,
+            "label_column": label_column,
+            "poll": halt.poll,
+        }
+        if is_group(run):
+            refuse(out=out, confusion=confusion, calibrate=calibrate or None)
+            print_measured(measure(run, data, trust_code, **how), as_json=as_json)
+            return
+        _check_outputs(out, confusion)
         loaded = api.load(run, trust_code=trust_code)
         if calibrate:
             _calibrate(loaded, device, workers, max_megapixels, halt)
-        found = loaded.evaluate(
-            data,
-            split=split,
-            tta=tta,
-            min_confidence=min_confidence,
-            top=ranks,
-            device=device,
-            workers=workers,
-            strict=strict,
-            max_megapixels=max_megapixels,
-            path_column=path_column,
-            label_column=label_column,
-            poll=halt.poll,
-        )
+        found = loaded.evaluate(data, **how)
     for note in found.notes:
         console.say(note)
     for entry in found.unreadable:
@@ -126,6 +130,15 @@ def evaluate(
     from . import measured
 
     measured.show(found.to_json())
+
+
+def _check_outputs(out: Path | None, confusion: Path | None) -> None:
+    from striate import tables
+
+    if out:
+        tables.check(out)
+    if confusion and confusion.suffix.lower() != ".png":
+        raise UsageError(f"--confusion is a .png file, not {confusion}")
 
 
 def _ranks(text: str | None) -> list[int]:

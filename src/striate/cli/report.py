@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from striate import console
 from striate.errors import UsageError
+from striate.wording import counted
 
 from .app import (
     OUTPUT,
@@ -30,7 +31,7 @@ from .app import (
 """)
 )
 def report(
-    run: Annotated[Path, Parameter(help="Run folder.")],
+    run: Annotated[Path, Parameter(help="Run folder, or a group's: its first run.")],
     others: Annotated[
         list[Path] | None, Parameter(help="Runs whose curves are drawn beside its own.")
     ] = None,
@@ -61,11 +62,16 @@ def report(
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--out is an .html file, not {out}")
     with answering("looking at the run") as halt:
-        from striate import api
+        from striate import api, groups
 
-        found = api.load(run, trust_code=trust_code).report(
+        first, *beside = groups.expanded([run, *(others or [])], console.say)
+        if first != run:
+            console.say(
+                f"the report of {first}, with the curves of {counted(len(beside), 'others')}"
+            )
+        found = api.load(first, trust_code=trust_code).report(
             out,
-            others=others or [],
+            others=beside,
             device=device,
             workers=workers,
             with_map=not no_map,

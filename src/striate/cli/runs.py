@@ -29,11 +29,15 @@ def runs(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs in a folder by what they were trained on, the best accuracy first."""
-    from striate import api
+    """List the runs in a folder by what they were trained on, the best accuracy first.
+
+    A group of runs is one line: mean and standard deviation over its seeds or folds; of a sweep the
+    best by validation.
+    """
+    from striate import groups
     from striate.inspection import leak_line
 
-    rows = api.summaries(folder)
+    rows = groups.summaries(folder)
     if as_json:
         print_json(rows)
         return
@@ -49,7 +53,7 @@ def runs(
 
 def _print_group(name: str, rows: Sequence[dict[str, Any]]) -> None:
     """Print the runs on one data set, and in what their choices differ."""
-    split = {(row["split"], row["n"]) for row in rows if row["finished"]}
+    split = {(row["split"], row["n"]) for row in rows if row["split"]}
     measured = [f"{counted(n, 'examples')} of its {part} split" for part, n in split]
     console.tell(f"{name}" + (f", {measured[0]}" if len(measured) == 1 else ""))
     several = len(measured) > 1
@@ -63,15 +67,34 @@ def _print_group(name: str, rows: Sequence[dict[str, Any]]) -> None:
                 *([row["split"] or "-", f"{row['n'] or '-'}"] if several else []),
                 _accuracy(row),
                 duration(row["train_seconds"]),
-                ", ".join(f"{key} {value}" for key, value in row["differs"].items()),
+                _differs(row),
             ]
             for row in rows
         ],
     )
 
 
+def _differs(row: dict[str, Any]) -> str:
+    own = [f"{key} {value}" for key, value in row["differs"].items()]
+    if "runs" in row:
+        own.insert(0, _members(row))
+    return ", ".join(own)
+
+
+def _members(row: dict[str, Any]) -> str:
+    """Say how many runs a group has, and in what they differ."""
+    of = "" if row["done"] == row["runs"] else f"{row['done']} of "
+    if row["varies"] in (["seed"], ["fold"]):
+        return of + counted(row["runs"], f"{row['varies'][0]}s")
+    return f"{of}{counted(row['runs'], 'runs')} over {', '.join(row['varies'])}"
+
+
 def _accuracy(row: dict[str, Any]) -> str:
-    return percent(row["accuracy"]) + "*" * bool(row["leak"]) if row["finished"] else "unfinished"
+    if row["accuracy"] is None:
+        return "unfinished"
+    spread = f" ± {100 * row['sd']:.2f} %" if row.get("sd") is not None else ""
+    figure = f"{100 * row['accuracy']:.2f}{spread}" if spread else percent(row["accuracy"])
+    return figure + "*" * bool(row["leak"])
 
 
 @app.command

@@ -11,7 +11,7 @@ from striate.training.recipe import Recipe
 from striate.usercode import Consent
 from striate.wording import counted, duration, percent
 
-from . import ratefinding
+from . import grouptraining, ratefinding
 from .app import (
     DATA_HELP,
     AsJson,
@@ -70,6 +70,8 @@ else:
     striate train photos/ --model torchvision/resnet18 -o runs/first
     striate train mnist --model mnist-convnet --config recipe.toml --seed 1
     striate train spoken-digits:held-out=george
+    striate train digits --seeds 5
+    striate train photos/ --folds 5 -o runs/crossed
     striate train --resume runs/first
 """)
 )
@@ -89,6 +91,14 @@ def train(
         bool,
         switch("Replace the run in --out.", group=MORE),
     ] = False,
+    seeds: Annotated[
+        int | None,
+        Parameter(
+            group=USUAL,
+            help="Train so many runs that differ in their seed, in one folder: a group. The same "
+            "command goes on with it. [default folder: runs/DATA-MODEL-seeds-N]",
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         Parameter(
@@ -161,6 +171,22 @@ def train(
         print(api.plan(data, device=device, **columns, **choices), end="")
         return
     means = Means(device, workers, strict, save_every, cache)
+    shared = {"means": means, "trust_code": trust_code, **columns, **choices}
+    if seeds is not None or (choices.get("folds") and "fold" not in choices):
+        grouptraining.train(
+            data,
+            {
+                "resume": resume,
+                "overwrite": overwrite,
+                "tensorboard": tensorboard,
+                "mlflow": mlflow,
+            },
+            as_json=as_json,
+            seeds=seeds,
+            out=out,
+            **shared,
+        )
+        return
     if choices.get("rate") == "find":
         ratefinding.find(data, {**columns, **choices}, means, out=resume or out, as_json=as_json)
         return
@@ -172,13 +198,10 @@ def train(
             out=out,
             resume=resume,
             overwrite=overwrite,
-            means=means,
             show=tracking.showing([view, *trackers]),
-            trust_code=trust_code,
-            **columns,
             tell=console.say,
             halt=Halt(console.stopping("after this step"), view.watch),
-            **choices,
+            **shared,
         )
         for tracker in trackers:
             tracker.finish(run.result)

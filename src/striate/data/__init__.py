@@ -11,6 +11,7 @@ from striate.errors import DataError, UsageError, choose
 from striate.usercode import NO_CONSENT, Consent
 from striate.wording import original, shown
 
+from .folds import held_out, held_out_note
 from .sources import lists, moving, named, own, records, shards, speech
 from .sources.archives import COMPRESSED, Archive
 from .sources.archives import SUFFIXES as ARCHIVES
@@ -42,6 +43,8 @@ __all__ = [
     "find",
     "find_among",
     "find_any",
+    "held_out",
+    "held_out_note",
     "list_examples",
     "relabelled",
     "relabelled_line",

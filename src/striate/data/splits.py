@@ -118,14 +118,8 @@ def complete(
     The test is cut only where the data have no splits at all; validation is cut from train, and
     not where no class has two pictures left: `taken` says so.
     """
+    require_training(data)
     splits = dict(data.splits)
-    if len(data.classes) < 2:
-        only = ", ".join(data.classes)
-        raise DataError(
-            f"{data.origin.text} has one class only ({only}): nothing can be told apart"
-        )
-    if "train" not in splits or len(splits["train"]) == 0:
-        raise DataError(f"{data.name} has no training pictures (splits: {', '.join(splits)})")
     if set(splits) == {"train"} and test_share:
         splits["train"], splits["test"] = cut(splits["train"], test_share, seed=[seed, 1])
     if "validation" not in splits and validation_share and _can_be_cut(splits["train"]):
@@ -133,6 +127,17 @@ def complete(
             splits["train"], validation_share, seed=[seed, 2]
         )
     return {name: splits[name] for name in NAMES if name in splits}
+
+
+def require_training(data: Data) -> None:
+    """Raise DataError for data of one class, or without a training split."""
+    if len(data.classes) < 2:
+        only = ", ".join(data.classes)
+        raise DataError(
+            f"{data.origin.text} has one class only ({only}): nothing can be told apart"
+        )
+    if len(data.splits.get("train", ())) == 0:
+        raise DataError(f"{data.name} has no training pictures (splits: {', '.join(data.splits)})")
 
 
 def require_taught(data: Data, train: Split, reasons: Mapping[str, str] | None = None) -> None:
@@ -253,7 +258,7 @@ def assigned(
         )
     found = {}
     for name, names in table.items():
-        split = by_name(data, _gathered(data, [where[formed[p]] for p in names]), classes)
+        split = by_name(data, gathered(data, [where[formed[p]] for p in names]), classes)
         found[name] = replace(split, names=list(names))
     return found
 
@@ -280,11 +285,11 @@ def relabelled_line(found: Mapping[str, Any]) -> str:
     )
 
 
-def _gathered(data: Data, places: Sequence[tuple[str, int]]) -> Split:
+def gathered(data: Data, places: Sequence[tuple[str, int]]) -> Split:
+    """Return the examples at these places, each a split's name and a row."""
     origins = {name for name, _ in places} or {next(iter(data.splits))}
     if len(origins) == 1:
         return data.splits[origins.pop()].take(np.array([r for _, r in places], dtype=np.int64))
-    # A table may have moved pictures from one split to another since.
     parts = [(data.splits[name], row) for name, row in places]
     labels = np.array([part.labels[row] for part, row in parts], dtype=np.int64)
     names = [part.names[row] for part, row in parts]

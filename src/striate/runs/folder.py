@@ -42,6 +42,7 @@ CHECKPOINTS = checkpoints.FOLDER
 TENSORBOARD = "tensorboard"
 MLFLOW = "mlflow.json"
 LOCK = ".lock"
+GROUP = "group.json"  # of a folder of runs
 # All that a training leaves in its run; --overwrite touches no folder that holds anything else.
 OURS = (
     RECIPE,
@@ -137,6 +138,9 @@ def require_whole(folder: Path) -> Path:
 
 def _what_instead(path: Path) -> str:
     """Say what a path is that is no run."""
+    if path.is_dir() and (path / GROUP).is_file():
+        inside = [run.name for run in list_runs(path)]
+        return "is a group of runs: give one of them" + (f", {path / inside[0]}" if inside else "")
     if path.is_dir():
         return "is no run: it has no recipe.toml"
     if not path.exists():

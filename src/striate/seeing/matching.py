@@ -46,8 +46,9 @@ def matched(first: Trained, own: Answers, second: Trained, other: Answers) -> Ma
             continue
         known = content.get(theirs.get(name, b""), [])
         moved += bool(known)
-        # No name of the first run: what it does not have stays alone.
-        files.append(known.pop(0) if known else f"{second.path}/{name}")
+        # A name that stands for another picture is none of the first run's.
+        own_name = f"{second.path}: {name}" if name in unlike else name
+        files.append(known.pop(0) if known else own_name)
     return Matched(other._replace(files=files), moved, len(unlike), True)
 
 

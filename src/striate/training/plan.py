@@ -16,7 +16,7 @@ from .recipe import Recipe, changed_kinds, check_arguments, resolve
 from .stages import stages
 from .step import Augment
 
-_SPLIT_CHOICES = ("validation_share", "test_share", "split_seed")
+_SPLIT_CHOICES = ("validation_share", "test_share", "split_seed", "folds", "fold")
 
 
 class Kind(NamedTuple):
@@ -38,12 +38,22 @@ KINDS = {
 def make_splits(data: Data, given: Mapping[str, Any]) -> dict[str, Split]:
     """Make the splits that the data lack, as chosen; DataError for a class that train lacks."""
     recipe = resolve({k: v for k, v in given.items() if k in _SPLIT_CHOICES}, {}, {})
-    made = sources.complete(
-        data,
-        validation_share=recipe.validation_share,
-        test_share=recipe.test_share,
-        seed=recipe.split_seed,
-    )
+    if recipe.folds and recipe.fold:
+        _refuse_share(recipe)
+        made = sources.held_out(
+            data,
+            fold=recipe.fold,
+            folds=recipe.folds,
+            test_share=recipe.test_share,
+            seed=recipe.split_seed,
+        )
+    else:
+        made = sources.complete(
+            data,
+            validation_share=recipe.validation_share,
+            test_share=recipe.test_share,
+            seed=recipe.split_seed,
+        )
     sources.require_taught(data, made["train"])
     return made
 
@@ -53,13 +63,24 @@ def plan(train: Split, given: Mapping[str, Any], architecture: Architecture) -> 
     check_arguments(architecture.arguments)
     named = {"model": architecture.name, "arguments": architecture.arguments}
     facts = KINDS[train.kind].facts(train, given, architecture)
-    settled = {"colour": facts["colour"]} if "colour" in facts else {}
+    settled: dict[str, Any] = {"colour": facts["colour"]} if "colour" in facts else {}
+    if folds := given.get("folds"):
+        settled["validation_share"] = 1 / folds
     preset = recipes.suiting(architecture.name, given)
     recipe = resolve({**given, **settled, **named}, preset, facts)
     stages(recipe)  # refuses what does not go together, as does what follows
     _require_use(train.kind, recipe, given)
     KINDS[train.kind].augment(recipe)
     return recipe
+
+
+def _refuse_share(recipe: Recipe) -> None:
+    share = recipe.validation_share
+    if recipe.folds and share not in (Recipe().validation_share, 1 / recipe.folds):
+        raise UsageError(
+            f"--folds {recipe.folds} holds 1/{recipe.folds} of the training split out: leave out "
+            f"--validation-share {share:g}"
+        )
 
 
 def _require_use(kind: str, recipe: Recipe, given: Mapping[str, Any]) -> None:

@@ -239,6 +239,12 @@ class Recipe:
         0.2, "Share of the pictures kept for the test where the data have no splits; 0: none."
     )
     split_seed: int = choice(0, "Seed of the splits that are made here.")
+    folds: int | None = choice(
+        None,
+        "Cross-validation: the training split in so many parts, each held out once for validation; "
+        "the test split is left alone. Without --fold a group of as many runs.",
+    )
+    fold: int | None = choice(None, "Which of the --folds is held out, from 1: one run.")
     seed: int = choice(0, "Seed of initial weights, order, augmentation and dropout.")
     deterministic: bool = choice(False, "Use only algorithms that give the same bits each time.")
 
@@ -269,6 +275,15 @@ class Recipe:
                 f"{self.unfreeze_at} does not: give one of them, or --no-freeze"
             )
         check_ranges(self, _RANGES)
+        _check_fold(self.folds, self.fold)
+
+
+def _check_fold(folds: int | None, fold: int | None) -> None:
+    if fold is not None and folds is None:
+        raise UsageError(f"--fold {fold} is one of several: give --folds as well")
+    if folds is not None and not 1 <= (fold or 0) <= folds:
+        wrong = "" if fold is None else f", not {fold}"
+        raise UsageError(f"of --folds {folds}, --fold is 1 to {folds}{wrong}")
 
 
 _RANGES: dict[str, tuple[float, float]] = {
@@ -306,6 +321,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "validation_share": (0, 0.9),
     "test_share": (0, 0.9),
     "split_seed": (0, 2**63 - 1),
+    "folds": (2, 1000),
     "seed": (0, 2**63 - 1),
 }
 

@@ -85,7 +85,10 @@ def prepare(
     splits = make_splits(data, given)
     recipe = plan(splits["train"], given, architecture)
     shares = {"validation_share": recipe.validation_share, "test_share": recipe.test_share}
-    said = sources.taken(data, splits, **shares)
+    if recipe.folds and recipe.fold:
+        said = [sources.held_out_note(splits, fold=recipe.fold, folds=recipe.folds)]
+    else:
+        said = sources.taken(data, splits, **shares)
     data = dataclasses.replace(data, warnings=(*data.warnings, *said))
     device = devices.pick(means.device)
     recipe = dataclasses.replace(recipe, precision=_precision(recipe, device))
