@@ -9,7 +9,6 @@ from striate.errors import UsageError
 from .app import print_json
 from .grouptable import print_group
 
-
 # What is of one run: why, and what to do.
 _OF_ONE = {
     "resume": "a group goes on with the command that began it: leave out --resume",
