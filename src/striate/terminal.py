@@ -95,7 +95,7 @@ class Lines:
     """One plain line an epoch."""
 
     def __init__(self) -> None:
-        self._reading = False
+        self._work = ""
 
     def __call__(self, session: Session, event: Event) -> None:
         """Write the line when its epoch is on the disk."""
@@ -103,10 +103,10 @@ class Lines:
             console.say("  ".join(parts(session, event)))
 
     def watch(self, reading: console.Reading) -> None:
-        """Say once that pictures are being read."""
-        if not self._reading:
-            self._reading = True
-            console.say(f"reading {counted(reading.total, reading.kind)}")
+        """Say once that pictures are being read, and what else is done with them."""
+        if self._work != reading.work:
+            self._work = reading.work
+            console.say(f"{reading.work} {counted(reading.total, reading.kind)}")
 
     def close(self) -> None:
         """Nothing is open."""
@@ -145,7 +145,7 @@ class Bar:
         if reading.done < reading.total:
             self._progress.update(
                 self._task,
-                description=f"reading {counted(reading.total, reading.kind)}",
+                description=f"{reading.work} {counted(reading.total, reading.kind)}",
                 total=reading.total,
                 completed=reading.done,
             )

@@ -73,10 +73,14 @@ def begins(recipe: Recipe, progress: Progress) -> bool:
     return progress.epochs == stage_at(recipe, progress.epochs).first and progress.pictures == 0
 
 
+def freezes(recipe: Recipe) -> bool:
+    """Tell whether the head learns alone for some time."""
+    return any(stage.frozen for stage in stages(recipe))
+
+
 def needs_head(recipe: Recipe) -> bool:
     """Tell whether a recipe treats the head otherwise than the layers before it."""
-    shares = recipe.backbone_rate != 1 or recipe.layer_decay != 1
-    return shares or any(stage.frozen for stage in stages(recipe))
+    return recipe.backbone_rate != 1 or recipe.layer_decay != 1 or freezes(recipe)
 
 
 def find_head(model: nn.Module, preparation: Preparation, recipe: Recipe) -> str:

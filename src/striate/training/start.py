@@ -96,6 +96,7 @@ def prepare(
     unfitted = kind.unfitted(recipe, architecture)
     # Built before the pictures are read, so that what it refuses is said at once.
     model, loaded = _network(recipe, architecture, unfitted, data.classes)
+    _require_weights(recipe, initial)
     gathering = {name: Gathering() for name in splits}
     pictures, unreadable = _read(splits, unfitted, means, halt, gathering)
     prints = {name: gathering[name].done(part.split) for name, part in pictures.items()}
@@ -265,9 +266,20 @@ def _network(
         pretrained=recipe.pretrained,
     )
     trial.check_answer(model, unfitted, len(classes))
+    stages.find_head(model, unfitted, recipe)  # refused before the pictures are read
     if recipe.batch_size == 1:
         trial.require_steps_of_one(model, unfitted)
     return model, load_weights(model, recipe.weights) if recipe.weights else []
+
+
+def _require_weights(recipe: Recipe, initial: nn.Module | None) -> None:
+    """Raise UsageError where layers that nobody has taught would stay as they are."""
+    if initial is None and not (recipe.weights or recipe.pretrained) and stages.freezes(recipe):
+        flag = "--freeze" if recipe.freeze else f"--unfreeze-at {recipe.unfreeze_at}"
+        raise UsageError(
+            f"{flag} teaches the head of a network that has learnt already: give --pretrained or "
+            "--weights FILE, or leave it out"
+        )
 
 
 class _Taught(NamedTuple):
