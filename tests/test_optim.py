@@ -65,6 +65,23 @@ def test_steps_are_torchs_with_norms_and_biases_spared(
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12, msg=name)
 
 
+def test_norms_have_their_share_of_the_rate() -> None:
+    ours = net()
+    theirs = copy.deepcopy(ours)
+    norms = [m for m in theirs.modules() if isinstance(m, (nn.BatchNorm2d, nn.GroupNorm))]
+    shifts = [p for module in norms for p in module.parameters()]
+    assert shifts
+    others = [p for p in theirs.parameters() if all(p is not shift for shift in shifts)]
+    optimiser = optim.optimiser(ours, Recipe(rate=0.01, norm_rate=7.0, weight_decay=0.0))
+    for group in optimiser.param_groups:
+        group["lr"] *= group["share"]  # as a step does
+    descend(ours, optimiser)
+    groups: list[dict[str, Any]] = [{"params": others, "lr": 0.01}, {"params": shifts, "lr": 0.07}]
+    descend(theirs, torch.optim.SGD(groups, momentum=0.9, nesterov=True))
+    for found, expected in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("choices", [{"optimiser": "sgd"}, {"optimiser": "adamw"}])
 def test_a_saved_state_goes_on_to_the_same_bits(choices: dict[str, Any]) -> None:
     recipe = Recipe(rate=0.01, **choices)
@@ -94,6 +111,7 @@ def torchs(schedule: str, recipe: Recipe, steps: int) -> list[float]:
         "step": lambda: torch.optim.lr_scheduler.StepLR(
             optimiser, recipe.step_epochs * steps, recipe.step_factor
         ),
+        "linear": lambda: torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total),
         "constant": lambda: torch.optim.lr_scheduler.ConstantLR(optimiser, 1.0),
     }[schedule]()
     rates = []
@@ -105,7 +123,7 @@ def torchs(schedule: str, recipe: Recipe, steps: int) -> list[float]:
 
 
 @given(
-    st.sampled_from(["cosine", "step", "constant"]),
+    st.sampled_from(["cosine", "linear", "step", "constant"]),
     st.floats(1e-4, 1),
     st.integers(1, 12),
     st.integers(1, 7),

@@ -74,22 +74,26 @@ def test_what_is_given_wins_over_the_recipe_and_that_over_the_network() -> None:
     given = {"recipe": "mnist/fast", "arguments": {"first": 4}}
     assert applied("compact", given, "digits")[1]["arguments"] == {"first": 4}
     assert applied("mlp", {}, "digits") == ("mlp", {})
+    assert applied(None, {"recipe": "fine-tune"}, "holiday")[1]["pretrained"]
+    assert "pretrained" not in applied(None, {"recipe": "fine-tune", "weights": "w"}, "holiday")[1]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMED if NAMED[name].data != FOLDERS])
 def test_a_recipe_lowers_the_loss_and_resumes_exactly(name: str, tmp_path: Path) -> None:
     grey = "mnist" in NAMED[name].data
-    model = NAMED[name].choices["model"]
+    chosen = NAMED[name].choices
     small: dict[str, Any] = {
         "recipe": name,
-        "arguments": SMALL[model],
+        "arguments": SMALL[chosen["model"]],
         "epochs": 4,
         "batch_size": 16,
+        "rate": chosen["rate"] * min(1.0, 64 / chosen.get("batch_size", 64)),
     }
     data = Bars(96, 1 if grey else 3, 28 if grey else 32)
     whole = striate.train(data, out=tmp_path / "whole", **small)
     assert whole.recipe["recipe"] == name
-    assert whole.history[-1]["train_loss"] < 0.8 * whole.history[0]["train_loss"]
+    # Smoothed labels have a loss of their own, that no training lowers.
+    assert whole.history[-1]["train_loss"] < 0.95 * whole.history[0]["train_loss"]
 
     def stop(_: Any, event: Any) -> None:
         if isinstance(event, Step) and event.number == 8:

@@ -77,6 +77,17 @@ def convert_norm(net: nn.Module, kind: Norm) -> nn.Module:
     return found
 
 
+def norm_parameters(net: nn.Module) -> set[str]:
+    """Name the scales and shifts of a network's norms: batch, group, layer and instance."""
+    kinds = (*Convertible.__args__, nn.LayerNorm)
+    return {
+        f"{path}.{name}" if path else name
+        for path, module in net.named_modules()
+        if isinstance(module, kinds)
+        for name, _ in module.named_parameters(recurse=False)
+    }
+
+
 def _norms(net: nn.Module) -> Iterator[tuple[str, Convertible, int]]:
     """Yield path, norm, and the axes of its maps.
 

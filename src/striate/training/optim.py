@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from striate.layers.norms import norm_parameters
+
 from .muon import Muon
 from .recipe import Recipe
 
@@ -60,9 +62,11 @@ def _parted(group: Mapping[str, Any], turned: Collection[Tensor]) -> list[dict[s
 def _groups(model: nn.Module, recipe: Recipe, share: Share) -> list[dict[str, Any]]:
     """Group what is trained by its share of the rate, and whether it is decayed."""
     found: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    norms = norm_parameters(model)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            found.setdefault((share(name), parameter.ndim > 1), []).append(parameter)
+            own = share(name) * (recipe.norm_rate if name in norms else 1.0)
+            found.setdefault((own, parameter.ndim > 1), []).append(parameter)
     return [
         {"params": parameters, "weight_decay": recipe.weight_decay * decayed, "share": own}
         for (own, decayed), parameters in found.items()
@@ -87,6 +91,8 @@ def rate(recipe: Recipe, step: int, steps_an_epoch: int) -> float:
     if recipe.schedule == "step":
         drops = step // (recipe.step_epochs * steps_an_epoch)
         return recipe.rate * recipe.step_factor**drops
+    if recipe.schedule == "linear":
+        return recipe.rate * (total - step) / max(total - warm, 1)
     end = ONE_CYCLE_END if recipe.schedule == "one-cycle" else 0.0
     done = (step - warm) / max(total - warm, 1)
     return recipe.rate * (end + (1 - end) * (1 + math.cos(math.pi * done)) / 2)

@@ -13,7 +13,7 @@ from striate.epochs import METRICS
 from striate.errors import UsageError, choose
 
 OPTIMISERS = ("sgd", "adamw", "muon")
-SCHEDULES = ("one-cycle", "cosine", "step", "constant")
+SCHEDULES = ("one-cycle", "cosine", "linear", "step", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
 NORMALISATIONS = ("dataset", "picture", "sound", "zca", "none", "imagenet")
 COLOURS = ("auto", "grey", "rgb")
@@ -90,12 +90,15 @@ class Recipe:
         shown="0.1 for sgd, 0.002 for adamw, 0.02 for muon",
         word="find",
     )
+    norm_rate: float = choice(
+        1.0, "Share of the rate for the scales and shifts of norms: they can take a far higher one."
+    )
     momentum: float = choice(
         0.9, "Momentum of sgd and muon: Nesterov's, unless 0.", shown="0.9, for muon 0.95"
     )
     muon_ends: bool = choice(False, "muon also for the first and the last layer with weights.")
     weight_decay: float = choice(5e-4, "Decay of weights; norms and biases have none.")
-    schedule: str = choice("one-cycle", "one-cycle, cosine, step or constant.")
+    schedule: str = choice("one-cycle", "one-cycle, cosine, linear, step or constant.")
     warmup: float = choice(
         0.0, "Epochs of linear warm-up.", shown="a quarter of a one-cycle, else 0"
     )
@@ -294,6 +297,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "batch_size": (1, 1_000_000),
     "accumulate": (1, 100_000),
     "rate": (0, 1000),
+    "norm_rate": (0, 1000),
     "momentum": (0, 0.9999),
     "weight_decay": (0, 100),
     "warmup": (0, 100_000),

@@ -6,7 +6,7 @@ from typing import Any
 from striate import models
 from striate.errors import choose
 
-from . import mnist_fast
+from . import cifar10, fashion_mnist_fast, mnist_best, mnist_fast, photos_fine_tune
 from .named import Measured, Named
 from .networks import NETWORKS
 from .transfer import of_weights
@@ -17,6 +17,12 @@ FOLDERS = "photos"  # what recipes for any folder of pictures are named after
 
 NAMED: dict[str, Named] = {
     "mnist/fast": mnist_fast.RECIPE,
+    "mnist/best": mnist_best.RECIPE,
+    "fashion-mnist/fast": fashion_mnist_fast.RECIPE,
+    "cifar10/fast": cifar10.FAST,
+    "cifar10/96": cifar10.BETTER,
+    "cifar10/best": cifar10.BEST,
+    "photos/fine-tune": photos_fine_tune.RECIPE,
 }
 
 
@@ -48,6 +54,8 @@ def applied(model: Any, choices: Mapping[str, Any], data: str) -> tuple[Any, dic
     name = full_name(choices["recipe"], data)
     below = dict(NAMED[name].choices)
     own = below.pop("model")
+    if choices.get("weights"):
+        below.pop("pretrained", None)  # they are the weights to begin from
     if model is not None and model != own:
         below.pop("arguments", None)
     elif "arguments" in choices:
