@@ -1,11 +1,13 @@
 """`striate train`: flags to a recipe, a bar, and the accuracy as a line or JSON."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from striate import console, usercode
+from striate import console, files, usercode
+from striate.errors import UsageError
 from striate.flags import flags_of, from_file, given
 from striate.training.recipe import Recipe
 from striate.usercode import Consent
@@ -110,6 +112,13 @@ def train(
         bool,
         switch("Print every choice as TOML; train nothing.", group=USUAL),
     ] = False,
+    show: Annotated[
+        Path | None,
+        Parameter(
+            group=MORE,
+            help="PNG of training pictures as the network sees them, augmented; train nothing.",
+        ),
+    ] = None,
     path_column: Annotated[PathColumn, _MORE] = None,
     label_column: Annotated[LabelColumn, _MORE] = None,
     device: Annotated[Device, Parameter(group=USUAL)] = "auto",
@@ -190,6 +199,9 @@ def train(
     if choices.get("rate") == "find":
         ratefinding.find(data, {**columns, **choices}, means, out=resume or out, as_json=as_json)
         return
+    if show:
+        _show(show, data, {**columns, **choices})
+        return
     trackers = tracking.opened(tensorboard=tensorboard, mlflow=mlflow)
     view = terminal.view()
     try:
@@ -230,3 +242,14 @@ def _print_result(run: "Run", *, as_json: bool) -> None:
         f"(95 % interval {percent(low)} to {percent(high)}, {count}){terminal.balanced(result)}  "
         f"{duration(result['train_seconds'])}  {terminal.place(run.folder)}"
     )
+
+
+def _show(sheet: Path, data: str | None, choices: Mapping[str, Any]) -> None:
+    from striate import api
+
+    if sheet.suffix.lower() != ".png":
+        raise UsageError(f"--show writes a .png file, not {sheet}")
+    if data is None:
+        raise UsageError("--show draws pictures of DATA: a name, a folder or file.py:function")
+    files.write(sheet, api.preview(data, **choices))
+    console.say(f"wrote {sheet}")

@@ -14,7 +14,7 @@ from .maps import Slide as MapSlide
 from .maps import box_side, maps
 from .raterange import rate_range
 from .rates import rates
-from .sheet import Columns, Fitted, Line, mistake, overview, sheet
+from .sheet import Caption, Columns, Fitted, Line, mistake, overview, sheet
 from .shifts import shifts
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Bar",
     "Bars",
     "Box",
+    "Caption",
     "ChartLine",
     "Columns",
     "Fitted",

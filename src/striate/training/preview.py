@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from striate import figures
@@ -28,7 +29,8 @@ def preview(data: Data, given: Mapping[str, Any], architecture: Architecture) ->
     kind = KINDS[data.kind]
     preparation, change = kind.unfitted(recipe, architecture), _change(recipe, data)
     pictures, _ = read(_some(train), preparation)
-    images, captions = [], []
+    images: list[NDArray[np.uint8]] = []
+    captions: list[figures.Caption] = []
     for batch in pictures.all():
         drawn = [change(batch, epoch) for epoch in range(DRAWS)]
         for row, label in enumerate(batch.labels.tolist()):
@@ -62,13 +64,14 @@ def _change(recipe: Recipe, data: Data) -> Callable[[Batch, int], tuple[Tensor, 
     return change
 
 
-def _caption(number: int, target: Tensor, classes: Sequence[str]) -> str:
-    """Number a changed picture; of a mixture, name the classes and their shares."""
+def _caption(number: int, target: Tensor, classes: Sequence[str]) -> figures.Caption:
+    """Number a changed picture; of a mixture, name the classes and their shares, a line each."""
     if target.ndim == 0:
         return f"augmented {number}"
     shares, labels = target.double().sort(descending=True, stable=True)
     pairs = zip(shares.tolist(), labels.tolist(), strict=True)
-    return ", ".join(f"{classes[label]} {percent(share, 0)}" for share, label in pairs if share)
+    parts = [(classes[label], f" {percent(share, 0)}") for share, label in pairs if share]
+    return [figures.Line(name + share, ending=len(share)) for name, share in parts]
 
 
 def _some(split: Split) -> Split:
