@@ -165,6 +165,19 @@ def test_an_unknown_key_in_the_config_file_is_a_usage_error(
     assert "did you mean epochs" in one_line(capsys)
 
 
+def test_show_draws_what_training_would_see_and_trains_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["train", "digits", *TINY, "--cutmix", "1", "--show"]
+    assert cli.main([*asked, "sheet.png"]) == 0
+    assert (here / "sheet.png").read_bytes()[:4] == b"\x89PNG"
+    assert [path.name for path in here.iterdir()] == ["sheet.png"]
+    assert cli.main([*asked, "sheet.jpg"]) == 2
+    assert "--show writes a .png file, not sheet.jpg" in capsys.readouterr().err
+    assert cli.main(["train", "--show", "sheet.png"]) == 2
+    assert "--show draws pictures of DATA" in capsys.readouterr().err
+
+
 def test_a_printed_config_trains_the_same_run(
     here: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
