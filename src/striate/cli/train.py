@@ -176,8 +176,8 @@ def train(
         # Only what is typed here is the user's word; a file of choices may be anybody's.
         usercode.require(choices["model"], choices.get("arguments"), Consent(config, trust_code))
     columns = {"path_column": path_column, "label_column": label_column}
-    if print_config:
-        print(api.plan(data, device=device, **columns, **choices), end="")
+    if print_config or show:
+        _foresee(data, {**columns, **choices}, device, show=show)
         return
     means = Means(device, workers, strict, save_every, cache)
     shared = {"means": means, "trust_code": trust_code, **columns, **choices}
@@ -198,9 +198,6 @@ def train(
         return
     if choices.get("rate") == "find":
         ratefinding.find(data, {**columns, **choices}, means, out=resume or out, as_json=as_json)
-        return
-    if show:
-        _show(show, data, {**columns, **choices})
         return
     trackers = tracking.opened(tensorboard=tensorboard, mlflow=mlflow)
     view = terminal.view()
@@ -244,12 +241,18 @@ def _print_result(run: "Run", *, as_json: bool) -> None:
     )
 
 
-def _show(sheet: Path, data: str | None, choices: Mapping[str, Any]) -> None:
+def _foresee(
+    data: str | None, choices: Mapping[str, Any], device: str, *, show: Path | None
+) -> None:
+    """Say what would be trained: the pictures as a sheet, else the choices."""
     from striate import api
 
-    if sheet.suffix.lower() != ".png":
-        raise UsageError(f"--show writes a .png file, not {sheet}")
+    if show is None:
+        print(api.plan(data, device=device, **choices), end="")
+        return
+    if show.suffix.lower() != ".png":
+        raise UsageError(f"--show writes a .png file, not {show}")
     if data is None:
         raise UsageError("--show draws pictures of DATA: a name, a folder or file.py:function")
-    files.write(sheet, api.preview(data, **choices))
-    console.say(f"wrote {sheet}")
+    files.write(show, api.preview(data, **choices))
+    console.say(f"wrote {show}")
