@@ -17,16 +17,14 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from striate.data.preparation.preprocessing import (
-    FILTERS,
-    FITS,
     NORMALISATIONS,
-    QUICK,
     Moments,
     Preprocessing,
     Zca,
 )
 from striate.errors import DataError, UsageError
 from striate.images import PictureError
+from striate.images.fitting import FILTERS, FITS, QUICK
 
 law = settings(deadline=None, derandomize=True, max_examples=60)
 sides = st.integers(1, 40)

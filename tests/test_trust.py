@@ -215,6 +215,7 @@ COMMANDS = {
         Line("atlas PHOTOS --model BUNDLE -o new.html", NETWORK),
     ],
     "explain": [Line("explain RUN PICTURE", BOTH), Line("explain BUNDLE PICTURE", NETWORK)],
+    "export": [Line("export RUN", BOTH), Line("export BUNDLE", NETWORK)],
     "report": [Line("report RUN --no-map -o new.html", BOTH)],
     "serve": [Line("serve RUN --check", NETWORK), Line("serve BUNDLE --check", NETWORK)],
     "compare": [
@@ -317,6 +318,7 @@ OFFERED: dict[str, tuple[Callable[[api.Run, Place], Any], tuple[str, ...]]] = {
     "explain": (lambda run, place: run.explain(place.picture), BOTH),
     "evaluate": (lambda run, _: run.evaluate(), BOTH),
     "calibrate": (lambda run, _: run.calibrate(), BOTH),
+    "export": (lambda run, _: run.export(), BOTH),
     "describe": (lambda run, _: run.describe(), NETWORK),
     "leak": (lambda run, _: run.leak("test"), ()),
     "report": (lambda run, place: run.report(place.picture.with_name("r.html")), BOTH),
@@ -384,6 +386,7 @@ ENTRIES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
 }
 WITHOUT_RUN_IN_PYTHON = {
     "inspect": "looks at data",
+    "load_exported": "opens an ONNX file, which is data",
     "sweep": "continues runs as train_group does",
     "expanded": "lists folders",
     "preview": "draws data",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from striate.description import describe
     from striate.errors import DataError, Stopped, UsageError
     from striate.experiments import experiment
+    from striate.exported import load as load_exported
     from striate.groups import Group, compare, sweep, train_group
     from striate.painting import paint
     from striate.serving import serve
@@ -30,6 +31,7 @@ __all__ = [
     "find_rate",
     "inspect",
     "load",
+    "load_exported",
     "paint",
     "preview",
     "serve",
@@ -47,11 +49,13 @@ _HOME = {
     "describe": "description",
     "detect": "classic.faces",
     "experiment": "experiments",
+    "load_exported": "exported",
     "paint": "painting",
     "serve": "serving",
     "sweep": "groups",
     "train_group": "groups",
 }
+_NAMED = {"load_exported": "load"}  # as it is called where it is at home
 
 
 def __getattr__(name: str) -> Any:
@@ -61,4 +65,4 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     module = importlib.import_module(f"striate.{_HOME.get(name, 'api')}")
-    return getattr(module, name)
+    return getattr(module, _NAMED.get(name, name))

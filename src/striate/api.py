@@ -11,7 +11,17 @@ import torch
 from torch import nn
 
 from striate import data as sources
-from striate import devices, evaluation, files, inspection, metrics, models, prediction, usercode
+from striate import (
+    devices,
+    evaluation,
+    exporting,
+    files,
+    inspection,
+    metrics,
+    models,
+    prediction,
+    usercode,
+)
 from striate import report as reporting
 from striate.data import Columns, Data, Split
 from striate.data.preparation.kinds import limited, max_pixels
@@ -22,9 +32,10 @@ from striate.description.fitting import largest_batch
 from striate.epochs import End
 from striate.errors import DataError, UsageError
 from striate.evaluation import PLAIN, Evaluation, Views, choose_views
+from striate.exporting import Written
 from striate.inspection import Report
 from striate.models import Architecture
-from striate.prediction import Prediction
+from striate.ranking import Prediction
 from striate.report import Atlas
 from striate.runs import Bundle, Code, folder
 from striate.runs.code import carried
@@ -282,6 +293,33 @@ class Run:
         for note in notes:
             tell(note)
         return path
+
+    def export(
+        self,
+        format: str = "onnx",
+        *,
+        out: Path | str | None = None,
+        quantize: str | None = None,
+        max_drop: float = 1.0,
+        license: str | None = None,
+        data: Any = None,
+        workers: int | None = None,
+        poll: Poll = unheard,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> Written:
+        """Write the network as a file that runs elsewhere, preprocessing and all; say how it did.
+
+        `format` is onnx, torch-export or openvino; the file is `model` in the run, unless `out`
+        names another. It is asked about up to 256 of the run's own pictures, or of `data`, beside
+        the network: DataError, and no file, where they differ. With quantize="int8" convolutions
+        and linear layers are in whole numbers; that may cost `max_drop` points of accuracy.
+        """
+        source = exporting.Source(
+            self.folder, self.bundle, Consent(self.folder, self._trust_code), data, workers
+        )
+        choices = exporting.Choices(format, quantize, max_drop, license)
+        path = None if out is None else Path(out).expanduser()
+        return exporting.write(source, choices, path, poll=poll, tell=tell)
 
     def evaluate(
         self,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import UsageError, choose
+from striate.processors import processors as processors
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 # By the number of a tensor's axes.
@@ -90,13 +91,6 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type}, {torch.get_num_threads()} threads"
-
-
-def processors() -> int:
-    """Count the processors that this process may use."""
-    with contextlib.suppress(AttributeError):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager

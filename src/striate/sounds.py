@@ -154,3 +154,13 @@ def _reading(source: Path | bytes | Stored) -> Iterator[tuple[wave.Wave_read, st
 def _reason(error: Exception) -> str:
     said = getattr(error, "strerror", None) or " ".join(str(error).split())
     return f"no WAV file of whole numbers (PCM), or a damaged one: {said or type(error).__name__}"
+
+
+def placed(samples: NDArray[np.int16], length: int) -> NDArray[np.int16]:
+    """Centre a waveform in `length` samples of silence, or take its loudest stretch of them."""
+    if len(samples) > length:
+        energy = np.cumsum(np.concatenate([[0], samples.astype(np.int64) ** 2]))
+        start = int(np.argmax(energy[length:] - energy[:-length]))
+        return samples[start : start + length].copy()
+    before = (length - len(samples)) // 2
+    return np.pad(samples, (before, length - len(samples) - before))

@@ -1,7 +1,7 @@
 """What a person sees of a training, an evaluation and a report on data."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from striate import console
 from striate.inspection import Report
 from striate.training.loop import Step
 from striate.training.session import Begun, Epoch, Event, Session
-from striate.wording import counted, duration, one, percent, shown
+from striate.wording import counted, duration, percent, shown
 
 WIDE = 72  # letters a line from which the bar has room for its speed
 
@@ -33,27 +33,6 @@ class View(Protocol):
 def view() -> View:
     """Choose the bar on a terminal, lines for files, pipes and NO_COLOR."""
     return Lines() if console.is_plain() else Bar()
-
-
-def print_predictions(kind: str, rows: Sequence[Any]) -> None:
-    """Print the ranked classes of each picture, then why others have none."""
-    most = max((len(row.classes) for row in rows), default=0)
-    headings = [one(kind), "class", *[""] * (most - 1)]
-    console.table(headings, [_ranked(row, len(headings) - 1) for row in rows])
-    for row in rows:
-        if row.error:
-            console.tell(f"unreadable: {row.file}: {row.error}")
-    if any(row.unsure is not None for row in rows):
-        unsure = sum(bool(row.unsure) for row in rows)
-        console.tell(f"{unsure:,} of {counted(len(rows), kind)} unsure, shown with its best guess")
-
-
-def _ranked(row: Any, most: int) -> list[str]:
-    cells = [f"{found.name} {percent(found.probability)}" for found in row.classes]
-    cells = ["unreadable"] if row.error else cells
-    if row.unsure:
-        cells[0] = f"unsure: {cells[0]}"
-    return [row.file, *cells, *[""] * (most - len(cells))]
 
 
 def balanced(found: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from . import (  # noqa: F401
     evaluate,
     experiment,
     explain,
+    export,
     filters,
     paint,
     pooling,

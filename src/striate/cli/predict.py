@@ -1,7 +1,8 @@
 """`striate predict`: ranked classes as lines, JSON or a table."""
 
+import functools
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ from cyclopts.token import Token
 
 from striate import console
 from striate.errors import DataError, UsageError
-from striate.wording import counted
+from striate.wording import counted, one, percent
 
 from .app import (
     OUTPUT,
@@ -32,6 +33,8 @@ from .app import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from striate.ranking import Prediction
+
 
 @app.command(
     help_epilogue=examples("""
@@ -39,11 +42,12 @@ if TYPE_CHECKING:
     striate predict runs/first holiday/ --top 1 --json
     striate predict runs/first archive.zip -o answers.csv
     striate predict runs/first holiday/ --tta flip --min-confidence 0.9
+    striate predict runs/first/model.onnx cat.jpg
     curl -s https://example.org/cat.jpg | striate predict runs/first -
 """)
 )
 def predict(
-    run: Annotated[Path, Parameter(help="Run folder or bundle.")],
+    run: Annotated[Path, Parameter(help="Run folder, bundle, or an exported .onnx file.")],
     pictures: Annotated[
         list[str],
         Parameter(
@@ -78,32 +82,71 @@ def predict(
     if pictures.count("-") > 1:
         raise UsageError("- is standard input, which holds one picture: name it once")
     with answering("asking the network") as halt:
-        from striate import api, prediction, terminal
-
-        loaded = api.load(run, trust_code=trust_code)
-        kind = loaded.bundle.preprocessing.kind
-        rows = loaded.stream(
+        kind, stream = _opened(run, tta, device, trust_code)
+        rows = stream(
             [_standard_input() if given == "-" else given for given in pictures],
             top=top,
-            tta=tta,
             min_confidence=min_confidence,
-            device=device,
             workers=workers,
             max_megapixels=max_megapixels,
             poll=halt.poll,
             tell=console.say,
         )
         if out:
-            columns = prediction.columns(top, unsure=min_confidence is not None)
+            from striate import ranking
+
+            columns = ranking.columns(top, unsure=min_confidence is not None)
             _write_predictions(rows, out, columns, kind)
             return
         found = list(rows)
     if as_json:
         print_json([row.to_json() for row in found])
     else:
-        terminal.print_predictions(kind, found)
+        _print_predictions(kind, found)
     if all(row.error for row in found):
         raise DataError(f"none of the {kind} could be read")
+
+
+def _opened(
+    run: Path, tta: str, device: str, trust_code: bool
+) -> tuple[str, Callable[..., Iterator["Prediction"]]]:
+    """Return the kind of a network's examples, and what ranks them: torch, or onnxruntime."""
+    if run.suffix.lower() == ".onnx" and run.is_file():
+        # No torch is loaded for a file.
+        from striate import exported
+
+        if device not in ("auto", "cpu"):
+            raise UsageError(f"an .onnx file is run on the CPU: leave out --device {device}")
+        if tta != "none":
+            raise UsageError(f"an .onnx file sees pictures as they are: leave out --tta {tta}")
+        file = exported.load(run)
+        return file.document.kind, file.stream
+    from striate import api
+
+    loaded = api.load(run, trust_code=trust_code)
+    stream = functools.partial(loaded.stream, tta=tta, device=device)
+    return loaded.bundle.preprocessing.kind, stream
+
+
+def _print_predictions(kind: str, rows: Sequence["Prediction"]) -> None:
+    """Print the ranked classes of each picture, then why others have none."""
+    most = max((len(row.classes) for row in rows), default=0)
+    headings = [one(kind), "class", *[""] * (most - 1)]
+    console.table(headings, [_cells(row, len(headings) - 1) for row in rows])
+    for row in rows:
+        if row.error:
+            console.tell(f"unreadable: {row.file}: {row.error}")
+    if any(row.unsure is not None for row in rows):
+        unsure = sum(bool(row.unsure) for row in rows)
+        console.tell(f"{unsure:,} of {counted(len(rows), kind)} unsure, shown with its best guess")
+
+
+def _cells(row: "Prediction", most: int) -> list[str]:
+    cells = [f"{found.name} {percent(found.probability)}" for found in row.classes]
+    cells = ["unreadable"] if row.error else cells
+    if row.unsure:
+        cells[0] = f"unsure: {cells[0]}"
+    return [row.file, *cells, *[""] * (most - len(cells))]
 
 
 def _refuse_options(pictures: list[str]) -> None:

@@ -5,6 +5,7 @@ import mmap
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -14,8 +15,6 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from striate.errors import DataError, UsageError
 
@@ -134,7 +133,8 @@ def _restrict(more: int) -> None:
     faulthandler.disable()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     _leave_network()
-    torch.set_num_threads(1)  # OpenMP's threads did not come along
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)  # OpenMP's threads did not come along
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     most = resource.getrlimit(resource.RLIMIT_AS)[1]

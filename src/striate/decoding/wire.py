@@ -6,13 +6,12 @@ over by a hostile file answers is read as numbers and text, or refused.
 
 import json
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 # By NumPy's names, in this machine's byte order.
 _TYPES = frozenset(
@@ -29,6 +28,12 @@ class Failed(NamedTuple):
 
 class WireError(ValueError):
     """Bytes that are no answer."""
+
+
+def is_tensor(value: Any) -> bool:
+    """Tell a tensor, without loading torch: where it is not loaded there is none."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
 
 
 def packed(result: Any) -> list[memoryview]:
@@ -69,7 +74,7 @@ def _plain(result: Any, parts: list[memoryview]) -> Any:
     if isinstance(result, bytes):
         parts.append(memoryview(result))
         return {"bytes": len(result)}
-    if isinstance(result, Tensor):
+    if is_tensor(result):
         return {"tensor": _array(result.numpy(), parts)}
     if isinstance(result, (np.ndarray, np.generic)):
         return {"array": _array(np.asarray(result), parts)}
@@ -140,6 +145,12 @@ def _read_array(content: Any, parts: _Parts) -> NDArray[Any]:
     return np.frombuffer(parts.take(kind.itemsize * math.prod(shape)), kind).reshape(shape)
 
 
+def _read_tensor(content: Any, parts: _Parts) -> Any:
+    import torch
+
+    return torch.from_numpy(_read_array(content, parts))
+
+
 def _is_shape(shape: Any) -> bool:
     sides: Sequence[Any] = shape if isinstance(shape, list) else [-1]
     return len(sides) <= 32 and all(type(side) is int and side >= 0 for side in sides)
@@ -151,5 +162,5 @@ _READERS: dict[str, Callable[[Any, _Parts], Any]] = {
     "tuple": lambda content, parts: tuple(_several(content, parts)),
     "bytes": _bytes,
     "array": _read_array,
-    "tensor": lambda content, parts: torch.from_numpy(_read_array(content, parts)),
+    "tensor": _read_tensor,
 }

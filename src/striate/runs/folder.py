@@ -37,6 +37,10 @@ PREDICTIONS = "predictions.parquet"
 FEATURES = "features.parquet"
 OVERVIEW = "overview.png"
 REPORT = "report.html"
+# What `striate export` writes where no other place is named; int8 has names of its own.
+EXPORTS = tuple(
+    f"model{kind}{ending}" for kind in ("", "-int8") for ending in (".onnx", ".pt2", ".xml", ".bin")
+)
 BUNDLE = "bundle"
 CHECKPOINTS = checkpoints.FOLDER
 TENSORBOARD = "tensorboard"
@@ -56,6 +60,7 @@ OURS = (
     FEATURES,
     OVERVIEW,
     REPORT,
+    *EXPORTS,
     BUNDLE,
     CHECKPOINTS,
     TENSORBOARD,

@@ -20,7 +20,7 @@ from torch import Tensor
 from striate.decoding import Failed
 from striate.errors import UsageError
 from striate.images import to_png
-from striate.prediction import Prediction, ranked
+from striate.ranking import Prediction, ranked
 from striate.runs import folder
 from striate.seeing.explaining import Explanation
 from striate.version import __version__
@@ -284,7 +284,7 @@ async def _in_time(shared: State, served: Served, asked: Sequence["Future[Any]"]
 def _prediction(name: str, shares: Tensor, served: Served, top: int) -> Prediction:
     if not bool(shares.isfinite().all()):
         return Prediction(name, [], "the network's answer is not finite")
-    return Prediction(name, ranked(shares, served.bundle.classes, top))
+    return Prediction(name, ranked(shares.numpy(), served.bundle.classes, top))
 
 
 async def _explained(shared: State, served: Served, file: Upload, top: int) -> Explanation | Failed:

@@ -20,26 +20,13 @@ from torch.nn import functional
 
 from striate import devices, images
 from striate.errors import DataError, UsageError, choose
+from striate.images import fitting
+from striate.images.fitting import FILTERS, FITS, Array, Box, Fitting
 
 from .whitening import Zca as Zca
 
-Array = NDArray[np.uint8]  # (H, W) or (H, W, 3)
 Picture = Image.Image | np.ndarray | Tensor | Path | bytes | images.Stored
 
-FITS = ("crop", "stretch", "pad")
-# Named one by one: Pillow 13 has more, 12 has not.
-FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "box": Image.Resampling.BOX,
-    "bilinear": Image.Resampling.BILINEAR,
-    "hamming": Image.Resampling.HAMMING,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-# Torch's, three times as fast as Pillow's: equal to one level, bicubic to two on photographs.
-QUICK = ("bilinear", "bicubic")
-# Torch resizes whole pixels only, so a part may be moved by this share of its side; else Pillow.
-MOVED = 1 / 400
 NORMALISATIONS = ("dataset", "picture", "zca", "none")
 
 
@@ -125,11 +112,9 @@ class Preprocessing:
         Arrays are (H, W) or (H, W, 1 to 4), tensors (H, W) or (1 to 4, H, W); `images.from_array`
         says which numbers they hold.
         """
-        # The resizing averages at least two pixels a side: what a scaled JPEG lacks is not missed.
-        least = math.ceil(2 * max(self.size) / self.share)
-        array = as_array(picture, self.max_pixels, least=least)
+        array = as_array(picture, self.max_pixels, least=self.fitting.least)
         if self.channels == 1 and array.ndim == 3:
-            array = np.array(Image.fromarray(array).convert("L"))
+            array = fitting.grey(array)
         return self._fitted(array).expand(self.channels, -1, -1).contiguous()
 
     def values(self, batch: Tensor) -> Tensor:
@@ -180,19 +165,22 @@ class Preprocessing:
         }[self.normalise]
         return f"{self.fit}{share} to {height}x{width} ({self.filter}), {colour}, {normalised}"
 
+    @property
+    def fitting(self) -> Fitting:
+        """How a picture is brought to the network's size and colours."""
+        return Fitting(self.size, self.channels, self.fit, self.share, self.filter)
+
     def _fitted(self, array: Array) -> Tensor:
-        given = array.shape[:2]
-        if self.fit == "stretch":
-            return _resized(array, (0, 0, *given), self.size, self.filter)
-        if self.fit == "crop":
-            return _resized(array, _crop(given, self.size, self.share), self.size, self.filter)
-        scale = min(want / have for have, want in zip(given, self.size, strict=True))
-        down, across = (max(1, round(side * scale)) for side in given)
-        inner = _resized(array, (0, 0, *given), (down, across), self.filter)
-        canvas = inner.new_zeros(len(inner), *self.size)
-        top, left = (self.size[0] - down) // 2, (self.size[1] - across) // 2
-        canvas[:, top : top + down, left : left + across] = inner
-        return canvas
+        height, width = given = array.shape[:2]
+        if self.fit == "pad":
+            top, left, down, across = fitting.inside(given, self.size)
+            inner = _resized(array, (0, 0, height, width), (down, across), self.filter)
+            canvas = inner.new_zeros(len(inner), *self.size)
+            canvas[:, top : top + down, left : left + across] = inner
+            return canvas
+        whole = (0, 0, height, width)
+        box = fitting.crop(given, self.size, self.share) if self.fit == "crop" else whole
+        return _resized(array, box, self.size, self.filter)
 
     def _scaled(self, batch: Tensor) -> Tensor:
         known = self.normalise == "dataset"
@@ -206,34 +194,20 @@ class Preprocessing:
 _KEYS = tuple(f.name for f in dataclasses.fields(Preprocessing) if f.name != "zca")
 
 
-Box = tuple[float, float, float, float]  # top, left, height, width in pixels
-
-
-def _crop(given: tuple[int, ...], size: tuple[int, int], share: float) -> Box:
-    """Return the centred part of a (height, width) picture in which a crop of `size` lies."""
-    step = min(have / want for have, want in zip(given, size, strict=True)) * share
-    down, across = (min(step * want, have) for have, want in zip(given, size, strict=True))
-    return (given[0] - down) / 2, (given[1] - across) / 2, down, across
-
-
 def _resized(array: Array, box: Box, size: tuple[int, int], filter: str) -> Tensor:
     """Resize a part of a picture to planes (C, height, width): antialiased, but for nearest.
 
     Torch sees the part alone; for Pillow the pixels beside it still count in the filter.
     """
-    top, left, down, across = whole = tuple(round(number) for number in box)
-    apart = max(abs(have - want) for have, want in zip(whole, box, strict=True))
-    if filter not in QUICK or apart > MOVED * min(down, across):
-        # A sum of floats may pass the border by its rounding.
-        bottom, right = (min(box[i] + box[i + 2], array.shape[i]) for i in (0, 1))
-        corners = (box[1], box[0], right, bottom)
-        image = Image.fromarray(array).resize(size[::-1], FILTERS[filter], corners)
-        return _planes(np.array(image))
+    part = fitting.whole_pixels(box, filter)
+    if part is None:
+        return _planes(fitting.by_pillow(array, box, size, filter))
+    top, left, down, across = part
     # Copied by NumPy: torch would copy a part row by pixel.
-    part = _planes(np.ascontiguousarray(array[top : top + down, left : left + across]))
-    if part.shape[1:] == size:
-        return part
-    return functional.interpolate(part[None], size, mode=filter, antialias=True)[0]
+    planes = _planes(np.ascontiguousarray(array[top : top + down, left : left + across]))
+    if planes.shape[1:] == size:
+        return planes
+    return functional.interpolate(planes[None], size, mode=filter, antialias=True)[0]
 
 
 def _planes(array: Array) -> Tensor:

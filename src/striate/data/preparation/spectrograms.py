@@ -29,7 +29,7 @@ NORMALISATIONS = ("dataset", "sound", "none")
 _FINE = 2**26
 _LONGEST = 2**12  # samples in a window
 # Power below which all is silence, of a full scale sine's 1/4: the noise of rounding to 16 bits.
-_FLOOR = 1e-9
+FLOOR = 1e-9
 _STEPS = 2**12  # a decibel's parts in sums over a data set
 
 
@@ -101,7 +101,7 @@ class Spectrograms:
                 f"a {type(sound).__name__} is no sound: give a Path, the bytes of a WAV file, or "
                 "striate.sounds.Sound(samples, rate)"
             )
-        return torch.from_numpy(_placed(samples, self.length))
+        return torch.from_numpy(sounds.placed(samples, self.length))
 
     def values(self, batch: Tensor) -> Tensor:
         """Return normalised decibels (N, 1, M, F), float32, of waveforms (N, T) on their device."""
@@ -129,7 +129,7 @@ class Spectrograms:
             total = total + power[:, :, places.to(batch.device, non_blocking=True)] * weights.to(
                 batch.device, non_blocking=True
             )
-        levels = _log2(total + _FLOOR) * (10 * math.log10(2))
+        levels = _log2(total + FLOOR) * (10 * math.log10(2))
         loudest = levels.amax((1, 2), keepdim=True) if len(levels) else levels
         return torch.maximum(levels, loudest - self.depth).transpose(1, 2)
 
@@ -244,6 +244,19 @@ def _table(given: Spectrograms) -> Tensor:
     return torch.from_numpy(np.rint(hann[:, None] * waves * _FINE))
 
 
+def waves(given: Spectrograms) -> Tensor:
+    """Return windowed cosines and sines, float64 (window, 2 * bins): a full sine's power is 1/4."""
+    return _table(given) / (_FINE * (given.window / 2))
+
+
+def bands(given: Spectrograms) -> Tensor:
+    """Return the bands' triangles as one matrix, float64 (bins, M)."""
+    found = torch.zeros(given.window // 2 + 1, given.mels, dtype=torch.float64)
+    for weights, places in filters(given):
+        found[places, torch.arange(given.mels)] += weights
+    return found
+
+
 def _products(frames: Tensor, given: Spectrograms) -> Tensor:
     """Return real and imaginary parts (N, F, 2 * bins) of frames (N, F, window), exactly."""
     return frames.double() @ _table(given).to(frames.device, non_blocking=True)
@@ -282,16 +295,6 @@ def _standardised(levels: Tensor) -> Tensor:
     variance = (squares / count - mean * mean).clamp(min=0)
     std = variance.sqrt().clamp(min=_STEPS)
     return (steps.double() - mean) / std
-
-
-def _placed(samples: NDArray[np.int16], length: int) -> NDArray[np.int16]:
-    """Centre a waveform in `length` samples of silence, or take its loudest stretch of them."""
-    if len(samples) > length:
-        energy = np.cumsum(np.concatenate([[0], samples.astype(np.int64) ** 2]))
-        start = int(np.argmax(energy[length:] - energy[:-length]))
-        return samples[start : start + length].copy()
-    before = (length - len(samples)) // 2
-    return np.pad(samples, (before, length - len(samples) - before))
 
 
 def _check_moments(given: Spectrograms) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from striate import images
 from striate.data.classes import canonical, look_alikes
-from striate.data.preparation.kinds import is_named, is_of, may_be_example
+from striate.data.filekinds import is_named, is_of, may_be_example
 from striate.data.splits import Data, Origin, Split
 from striate.errors import DataError
 from striate.wording import counted, one, shown

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
+from striate.decoding.wire import is_tensor
 from striate.errors import DataError, UsageError
 from striate.images import PictureError, Stored
 from striate.sounds import Sound
@@ -83,8 +83,9 @@ def _items(given: Any) -> Iterable[Any]:
         return list(given)
     if isinstance(given, np.ndarray) and given.dtype.kind in "OUS":
         return [str(path) for path in given.ravel()] if given.dtype.kind != "O" else list(given)
-    single = (str, bytes, Path, Stored, Image.Image, Sound, np.ndarray, Tensor)
-    return [given] if isinstance(given, single) or not hasattr(given, "__iter__") else iter(given)
+    single = (str, bytes, Path, Stored, Image.Image, Sound, np.ndarray)
+    is_single = isinstance(given, single) or is_tensor(given)
+    return [given] if is_single or not hasattr(given, "__iter__") else iter(given)
 
 
 def _named(values: Iterable[Any], kind: str) -> Iterator[Example]:
@@ -99,7 +100,8 @@ def _expanded(item: Any, kind: str, tell: Tell) -> list[Any]:
         return _at(str(item), kind, tell)
     if isinstance(item, io.IOBase):  # an open file
         return [item.read()]
-    is_batch = isinstance(item, (np.ndarray, Tensor)) and item.ndim == _BATCH_AXES.get(kind)
+    is_array = isinstance(item, np.ndarray) or is_tensor(item)
+    is_batch = is_array and item.ndim == _BATCH_AXES.get(kind)
     return list(item) if is_batch else [item]
 
 

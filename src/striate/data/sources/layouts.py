@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from striate.data.classes import canonical, folder_order, look_alikes, places
-from striate.data.preparation.kinds import recognised
+from striate.data.filekinds import recognised
 from striate.data.splits import Data, Split, split_name
 from striate.errors import DataError
 from striate.wording import counted, shown

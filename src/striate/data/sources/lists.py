@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from striate.data.classes import canonical, class_order
-from striate.data.preparation.kinds import is_of, recognised
+from striate.data.filekinds import is_of, recognised
 from striate.data.splits import NAMES, Data, Origin, Split, split_name
 from striate.errors import DataError
 from striate.wording import counted, original, shown

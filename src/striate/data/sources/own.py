@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from torch.utils.data import ConcatDataset, Subset
 
 from striate import usercode
 from striate.data.classes import canonical, class_order, look_alikes
-from striate.data.preparation.kinds import recognised
+from striate.data.filekinds import recognised
 from striate.data.splits import NAMES, Data, Origin, Split, split_name
 from striate.errors import DataError, UsageError, choose
 from striate.images import PictureError
@@ -185,6 +184,8 @@ def _targets(pictures: _Pictures, dataset: Any) -> Any:
 
 def _listed(dataset: Any) -> Any:
     """Return the targets of a Dataset, or of what it is a part of; None if not all list them."""
+    from torch.utils.data import ConcatDataset, Subset
+
     if isinstance(dataset, Subset):
         whole = _listed(dataset.dataset)
         return None if whole is None else [whole[row] for row in dataset.indices]
@@ -214,6 +215,8 @@ def _label(label: Any, part: str, row: int) -> int | str:
 
 def _class_names(dataset: Any, part: str) -> tuple[str, ...] | None:
     """Return the names that a Dataset, or what it is a part or a row of, has for its classes."""
+    from torch.utils.data import ConcatDataset, Subset
+
     if isinstance(dataset, Subset):
         return _class_names(dataset.dataset, part)
     if isinstance(dataset, ConcatDataset):
