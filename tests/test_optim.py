@@ -276,6 +276,13 @@ def test_a_turn_is_torchs_to_bfloat16(shape: tuple[int, int]) -> None:
     torch.testing.assert_close(orthogonal(x[None])[0], theirs.float(), rtol=0, atol=0.03)
 
 
+def test_muon_needs_no_other_weights() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3, bias=False))
+    before = model[1].weight.detach().clone()
+    learn(model, muon(model, rate=0.1, muon_ends=True))
+    assert not torch.equal(model[1].weight, before)
+
+
 def test_groups_learn_at_their_share_under_muon_too() -> None:
     model = filters()
     optimiser = muon(model, rate=0.01)

@@ -725,7 +725,10 @@ def sized(
     net = without_numbers(
         lambda: models.build(built, len(data.classes), channels=shape[0], size=shape[1:])
     )
-    most = max(recipe.batch_size, min(MOST_AT_ONCE, len(train_split.labels) // LEAST_STEPS))
+    if recipe.ema:  # a second network, which is never differentiated
+        room -= sum(t.nbytes for t in (*net.parameters(), *net.buffers()))
+    usual = 1 << (recipe.batch_size - 1).bit_length()
+    most = max(usual, min(MOST_AT_ONCE, len(train_split.labels) // LEAST_STEPS))
     batch = largest_batch(net, shape, recipe.optimiser, most=most, room=room)
     given["batch_size"] = batch.size
     if batch.size < recipe.batch_size:

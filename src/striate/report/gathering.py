@@ -125,9 +125,14 @@ def _describe(found: Gathered, opened: Opened) -> None:
 def _training(recipe: dict[str, Any], result: dict[str, Any]) -> str:
     return (
         f"{result['epochs']} epochs, epoch {result['best_epoch']} kept; {recipe['optimiser']}, "
-        f"rate {recipe['rate']:g}, batches of {recipe['batch_size']}, seed {recipe['seed']}; "
+        f"rate {recipe['rate']:g}, batches of {_batches(recipe)}, seed {recipe['seed']}; "
         f"{result['train_seconds']:.0f} s"
     )
+
+
+def _batches(recipe: dict[str, Any]) -> str:
+    added = recipe.get("accumulate", 1)
+    return f"{added} x {recipe['batch_size']}" if added > 1 else f"{recipe['batch_size']}"
 
 
 def require_finished(run: Path) -> None:

@@ -25,8 +25,10 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(self, groups: Iterable[dict[str, Any]], *, rate: float, momentum: float) -> None:
         super().__init__(groups, {"lr": rate, "momentum": momentum})
-        self._adamw = torch.optim.AdamW([g for g in self.param_groups if not g["orthogonal"]])
-        self._adamw.state = self.state  # one place to save from and to put back to
+        rest = [group for group in self.param_groups if not group["orthogonal"]]
+        self._adamw = torch.optim.AdamW(rest) if rest else None
+        if self._adamw:
+            self._adamw.state = self.state  # one place to save from and to put back to
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -35,7 +37,8 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             if group["orthogonal"]:
                 self._turn(group)
-        self._adamw.step()
+        if self._adamw:
+            self._adamw.step()
 
     def _turn(self, group: Mapping[str, Any]) -> None:
         decay, momentum = group["lr"] * group["weight_decay"], group["momentum"]
