@@ -115,13 +115,13 @@ EXPERIMENT = Experiment(
             3,
             {
                 "data": "mnist",
-                "pictures": {"train": 600, "test": 1000},
+                "pictures": {"train": 300, "test": 1000},
                 "size": 14,
                 "width": 8,
                 "epochs": 3,
                 "batches": [2, 16, 128],
             },
-            "600 pictures of MNIST at 14 pixels to train on, 1,000 to test, 3 epochs",
+            "300 pictures of MNIST at 14 pixels to train on, 1,000 to test, 3 epochs",
         ),
         "long": Form(
             20,

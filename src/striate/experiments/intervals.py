@@ -63,12 +63,12 @@ def over(values: Iterable[float]) -> Interval:
 
 
 def level(rows: Rows, key: str) -> Interval:
-    """Return the mean of a share over seeds; of one seed the interval is of its `n` examples."""
+    """Return the mean of a share over seeds, within 0 and 1; of one seed, of its `n` examples."""
     found = over(float(row[key]) for row in rows)
-    if len(rows) > 1 or "n" not in rows[0]:
-        return found
-    reach = _reach(rows[0], key)
-    return found._replace(low=max(0.0, found.mean - reach), high=min(1.0, found.mean + reach))
+    if len(rows) == 1 and "n" in rows[0]:
+        reach = _reach(rows[0], key)
+        found = found._replace(low=found.mean - reach, high=found.mean + reach)
+    return found._replace(low=max(0.0, found.low), high=min(1.0, found.high))
 
 
 def gap(rows: Rows, key: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Interval:

@@ -7,9 +7,9 @@ import numpy as np
 from striate.classic.invariance import POOLINGS, invariance, pictures_of
 from striate.figures import Bars, Lines, Panel
 
-from .chart import bars, grouped, line
+from .chart import bar, bars, grouped, line
 from .claim import FAILS, HOLDS, IN_PART, Cell, Experiment, Form, Lab, Row, Rows, Settings, Verdict
-from .intervals import gap, select
+from .intervals import gap, over, select
 from .material import part
 from .teaching import prepared, score, taught
 
@@ -81,11 +81,12 @@ def panels(rows: Rows) -> list[Panel]:
     shifted, trained = select(rows, part="shift"), select(rows, part="gap")
     lines = {name: line(select(shifted, layer=name), "shift", "change") for name in POOLINGS}
     groups = grouped(trained, KINDS, "pooling")
+    apart = {name: bar(over(row["gap"] for row in found)) for name, found in groups.items()}
     return [
         Lines(
             "Change of a shifted picture's maps", "shift (pixels)", "1: another picture's", lines
         ),
-        Bars("Training less test accuracy", "points", bars(groups, "gap")),
+        Bars("Training less test accuracy", "points", apart),
         Bars("Test accuracy", "%", bars(groups, "accuracy")),
     ]
 

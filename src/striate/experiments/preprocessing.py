@@ -144,16 +144,16 @@ EXPERIMENT = Experiment(
         ),
         "short": Form(
             1.5,
-            3,
+            5,
             {
                 "data": "cifar10",
-                "pictures": {"train": 2000, "test": 1000},
+                "pictures": {"train": 1000, "test": 1000},
                 "size": 16,
                 "width": 12,
-                "epochs": 6,
+                "epochs": 16,
                 "norm": "none",
             },
-            "2,000 pictures of CIFAR-10 at 16 pixels to train on, 1,000 to test, 6 epochs; a "
+            "1,000 pictures of CIFAR-10 at 16 pixels to train on, 1,000 to test, 16 epochs; a "
             "network without batch norm, which would normalise by itself",
         ),
         "long": Form(
