@@ -9,14 +9,14 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
 from striate import figures
 from striate.experiments import EXPERIMENTS, order, record
-from striate.experiments.claim import Row
-from striate.experiments.conductor import judged, whole_seeds
+from striate.experiments.claim import Row, Verdict
+from striate.experiments.conductor import Order, judged, whole_seeds
 from striate.wording import counted, duration
 
 PAGE = Path(__file__).with_name("claims.md")
@@ -25,11 +25,12 @@ WIDE = 1000  # pixels of a figure
 TOP = """# The chapter's claims, tried
 
 Each claim of the chapter is an experiment that anyone can run (`striate experiment` lists them).
-Its rule was written before it was run, is code, and is tested for each of its outcomes. Intervals
-are of 95 %, by Student's t over seeds; differences are paired by seed. A claim *holds in part*
-where one half of its rule is met, or the effect is there but smaller than claimed. The *long* form
-decides; where only the *short* one was run, the verdict is a first look at little data. Times are
-of a machine that others used as well: upper bounds.
+Its rule was written before its long form was run, is code, and is tested for each of its outcomes.
+Intervals are of 95 %, by Student's t over seeds; differences are paired by seed. A claim *holds in
+part* where one half of its rule is met, or the effect is there but smaller than claimed. The *long*
+form decides; where only the *short* one was run, the verdict is a first look: *does not hold* may
+then only say that so little data, or so few seeds, cannot show it. Times are of a machine that
+others used as well: upper bounds.
 
 `python docs/claims.py FOLDER ...` writes this page from the folders that experiments leave; their
 rows are in `docs/claims/`.
@@ -46,20 +47,26 @@ and what it would print, is `listing-vs-mended` above.
 
 
 def main() -> None:
-    """Keep the rows of the folders that are named, and write the page."""
+    """Keep the rows of the folders that are named, draw them, and write the page."""
     for folder in map(Path, sys.argv[1:]):
         _keep(folder)
-    tops, parts = [], []
-    for name in EXPERIMENTS:
-        folder = KEPT / name
-        if not (folder / record.DOCUMENT).exists():
-            tops.append(f"| {name} | not run yet | | | |")
-            continue
-        top, part = _written(name, folder)
-        tops.append(top)
-        parts.append(part)
-    PAGE.write_text(TOP + "\n".join(tops) + "\n\n" + "\n".join(parts) + END, encoding="utf-8")
+    for name in _there():
+        _draw(name)
+    PAGE.write_text(page(), encoding="utf-8")
     print(f"wrote {PAGE}")
+
+
+def page() -> str:
+    """Return the page, from the rows that are kept."""
+    there = _there()
+    tops = [
+        _top(name) if name in there else f"| {name} | not run yet | | | |" for name in EXPERIMENTS
+    ]
+    return TOP + "\n".join(tops) + "\n\n" + "\n".join(map(_section, there)) + END
+
+
+def _there() -> list[str]:
+    return [name for name in EXPERIMENTS if (KEPT / name / record.DOCUMENT).exists()]
 
 
 def _keep(folder: Path) -> None:
@@ -70,46 +77,67 @@ def _keep(folder: Path) -> None:
         shutil.copyfile(folder / file, place / file)
 
 
-def _written(name: str, folder: Path) -> tuple[str, str]:
-    document: dict[str, Any] = json.loads((folder / record.DOCUMENT).read_text())
-    rows = record.read_rows(folder / record.ROWS)
-    found = order(name, form=document["form"], seeds=1 + max(row["seed"] for row in rows))
-    seeds, verdict = whole_seeds(found, rows), judged(found, rows)
+class Found(NamedTuple):
+    """What is kept of an experiment, judged."""
+
+    document: dict[str, Any]
+    work: Order
+    rows: list[Row]  # of the seeds that are whole
+    seeds: int
+    verdict: Verdict
+
+    @property
+    def seconds(self) -> str:
+        """The time of all rows."""
+        return duration(sum(row["seconds"] for row in self.rows))
+
+
+def _read(name: str) -> Found:
+    document = json.loads((KEPT / name / record.DOCUMENT).read_text())
+    rows = record.read_rows(KEPT / name / record.ROWS)
+    work = order(name, form=document["form"], seeds=1 + max(row["seed"] for row in rows))
+    seeds = whole_seeds(work, rows)
     used = [row for row in rows if row["seed"] in seeds]
-    experiment, size = EXPERIMENTS[name], found.size
-    if used:
-        _draw(folder / "figure.png", f"{name}: {verdict.outcome}", experiment.panels(used))
-    seconds = duration(sum(row["seconds"] for row in used))
-    flag = " --short" if document["form"] == "short" else ""
-    top = (
-        f"| [{name}](#{name}) | {verdict.outcome} | {document['form']} | {len(seeds)} | {seconds} |"
-    )
-    part = [
+    return Found(document, work, used, len(seeds), judged(work, rows))
+
+
+def _top(name: str) -> str:
+    found = _read(name)
+    cells = [found.verdict.outcome, found.work.form, str(found.seeds), found.seconds]
+    return f"| [{name}](#{name}) | {' | '.join(cells)} |"
+
+
+def _section(name: str) -> str:
+    found, experiment = _read(name), EXPERIMENTS[name]
+    about = found.work.size.about
+    flag = " --short" if found.work.form == "short" else ""
+    devices = " and ".join(sorted({row["device"] for row in found.rows}))
+    lines = [
         f"## {name}",
         "",
-        f"**{verdict.outcome.capitalize()}.** {verdict.line}",
+        f"**{found.verdict.outcome.capitalize()}.** {found.verdict.line}",
         "",
         f"*Claim.* {experiment.claim}",
         "",
-        f"*Measured.* {experiment.measured} {size.about[0].upper()}{size.about[1:]}.",
+        f"*Measured.* {experiment.measured} {about[0].upper()}{about[1:]}.",
         "",
-        *([f"![{name} as a chart](claims/{name}/figure.png)", ""] if used else []),
-        f"`striate experiment {name}{flag}`, {counted(len(seeds), 'seeds')}, {seconds} "
-        f"on {_device(used)}, {document['machine']}.",
+        f"![{name} as a chart](claims/{name}/figure.png)",
+        "",
+        f"`striate experiment {name}{flag}`, {counted(found.seeds, 'seeds')}, {found.seconds} on "
+        f"{devices}, {found.document['machine']}.",
         "",
     ]
-    return top, "\n".join(part)
+    return "\n".join(lines)
 
 
-def _device(rows: list[Row]) -> str:
-    return " and ".join(sorted({row["device"] for row in rows}))
-
-
-def _draw(path: Path, title: str, panels: list[figures.Panel]) -> None:
+def _draw(name: str) -> None:
     """Draw a figure of curves and bars, in few colours: some 20 KB."""
-    drawn = Image.open(io.BytesIO(figures.charts(title, panels))).convert("RGB")
+    found = _read(name)
+    title = f"{name}: {found.verdict.outcome}"
+    content = figures.charts(title, EXPERIMENTS[name].panels(found.rows))
+    drawn = Image.open(io.BytesIO(content)).convert("RGB")
     small = drawn.resize((WIDE, round(drawn.height * WIDE / drawn.width)), Image.Resampling.LANCZOS)
-    small.quantize(64).save(path, optimize=True)
+    small.quantize(64).save(KEPT / name / "figure.png", optimize=True)
 
 
 if __name__ == "__main__":

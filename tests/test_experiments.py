@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -244,11 +245,11 @@ def whole_mnist(accuracy: float) -> Rows:
     ]
 
 
-def listing(listed: float, mended: float = 0.995) -> Rows:
+def listing(listed: float) -> Rows:
     return [
         {"model": m, "seed": s, "accuracy": a + noise / 10, "n": 10_000, "curve": [[1, a]]}
         | {"printed": 64 * a}
-        for m, a in (("mnist-convnet-listed", listed), ("mnist-convnet", mended))
+        for m, a in (("mnist-convnet-listed", listed), ("mnist-convnet", 0.995))
         for s, noise in seeded()
     ]
 
@@ -303,10 +304,15 @@ def batchnorm(slow: list[int | None], fast: int = 100) -> Rows:
     ]
 
 
-def groupnorm(batch: float, group: float) -> Rows:
+def groupnorm(batch: float, group: float, behind: float = 0.0) -> Rows:
     return [
         {"norm": n, "batch": size, "seed": s, "n": 1000}
-        | {"error": 0.2 + more * (size == 2) + noise * (n == "batch") * (size == 2)}
+        | {
+            "error": 0.2
+            + (n == "group") * behind
+            + more * (size == 2)
+            + noise * (n == "batch") * (size == 2)
+        }
         for n, more in (("batch", batch), ("group", group), ("layer", 0.0))
         for size in (2, 128)
         for s, noise in seeded()
@@ -384,7 +390,7 @@ CASES: list[tuple[str, Rows, str]] = [
     ("dense-vs-conv", dense(1, -0.05), FAILS),
     ("listing-vs-mended", listing(0.994), HOLDS),
     ("listing-vs-mended", listing(0.985), IN_PART),
-    ("listing-vs-mended", listing(0.985, 0.985), FAILS),
+    ("listing-vs-mended", listing(0.975), FAILS),
     ("listing-vs-mended", listing(0.93), FAILS),
     ("pooling", pooling(-0.2, -0.1), HOLDS),
     ("pooling", pooling(-0.2, 0.1), IN_PART),
@@ -399,7 +405,8 @@ CASES: list[tuple[str, Rows, str]] = [
     ("batchnorm", batchnorm([90, 100, 110]), FAILS),
     ("batchnorm", batchnorm([None, None, None]), FAILS),
     ("groupnorm", groupnorm(0.2, 0.0), HOLDS),
-    ("groupnorm", groupnorm(0.2, 0.3), IN_PART),
+    ("groupnorm", groupnorm(0.2, 0.0, behind=0.3), IN_PART),
+    ("groupnorm", groupnorm(0.2, 0.3), FAILS),
     ("groupnorm", groupnorm(0.0, 0.0), FAILS),
     ("degradation", degradation(0.1, -0.05), HOLDS),
     ("degradation", degradation(0.1, 0.0), HOLDS),
@@ -530,3 +537,9 @@ def test_the_command_and_python_give_the_same(
     other = striate.experiment("small-filters", out=tmp_path / "b", device="cpu")
     assert printed["verdict"] == other.verdict.outcome
     assert printed["line"] == other.verdict.line
+
+
+def test_the_page_of_claims_is_what_its_rows_say() -> None:
+    docs = Path(__file__).parents[1] / "docs"
+    written = runpy.run_path(str(docs / "claims.py"))["page"]()
+    assert (docs / "claims.md").read_text() == written, "python docs/claims.py writes it anew"
