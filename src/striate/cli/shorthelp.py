@@ -3,6 +3,7 @@
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from attrs import evolve
 from cyclopts import App
 from cyclopts.help import DefaultFormatter, HelpPanel
 
@@ -26,6 +27,17 @@ class Named(DefaultFormatter):
 
         names = Text("  ").join(Text(entry.positive_names[0], "cyan") for entry in panel.entries)
         console.print(Panel(names, box=ROUNDED, title=f"{panel.title}", title_align="left"))
+
+
+class Short(DefaultFormatter):
+    """Explains flags, without the --no- that turns one off where the others are only named."""
+
+    def __call__(self, console: "Console", options: "ConsoleOptions", panel: HelpPanel) -> None:
+        """Print a group of flags."""
+        if not _EXPLAINED.get():
+            entries = [evolve(entry, negative_names=()) for entry in panel.entries]
+            panel = panel.copy(entries=entries)
+        super().__call__(console, options, panel)
 
 
 def print_all(app: App, tokens: list[str], console: "Console | None" = None) -> None:

@@ -28,9 +28,9 @@ from .app import (
     print_json,
     switch,
 )
-from .shorthelp import Named, print_all
+from .shorthelp import Named, Short, print_all
 
-USUAL = Group("Usual flags", sort_key=0)
+USUAL = Group("Usual flags", sort_key=0, help_formatter=Short())
 MORE = Group("Run", sort_key=1, help_formatter=Named())
 # The first field of each group of flags.
 GROUPS = {
@@ -52,7 +52,6 @@ USUAL_CHOICES = (
     "optimiser",
     "rate",
     "weight_decay",
-    "ema",
     "patience",
     "size",
     "flip",
@@ -152,15 +151,13 @@ def train(
         ),
     ] = None,
     trust_code: Annotated[TrustCode, _MORE] = False,
-    as_json: AsJson = False,
+    as_json: Annotated[AsJson, Parameter(group=USUAL)] = False,
     help_all: Annotated[bool, switch("Explain every flag.", group=USUAL)] = False,
 ) -> None:
     """Train a network on DATA and leave a run folder.
 
     The usual flags are explained here, and all of them by `striate train --help-all`.
-
-    Flags of other programs are understood too: --lr, --bs, --wd, --arch, --optimizer, --color,
-    --img-size, --scheduler, --num-workers, --output and their like.
+    Other programs' flags are understood too: --lr, --bs, --wd, --arch, --optimizer, --img-size, ...
     """
     if help_all:
         print_all(app, ["train"])
