@@ -137,7 +137,8 @@ def _draw(name: str) -> None:
     content = figures.charts(title, EXPERIMENTS[name].panels(found.rows))
     drawn = Image.open(io.BytesIO(content)).convert("RGB")
     small = drawn.resize((WIDE, round(drawn.height * WIDE / drawn.width)), Image.Resampling.LANCZOS)
-    small.quantize(64).save(KEPT / name / "figure.png", optimize=True)
+    # The palette must keep the few pixels of a line: not the colours that cover most.
+    small.quantize(128, Image.Quantize.MAXCOVERAGE).save(KEPT / name / "figure.png", optimize=True)
 
 
 if __name__ == "__main__":

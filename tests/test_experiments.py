@@ -55,7 +55,8 @@ def test_every_experiment_measures_all_its_cells_and_is_judged(
     found = tried[name]
     for cell in order(name, form="smoke").cells():
         assert record.of_cell(list(found.rows), cell), cell
-    assert found.verdict.outcome in OUTCOMES
+    # Of one seed, as the smallest form has, some rules decide nothing.
+    assert found.verdict.outcome in (*OUTCOMES, UNDECIDED)
     assert found.verdict.line.endswith(".")
     assert "nan" not in found.verdict.line
 
@@ -486,7 +487,7 @@ def test_a_difference_is_of_the_seeds_that_both_have() -> None:
 
 
 def test_intervals_are_written_with_their_seeds() -> None:
-    assert Interval(-0.1, -math.inf, math.inf, 1).text().endswith("1 seed)")
+    assert "of one seed" in Interval(-0.1, -math.inf, math.inf, 1).text()
     assert said({"norm": "batch", "seed": 1}) == "norm batch, seed 1"
 
 

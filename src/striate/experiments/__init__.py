@@ -1,6 +1,7 @@
 """The chapter's claims, tried: an experiment a file, a literal table, and a front to run one."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ EXPERIMENTS: dict[str, Experiment] = {
     "video": video.EXPERIMENT,
     "audio": audio.EXPERIMENT,
 }
+
+
+def _finite(numbers: Any) -> Any:
+    """Put null in the place of what JSON cannot hold."""
+    if isinstance(numbers, Mapping):
+        return {key: _finite(value) for key, value in numbers.items()}
+    return None if isinstance(numbers, float) and not math.isfinite(numbers) else numbers
+
+
 PARENT = Path("experiments")  # of the folders, where none is named
 
 Event = Begun | Measured | Left | Finished
@@ -69,7 +79,7 @@ class Result:
             "claim": self.claim,
             "verdict": self.verdict.outcome,
             "line": self.verdict.line,
-            "numbers": self.verdict.numbers,
+            "numbers": _finite(self.verdict.numbers),
             "rows": len(self.rows),
             "cells_left": self.left,
             "seconds": round(self.seconds, 1),

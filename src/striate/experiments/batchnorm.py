@@ -7,7 +7,20 @@ from striate.figures import Lines, Panel
 from striate.training.step import DivergedError
 
 from .chart import curve
-from .claim import FAILS, HOLDS, IN_PART, Cell, Experiment, Form, Lab, Row, Rows, Settings, Verdict
+from .claim import (
+    FAILS,
+    HOLDS,
+    IN_PART,
+    UNDECIDED,
+    Cell,
+    Experiment,
+    Form,
+    Lab,
+    Row,
+    Rows,
+    Settings,
+    Verdict,
+)
 from .intervals import Interval, over, select
 from .material import part
 from .teaching import prepared, score, teach
@@ -78,20 +91,29 @@ def verdict(rows: Rows) -> Verdict:
     if not ratios:
         return Verdict(FAILS, f"No accuracy was reached by both in every seed. {said}")
     goal, found = max(ratios.items())
+    if found.seeds < 2:
+        text = (
+            f"To {goal[3:]} % it takes {found.mean:.1f} times the mini-batches without batch norm"
+        )
+        text += " in one seed, which decides nothing."
+        return Verdict(UNDECIDED, text, {goal: {"mean": found.mean}})
     text = (
         f"To {goal[3:]} % of the test pictures it takes {found.mean:.1f} times the mini-batches "
-        f"without batch norm (95 % interval {found.low:.1f} to {found.high:.1f}, "
-        f"{found.seeds} seeds; the chapter has {CHAPTER:.1f}, to 90 %). {said}"
+        f"without batch norm (95 % interval {_between(found)}, {found.seeds} seeds; chapter: "
+        f"{CHAPTER:.1f}, to 90 %). {said}"
     )
     others = "; ".join(
-        f"{g[3:]} %: {f.mean:.1f} ({f.low:.1f} to {f.high:.1f})"
-        for g, f in ratios.items()
-        if g != goal
+        f"{g[3:]} %: {f.mean:.1f} ({_between(f)})" for g, f in ratios.items() if g != goal
     )
     text += f" At other accuracies: {others}." if others else ""
     outcome = FAILS if found.low <= 1 else HOLDS if found.high >= CHAPTER else IN_PART
     numbers = {goal: found._asdict() for goal, found in ratios.items()}
     return Verdict(outcome, text, numbers)
+
+
+def _between(found: Interval) -> str:
+    high = f"{found.high:.1f}" if found.high < 1000 else "more than 1,000"
+    return f"{found.low:.1f} to {high}"
 
 
 def panels(rows: Rows) -> list[Panel]:

@@ -36,8 +36,8 @@ def _line(x: Sequence[Any], found: Sequence[Interval], scale: float) -> ChartLin
 
 
 def _band(found: Sequence[Interval], scale: float) -> tuple[list[float], list[float]]:
-    """Return the ends of the intervals; none where one is not known."""
-    if any(f.seeds < 2 for f in found):
+    """Return the ends of the intervals; none of fewer than three seeds, which fill the panel."""
+    if any(f.seeds < 3 for f in found):
         return [], []
     return [scale * f.low for f in found], [scale * f.high for f in found]
 

@@ -103,7 +103,7 @@ EXPERIMENT = Experiment(
         ),
         "short": Form(
             1.9,
-            2,
+            3,
             {
                 "data": "cifar10",
                 "pictures": {"train": 1280, "test": 500},

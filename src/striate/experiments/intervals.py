@@ -28,6 +28,8 @@ class Interval(NamedTuple):
         '+2.1 points (95 % interval +1.0 to +3.2, 3 seeds)'
         """
         mean, low, high = (f"{scale * x:+.{digits}f}" for x in self[:3])
+        if not math.isfinite(self.low):
+            return f"{mean} {unit} (of one seed: how sure that is, is not known)"
         several = counted(self.seeds, "seeds")
         return f"{mean} {unit} (95 % interval {low} to {high}, {several})"
 

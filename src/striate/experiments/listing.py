@@ -88,8 +88,8 @@ EXPERIMENT = Experiment(
             "100 digits of 8x8 pixels, 1 epoch",
         ),
         "short": Form(
-            1.5,
-            2,
+            1.9,
+            3,
             {
                 "data": "mnist",
                 "pictures": {"train": 6000, "test": 2000},

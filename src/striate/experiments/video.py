@@ -117,8 +117,8 @@ EXPERIMENT = Experiment(
             "32 clips of scikit-learn's digits, 4 frames, 1 epoch",
         ),
         "short": Form(
-            1.8,
-            2,
+            1.9,
+            3,
             {
                 "data": "moving-digits",
                 "clips": {"train": 1200, "test": 500},
