@@ -718,3 +718,32 @@ def test_errors_of_json_are_none(site: Site) -> None:
         answer = site.ask("GET", path)
         assert answer.headers["content-type"] == "application/json"
         json.loads(answer.content)
+
+
+def test_the_image_runs_without_rights_and_its_command_is_one_of_ours() -> None:
+    """What a linter of Dockerfiles would ask for, and that its words are flags of the command."""
+    root = Path(__file__).parents[1]
+    text = re.sub(r"\\\n", " ", (root / "Dockerfile").read_text())
+    lines = [line.split(maxsplit=1) for line in text.splitlines() if line and line[0] != "#"]
+    kinds = [kind for kind, *_ in lines]
+    assert not {"ADD", "MAINTAINER", "VOLUME"} & set(kinds)
+    assert all(re.search(r":[\d.]+-slim\b", rest) for kind, rest in lines if kind == "FROM")
+    final = lines[len(kinds) - kinds[::-1].index("FROM") :]
+    assert [rest for kind, rest in final if kind == "USER"] == ["10001"]
+    assert [kind for kind, _ in final].index("USER") < [kind for kind, _ in final].index(
+        "ENTRYPOINT"
+    )
+    installs = [rest for kind, rest in lines if kind == "RUN" and "pip install" in rest]
+    assert installs
+    assert all(one.count("pip install --no-cache-dir") == 2 for one in installs)
+    (health,) = (rest for kind, rest in final if kind == "HEALTHCHECK")
+    assert "http://127.0.0.1:8000/healthz" in health
+    (entry,) = (json.loads(rest) for kind, rest in final if kind == "ENTRYPOINT")
+    _, bound, _ = cli.app.parse_args([*entry[1:], "--allow-host", "a:1"], exit_on_error=False)
+    assert entry[0] == "striate"
+    assert bound.arguments["host"] == "0.0.0.0"
+    assert bound.arguments["token_file"] == Path("/token")
+    copied = [rest.split()[:-1] for kind, rest in lines if kind == "COPY" and "--from" not in rest]
+    kept = (root / ".dockerignore").read_text().split()
+    assert kept[0] == "*"
+    assert {f"!{name}" for names in copied for name in names} | {"**/__pycache__"} == {*kept[1:]}

@@ -112,7 +112,12 @@ def guarded(shared: State, *, hosts: frozenset[str], token: str | None) -> Guard
 def application(shared: State) -> FastAPI:
     """Return the routes, without the guard."""
     app = FastAPI(
-        title="Striate", version=__version__, description=ABOUT, docs_url=None, redoc_url=None
+        title="Striate",
+        version=__version__,
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     _add_answers(app, shared)
     _add_signs(app, shared)

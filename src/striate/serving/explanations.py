@@ -40,8 +40,8 @@ class Explanations:
         return found
 
     def prepare(self) -> None:
-        """Begin to make what is needed, before anyone asks."""
-        self._thread.submit(self._ready)
+        """Make what is needed, which takes seconds, before anyone asks."""
+        self._thread.submit(self._ready).result()
 
     def submit(self, name: str, pixels: Tensor, top: int) -> "Future[Explanation]":
         """Begin to explain an example's pixels."""

@@ -149,8 +149,8 @@ class Networks:
             if new.version == old.version:
                 new.close()
                 continue
-            self._exchange(new)
             new.explanations.prepare()
+            self._exchange(new)
             found.append((new.name, new.version))
         return found
 

@@ -51,12 +51,12 @@ def serve(  # noqa: PLR0913
     found = Networks(places, loading)
     try:
         address = bind(host, port, token_file=token_file, allow_hosts=allow_hosts)
+        for one in found:
+            tell(describe(one))
+            one.explanations.prepare()
     except BaseException:
         found.close()
         raise
-    for one in found:
-        tell(describe(one))
-        one.explanations.prepare()
     run(routes.state(found, limits), address, watch=watch, tell=tell)
 
 
