@@ -391,6 +391,7 @@ WITHOUT_RUN_IN_PYTHON = {
     "expanded": "lists folders",
     "preview": "draws data",
     "plan": "resolves choices",
+    "find_rate": "begins with data and a network, and leaves no run",
     "experiment": "tries claims in a folder of its own",
     "DataError": "an error",
     "UsageError": "an error",
