@@ -1,4 +1,4 @@
-"""Which device and precision, how many threads, and seeds for everything that is random."""
+"""Device, precision and threads; and seeds, of which everything random is a function."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What a user can mend: a wrong request (exit 2), data that cannot be used (exit 1), a stop."""
+"""Errors of the user's: a wrong request, data that cannot be used, a stop by a signal."""
 
 import difflib
 from collections.abc import Iterable

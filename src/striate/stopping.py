@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, remembered until the work can be stopped with its state saved."""
+"""Ctrl-C and SIGTERM, remembered until the work can be stopped with its state saved."""
 
 import contextlib
 import signal

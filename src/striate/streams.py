@@ -1,4 +1,4 @@
-"""Standard output and error that are full, closed or narrow: results fail aloud, progress never."""
+"""Standard output and error that are full, closed or narrow: only results raise errors then."""
 
 import contextlib
 import errno

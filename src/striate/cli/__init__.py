@@ -1,4 +1,4 @@
-"""The command line: a file a command, which reads flags, calls one function, prints; exit codes."""
+"""The command line: a command per file: read flags, call a function, print; exit codes."""
 
 import os
 import sys

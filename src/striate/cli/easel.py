@@ -1,4 +1,4 @@
-"""What a person sees of paintings under way: on a terminal a live table, elsewhere lines."""
+"""Progress of paintings: a live table on a terminal, lines elsewhere."""
 
 import contextlib
 from collections.abc import Iterable

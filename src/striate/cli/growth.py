@@ -1,4 +1,4 @@
-"""What a person sees of a cascade's training: on a terminal a moving line, and a line a stage."""
+"""Progress of a cascade's training: a line per stage, a moving one on a terminal."""
 
 from types import TracebackType
 from typing import Self

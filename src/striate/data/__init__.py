@@ -1,4 +1,4 @@
-"""Labelled examples by name, from folders and from own code: one source a file, one line here."""
+"""Labelled examples by name, from folders, from user code: where DATA is recognised and opened."""
 
 import functools
 import inspect

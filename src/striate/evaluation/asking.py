@@ -1,4 +1,4 @@
-"""A network asked about a data set: its own splits again, or pictures of any number."""
+"""Inference over a data set: a run's own split, or any pictures, in batches."""
 
 import functools
 import itertools

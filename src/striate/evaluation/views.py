@@ -1,4 +1,4 @@
-"""Views of an example whose logits are averaged: as it is, mirrored, and a little shifted.
+"""Test-time augmentation: logits averaged over a picture, its mirror image, and small shifts.
 
 Logits are averaged, not probabilities: so a temperature never changes an answer.
 """

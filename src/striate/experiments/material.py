@@ -1,4 +1,4 @@
-"""Parts of the data sets by name, the same ones each time."""
+"""Subsets of the named data sets, the same ones each time."""
 
 import dataclasses
 import functools

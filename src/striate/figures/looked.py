@@ -1,4 +1,4 @@
-"""A picture and, over it, where a network looked."""
+"""A picture with a heat map of where a network looked over it."""
 
 import numpy as np
 from numpy.typing import NDArray

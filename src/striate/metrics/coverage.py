@@ -1,4 +1,4 @@
-"""Answers that are given only where the network is sure: how many, and how often they are right."""
+"""Selective prediction: coverage and accuracy where only confident answers count."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

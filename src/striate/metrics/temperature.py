@@ -1,4 +1,4 @@
-"""A temperature: one number that logits are divided by, so that a network is as sure as right.
+"""Temperature scaling: fitted to validation logits, so that confidence is calibrated.
 
 Guo et al. (2017, https://arxiv.org/abs/1706.04599). The order of the logits stays, and so do all
 answers.

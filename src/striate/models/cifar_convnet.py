@@ -1,4 +1,4 @@
-"""The chapter's CIFAR-10 network, with and without norms, its sizes mended.
+"""The chapter's CIFAR-10 network, with and without norms, its sizes corrected.
 
 The listing is a network for 1x28x28: its 9216 = 64*12*12 numbers after the pooling are 64*10*10 for
 the chapter's crops of 24x24. It also normalises the logits, which bounds how sure the network can

@@ -1,4 +1,4 @@
-"""The chapter's MNIST network, as its listing has it and mended.
+"""The chapter's MNIST network, as its listing has it, and corrected.
 
 Two convolutions 5x5 with pooling, then two linear layers. The listing has no non-linearity between
 the linear layers, so that the two are one linear map (of rank 1024) but for the dropout.

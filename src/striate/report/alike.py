@@ -1,4 +1,4 @@
-"""Which pictures are alike to the network: training pictures near each, and a map of all."""
+"""Similar pictures, by features: nearest training pictures, and a map of all."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""What the network's layers make of pictures: filters, feature maps, where it looked."""
+"""Filters, feature maps and heat maps of a network, for the page."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Checkpoints: folders that appear whole, are verified when read, and are kept while of use."""
+"""Checkpoints: what one holds, written whole, verified when read, deleted when no longer needed."""
 
 import contextlib
 from collections.abc import Iterator, Mapping

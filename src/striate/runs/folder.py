@@ -1,4 +1,4 @@
-"""The run: a folder that every command reads. Only this room knows the names of its files."""
+"""The run folder: its name, and the names of the files in it, which only this package knows."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Pictures explained by a run: ranked classes, where the network looked, what it saw alike."""
+"""Explained pictures: ranked classes, where the network looked, similar training pictures."""
 
 import contextlib
 import math

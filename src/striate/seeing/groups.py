@@ -1,4 +1,4 @@
-"""Classes that a network sees alike, in a few groups: for colours that several must share."""
+"""Classes in a few groups by similarity, for colours that several share."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Where a network looked: maps of what speaks for a class, and whether they depend on its weights.
+"""Grad-CAM and CAM: where a network looked, and whether that depends on its weights.
 
 Grad-CAM (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391), class activation maps (Zhou et
 al. 2016, https://arxiv.org/abs/1512.04150), and the check with random weights (Adebayo et al. 2018,

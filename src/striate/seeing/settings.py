@@ -1,4 +1,4 @@
-"""Settings: runs that differ in their seed, or in their fold, alone, gathered under one name."""
+"""Runs that differ in nothing but seed or fold, gathered as one setting."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""Several settings beside each other: results, choices, and each against the first in detail."""
+"""Settings compared: results, choices, and each against the first in detail."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

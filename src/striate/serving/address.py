@@ -1,4 +1,4 @@
-"""Where a server listens, by which names it may be called, and the secret that it asks for."""
+"""Where a server listens: host, port, the hosts it answers to, and its token."""
 
 import ipaddress
 import re

@@ -1,4 +1,4 @@
-"""What every request passes before any route: whose it is, how large, and how its answer goes out.
+"""Checks on every request before any route: host, origin, token, size; and headers of answers.
 
 Browsers let any page send requests to any address. Only an exact list of the server's own names in
 Host keeps them out, even where a name is made to lead here; and nothing of another origin is heard.

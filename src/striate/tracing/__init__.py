@@ -1,4 +1,4 @@
-"""A network traced without numbers: receptive fields, operations, memory; one pass, any module."""
+"""A network traced on the meta device: receptive fields, operations, memory."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Networks without numbers: built, or copied, on torch's meta device."""
+"""Networks on torch's meta device, without data: built, or copied."""
 
 import copy
 import warnings

@@ -1,4 +1,4 @@
-"""Losses: cross-entropy, with weights of classes where asked, or focal."""
+"""Losses: cross-entropy, with class weights for imbalance, or focal."""
 
 from typing import NamedTuple, Protocol
 

@@ -1,4 +1,4 @@
-"""Optimisers and learning rates."""
+"""Optimisers and learning-rate schedules."""
 
 import math
 from collections.abc import Callable, Collection, Mapping

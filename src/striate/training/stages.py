@@ -1,4 +1,4 @@
-"""What learns when: the head alone on a frozen backbone, then all layers; and its rates."""
+"""Freezing and unfreezing: the head alone, then all layers; shares of the rate by layer."""
 
 import dataclasses
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A network tried on one example before it is taught: what it answers, and steps of one example."""
+"""A check of the network on one example before training: shape of its logits, steps of one."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Data sets by name, a line each: scikit-learn's digits, and torchvision's, downloaded, checked."""
+"""Named data sets, one per line: scikit-learn's digits, and torchvision's, downloaded, checked."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Any network to paint with, through the maps that its modules give."""
+"""Any network to paint with, through forward hooks on its modules."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence

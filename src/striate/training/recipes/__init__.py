@@ -1,4 +1,4 @@
-"""Recipes by name, one a file; and where the defaults of a training depart for a network."""
+"""Named recipes, one per file; and overrides of a training's defaults for a network."""
 
 from collections.abc import Mapping
 from typing import Any

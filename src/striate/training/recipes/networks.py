@@ -1,4 +1,4 @@
-"""The choices of a training that suit a network, where they are not the defaults."""
+"""Overrides of a training's defaults, by network."""
 
 from collections.abc import Mapping
 from typing import Any
