@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from pages import parts
 from PIL import Image
 
 import striate
-from striate import api, cli, seeing
+from striate import api, cli, features, seeing
 from striate.data import find_any
 from striate.figures.atlas import apart
 from striate.report import atlas as making
@@ -105,6 +106,32 @@ def test_of_too_many_a_part_is_drawn_by_lot(
     assert len(rows) == 30
     np.testing.assert_allclose(found.embedded.vectors, every.vectors[rows], rtol=1e-5, atol=1e-6)
     assert len(found.pictures) == 30
+
+
+def test_a_training_writes_its_report_where_it_is_asked_to(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--epochs", "1", "--arguments.width", "4", "--out", str(tmp_path / "r"), "--report"]
+    assert cli.main(["train", str(photos), *words, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    path = tmp_path / "r" / "report.html"
+    assert Path(said["report"]) == path
+    shown, arrays = parts(path)
+    assert shown["headline"]["value"] == said["accuracy"]
+    # What excites a map most: the largest of its answers to each picture, by running the network.
+    loaded = api.load(tmp_path / "r")
+    layer, rows = shown["excited"]["layers"][1], arrays["excited_1"]
+    preparation = loaded.bundle.preprocessing
+    split = loaded.evaluate().pictures.split
+    pixels = torch.stack([preparation.pixels(one) for one in split.pictures])
+    with torch.no_grad():
+        maps = features.activations(loaded.model, preparation.values(pixels), [layer["name"]])
+    most = maps[layer["name"]].amax((2, 3))[:, layer["channels"]].T.numpy()
+    np.testing.assert_allclose(
+        np.take_along_axis(most, rows, 1), -np.sort(-most, 1)[:, : rows.shape[1]], rtol=1e-5
+    )
+    assert cli.main(["train", str(photos), "--rate", "find", "--report"]) == 2
+    assert "--report is of one training" in capsys.readouterr().err
 
 
 def test_folders_with_classes_keep_them(photos: Path) -> None:

@@ -23,6 +23,7 @@ from .app import (
     Strict,
     TrustCode,
     Workers,
+    answering,
     app,
     examples,
     print_json,
@@ -151,6 +152,10 @@ def train(
         ),
     ] = None,
     trust_code: Annotated[TrustCode, _MORE] = False,
+    report: Annotated[
+        bool,
+        switch("Write what was learnt as report.html when the training is done.", group=MORE),
+    ] = False,
     as_json: Annotated[AsJson, Parameter(group=USUAL)] = False,
     help_all: Annotated[bool, switch("Explain every flag.", group=USUAL)] = False,
 ) -> None:
@@ -178,6 +183,7 @@ def train(
         return
     means = Means(device, workers, strict, save_every, cache)
     shared = {"means": means, "trust_code": trust_code, **columns, **choices}
+    _refuse_report(report, seeds, choices)
     if seeds is not None or (choices.get("folds") and "fold" not in choices):
         grouptraining.train(
             data,
@@ -215,16 +221,43 @@ def train(
         view.close()
         for tracker in trackers:
             tracker.close()
-    _print_result(run, as_json=as_json)
+    _end(run, report=report, as_json=as_json, device=device, workers=workers)
 
 
-def _print_result(run: "Run", *, as_json: bool) -> None:
+def _refuse_report(asked: bool, seeds: int | None, choices: Mapping[str, Any]) -> None:
+    """Raise UsageError where a report is asked for of what is not one training."""
+    is_group = seeds is not None or (choices.get("folds") and "fold" not in choices)
+    if asked and (is_group or choices.get("rate") == "find"):
+        raise UsageError(
+            "--report is of one training: leave it out with --rate find, and with --seeds and "
+            "--folds, whose runs `striate report RUN...` takes"
+        )
+
+
+def _end(run: "Run", *, report: bool, as_json: bool, device: str, workers: int | None) -> None:
+    """Print the result and, if wanted, write the report; with JSON both are one document."""
+    from striate import terminal
+
+    if not (report and as_json):
+        _print_result(run, as_json=as_json)
+    if not report:
+        return
+    with answering("looking at the run") as halt:
+        out = run.report(device=device, workers=workers, poll=halt.poll, tell=console.say)
+    if as_json:
+        _print_result(run, as_json=True, report=out)
+    else:
+        console.say(f"wrote {terminal.place(out)}: open it with a browser")
+
+
+def _print_result(run: "Run", *, as_json: bool, report: "Path | None" = None) -> None:
     from striate import terminal
     from striate.inspection.leaks import copies_of
 
     result = run.result
     if as_json:
-        print_json({"run": terminal.place(run.folder), **result})
+        more = {} if report is None else {"report": terminal.place(report)}
+        print_json({"run": terminal.place(run.folder), **result, **more})
         return
     low, high = result["interval"]
     count = counted(result["n"], result.get("kind", "pictures"))

@@ -173,6 +173,8 @@ def _document(found: Atlas) -> tuple[dict[str, Any], Arrays]:
         "pictures": sheets(found.pictures),
         "filters": None,
         "layers": [],
+        "excited": None,
+        "order": [],
         "looked": None,
         "calibration": None,
         "findings": {"atlas": finding.replace(" %", "\u00a0%")},

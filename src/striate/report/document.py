@@ -9,7 +9,7 @@ from striate.seeing import Answers, calibration, confusion, likely_errors
 from striate.seeing.featuremaps import Maps
 from striate.wording import counted
 
-from . import places
+from . import excited, places
 from .curves import curves_finding
 from .gathered import Gathered
 from .packing import sheets
@@ -40,6 +40,8 @@ def document(gathered: Gathered) -> tuple[dict[str, Any], Arrays]:
         "pictures": sheets(gathered.pictures),
         "filters": _filters(gathered, arrays, findings),
         "layers": _maps(gathered, arrays, findings),
+        "excited": excited.shown(gathered.excited, arrays),
+        "order": confusion(gathered.answers).order.tolist(),
         "looked": _looked(gathered, arrays),
         "calibration": _calibration(gathered.answers, findings),
         **colours(gathered.groups, len(gathered.answers.classes)),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from striate.stopping import Poll
 from striate.usercode import Consent
 
 from .places import Placed
+
+if TYPE_CHECKING:
+    from .excited import Excited
 
 
 class Opened(NamedTuple):
@@ -51,5 +54,6 @@ class Gathered:
     cam: NDArray[np.float32] | None = None  # (L, 3, h, w): for the answer, the truth, shuffled
     cam_of: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     cam_agreement: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    excited: list["Excited"] = field(default_factory=list)  # of deeper layers
     placed: Placed | None = None  # the first N on a map
     groups: NDArray[np.int64] | None = None  # (K,), which classes share a colour

@@ -27,7 +27,16 @@ class Layout(NamedTuple):
 REPORT = Layout(
     (
         *("elements", "data", "answers", "pictures", "charts", "summary", "curves", "filters"),
-        *("featuremaps", "mistakes", "calibration", "atlas", "panel", "links", "navigation"),
+        *(
+            "featuremaps",
+            "blocks",
+            "mistakes",
+            "calibration",
+            "atlas",
+            "panel",
+            "links",
+            "navigation",
+        ),
     ),
     {
         "summary": "Summary",

@@ -16,6 +16,7 @@ from striate.seeing import Answers
 from striate.seeing.featuremaps import Maps
 from striate.seeing.layers import Layer
 
+from .excited import excited
 from .gathered import Gathered, Opened
 
 LOOKED_AT = 240  # pictures with a map of where the network looked
@@ -47,6 +48,7 @@ def add_views(found: Gathered, opened: Opened, split: Split) -> None:
     with contextlib.closing(_pictures(opened, split, found.maps_of)) as pictures:
         values = next(_values(opened, pictures))
         found.maps = [_coarser(one) for one in seeing.maps(model, values)]
+    found.excited = excited(opened, split, found.maps)
     if preparation.shape[1] != preparation.shape[2]:
         found.warnings.append("Where it looked is shown of square inputs alone: it is left out.")
         return

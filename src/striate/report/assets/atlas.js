@@ -51,8 +51,10 @@ function atlas() {
   const button = (text, label, act) => knob({"aria-label": label, title: label, onclick: act}, text);
   const stage = make("div", {class: "stage"}, canvas, over, tip,
     make("div", {class: "zoom"}, button("+", "Zoom in", () => zoomAt(1.6)), button("−", "Zoom out", () => zoomAt(1 / 1.6)), button("⤢", "Show all", () => fly(0.5, 0.5, 1))));
+  const totals = new Uint32Array(K);
+  ids.forEach((id) => { if (A.label[id] >= 0) totals[A.label[id]]++; });
   const chips = make("div", {class: "chips", role: "group", "aria-label": "Classes on the map"}, D.classes.map((name, k) => {
-    const total = [...ids].filter((id) => A.label[id] === k).length;
+    const total = totals[k];
     const chip = knob({class: "chip", "aria-pressed": "true", onclick: () => {
       if (classes.size === K) classes.clear();
       if (!classes.delete(k)) classes.add(k);
@@ -67,12 +69,17 @@ function atlas() {
     return numbers("Ten nearest of the same class, on the mean", ["Nearest by", "Same class, %"],
       info.purities.map(([name, share]) => [name, (100 * share).toFixed(1)]), true);
   }
+  const sought = K > 24 ? make("input", {type: "search", class: "sought", placeholder: `Find one of ${num(K)} classes`, "aria-label": "Find a class", oninput: () => {
+    const text = sought.value.trim().toLowerCase();
+    $$("button", chips).forEach((chip, k) => { chip.hidden = !D.classes[k].toLowerCase().includes(text); });
+  }}) : "";
+  if (K > 24) chips.classList.add("many");
   const found = make("div", {class: "selection", "aria-live": "polite"});
   const lassoButton = knob({class: "plain", "aria-pressed": "false", onclick: () => setLasso(!lassoing)}, "Lasso");
   const wrongs = [...ids].filter(isWrong).length;
   host.append(make("div", {class: "atlas"}, make("div", {}, stage, inView, purity()), make("div", {class: "side"},
     make("div", {class: "tools"}, choice("Layout", ["Map", "Grid"], 0, snap), lassoButton),
-    labelled ? [h3("Classes"), note("Click one to see it alone, more to add them."), chips] : "",
+    labelled ? [h3("Classes"), note("Click one to see it alone, more to add them."), sought, chips] : "",
     wrongs ? toggle(`Mistakes only (${wrongs})`, false, (on) => { onlyWrong = on; filter(); }) : "",
     labelled ? [h3(P.ink ? "Colour" : "Frame"), D.colour_note ? note(D.colour_note) : "",
       choice("Colour", judged ? ["Class", "Mistakes", "None"] : ["Class", "None"], mode, (at) => { mode = judged ? at : 2 * at; recolour(); })] : "",

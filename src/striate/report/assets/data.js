@@ -2,12 +2,13 @@
 const D = JSON.parse($("#data").textContent);
 const P = D.pictures;
 const A = await unpack($("#arrays").textContent, D.arrays);
-const sheets = await Promise.all(P.sheets.map(async (url) => {
+const load = (urls) => Promise.all(urls.map(async (url) => {
   const image = new Image();
   image.src = url;
   await image.decode();
   return image;
 }));
+const sheets = await load(P.sheets);
 const camRow = new Map();
 if (A.cam) A.cam_of.forEach((id, row) => camRow.set(id, row));
 

@@ -58,7 +58,7 @@ function mistakes() {
     off.sort((a, b) => b[0] - a[0]);
     const pairs = make("ol", {class: "pairs"}, off.slice(0, K > 24 ? 20 : 5).map(([n, t, p]) => make("li", {},
       make("a", {href: `#cell=${t},${p}`}, `${className(t)} → ${className(p)}`), span(`${n}×`))));
-    if (K > 24) return make("div", {class: "confusion"}, h3("Most confused pairs"), pairs);
+    if (K > 24) return make("div", {class: "confusion"}, blocks(table, K), h3("Most confused"), pairs);
     const total = (t) => table.subarray(t * K, t * K + K).reduce((a, b) => a + b, 0);
     const body = D.classes.map((name, t) => make("tr", {}, make("th", {scope: "row"}, name), D.classes.map((other, p) => {
       const n = table[t * K + p], share = sqrt(n / (total(t) || 1));
