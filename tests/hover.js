@@ -26,8 +26,10 @@
     const y = Math.round(middleY + (random() - .5) * .5 * size);
     canvas.dispatchEvent(new PointerEvent('pointermove', {clientX: box.left + x, clientY: box.top + y, pointerType: 'mouse', bubbles: true}));
     if (stage.dataset.hover === undefined) continue;
-    const id = Number(stage.dataset.hover), off = (x - map.place([...map.ids].indexOf(id))[0]) / size;
-    if (Math.abs(off) < .16 || Math.abs(off) > .38) continue; // the halves blend, or a frame is there
+    const id = Number(stage.dataset.hover), [atX, atY] = map.place([...map.ids].indexOf(id));
+    const off = (x - atX) / size, down = Math.abs(y - atY) / size;
+    // The halves blend in the middle, and a frame is around them.
+    if (Math.abs(off) < .16 || Math.abs(off) > .38 || down > .38) continue;
     // At the very edge of a picture that lies above, a pixel is of both.
     if ([[-2, -2], [-2, 0], [-2, 2], [0, -2], [0, 2], [2, -2], [2, 0], [2, 2]].some(([u, v]) => map.ids[map.pick(x + u, y + v)] !== id)) continue;
     map.render();

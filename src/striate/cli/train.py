@@ -168,12 +168,12 @@ def train(
         print_all(app, ["train"])
         return
     with console.working("starting"):
-        from striate import api, terminal, tracking
-        from striate.stopping import Halt
+        from striate import api, stopping, terminal, tracking
         from striate.training.start import Means
 
-    written, typed = from_file(config, Recipe), given(flags)
-    choices = {**written, **typed}
+    typed = given(flags)
+    choices = {**from_file(config, Recipe), **typed}
+    _refuse_report(report, seeds, choices)
     if config and "model" not in typed and usercode.is_reference(str(choices.get("model", ""))):
         # Only what is typed here is the user's word; a file of choices may be anybody's.
         usercode.require(choices["model"], choices.get("arguments"), Consent(config, trust_code))
@@ -183,7 +183,6 @@ def train(
         return
     means = Means(device, workers, strict, save_every, cache)
     shared = {"means": means, "trust_code": trust_code, **columns, **choices}
-    _refuse_report(report, seeds, choices)
     if seeds is not None or (choices.get("folds") and "fold" not in choices):
         grouptraining.train(
             data,
@@ -212,7 +211,7 @@ def train(
             overwrite=overwrite,
             show=tracking.showing([view, *trackers]),
             tell=console.say,
-            halt=Halt(console.stopping("after this step"), view.watch),
+            halt=stopping.Halt(console.stopping("after this step"), view.watch),
             **shared,
         )
         for tracker in trackers:
