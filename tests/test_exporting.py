@@ -208,6 +208,43 @@ def test_what_is_refused(run: api.Run, capsys: pytest.CaptureFixture[str]) -> No
     assert "--data DATA" in capsys.readouterr().err
 
 
+def test_probabilities_have_the_temperature(run: api.Run, written: writing.Written) -> None:
+    """By PyTorch: the division is one operation of the graph."""
+    whole = Whole(run.model, run.bundle.preprocessing, temperature=2.0)
+    pixels = torch.randint(0, 256, (4, 8, 8, 1), dtype=torch.uint8)
+    logits, shares = whole(pixels)
+    plain = torch.from_numpy(exported.load(written.path).logits(pixels.numpy()))
+    torch.testing.assert_close(logits, plain / 2, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(shares, (plain / 2).softmax(1), atol=1e-5, rtol=1e-5)
+
+
+# Cards
+
+
+def test_a_card_says_what_the_run_says(
+    run: api.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from huggingface_hub import ModelCard
+
+    out = tmp_path / "card.md"
+    assert cli.main(["card", str(run.folder), "--license", "mit", "-o", str(out)]) == 0
+    assert "hf upload USER/first " in capsys.readouterr().out
+    card = ModelCard(out.read_text())
+    assert card.data.to_dict() == {
+        "license": "mit",
+        "library_name": "striate",
+        "pipeline_tag": "image-classification",
+        "tags": ["striate", "pytorch", "convolutional-network", "convnet"],
+        "metrics": ["accuracy"],
+    }
+    for said in ("359 pictures of the test split", "`0`, `1`", "width = 4", "test 359 pictures"):
+        assert said in card.text
+    assert f"{100 * run.accuracy:.2f} %" in card.text
+    assert run.card() == run.folder / "bundle" / "README.md"
+    assert run.predict([np.zeros((8, 8), np.uint8)])  # the bundle is whole with it
+    assert cli.main(["card", str(run.folder / "bundle")]) == 1
+
+
 # Comparing
 
 

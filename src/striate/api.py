@@ -32,7 +32,7 @@ from striate.description.fitting import largest_batch
 from striate.epochs import End
 from striate.errors import DataError, UsageError
 from striate.evaluation import PLAIN, Evaluation, Views, choose_views
-from striate.exporting import Written
+from striate.exporting import Written, card
 from striate.inspection import Report
 from striate.models import Architecture
 from striate.ranking import Prediction
@@ -292,6 +292,17 @@ class Run:
         )
         for note in notes:
             tell(note)
+        return path
+
+    def card(self, out: Path | str | None = None, *, license: str | None = None) -> Path:
+        """Write a model card in Markdown, and return its path: README.md in the run's bundle.
+
+        Data, splits, figures with their intervals, limits, preprocessing and the recipe, with the
+        front matter of the Hugging Face Hub; the bundle is the folder to publish.
+        """
+        text = card.written(self.folder, self.bundle, license=license)
+        path = self.folder / folder.BUNDLE / card.NAME if out is None else Path(out).expanduser()
+        files.write(path, text.encode())
         return path
 
     def export(

@@ -13,6 +13,7 @@ from striate.errors import DataError, Stopped, UsageError
 # called, --help does without.
 from . import (  # noqa: F401
     atlas,
+    card,
     code,
     compare,
     completion,

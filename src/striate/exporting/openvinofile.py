@@ -30,16 +30,22 @@ def converted(onnx: bytes, document: Document) -> dict[str, bytes]:
         return {suffix: made.with_suffix(suffix).read_bytes() for suffix in SUFFIXES}
 
 
-def ask(content: Mapping[str, bytes]) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+def ask(
+    content: Mapping[str, bytes], *, threads: int | None = None
+) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
     """Open the two files' bytes, computed in float32 on the CPU."""
     import openvino
+
+    how: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+    if threads:
+        how["INFERENCE_NUM_THREADS"] = threads
 
     core = openvino.Core()
     with tempfile.TemporaryDirectory() as place:
         for suffix, part in content.items():
             (Path(place) / f"a{suffix}").write_bytes(part)
         model = core.read_model(Path(place) / "a.xml")
-        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        compiled = core.compile_model(model, "CPU", how)
     return lambda pixels: compiled(pixels)[LOGITS]
 
 
