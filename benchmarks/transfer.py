@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,16 +84,17 @@ def logistic(_seed: int, _epochs: int) -> float:
     net = network(0).eval()
     found = {}
     for split in ("train", "test"):
-        rows = [(net(x.contiguous(memory_format=torch.channels_last)), y) for x, y in _all(split)]
+        rows = list(answered(net, split))
         found[split] = [torch.cat(part).numpy() for part in zip(*rows, strict=True)]
     model = LogisticRegression(max_iter=1000).fit(*found["train"])
     return float(model.score(*found["test"]))
 
 
-@torch.no_grad()
-def _all(split: str) -> list[tuple[Tensor, Tensor]]:
-    torch.set_grad_enabled(False)
-    return [(images, labels) for images, labels in pictures(split, plain())]
+def answered(net: nn.Module, split: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield what a network answers to the pictures of a split, and their labels, by batches."""
+    for images, labels in pictures(split, plain()):
+        with torch.no_grad():
+            yield net(images.contiguous(memory_format=torch.channels_last)), labels
 
 
 def torchvision_way(seed: int, epochs: int) -> float:
@@ -147,7 +148,7 @@ def taught(
             F.cross_entropy(net(values), labels).backward()
             optimiser.step()
     net.eval()
-    right = [(net(images).argmax(1) == labels) for images, labels in _all("test")]
+    right = [logits.argmax(1) == labels for logits, labels in answered(net, "test")]
     return torch.cat(right).float().mean().item()
 
 
