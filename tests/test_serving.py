@@ -28,8 +28,9 @@ from conftest import CLASSES, drawing
 from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 import striate
 from striate import cli, files
@@ -40,7 +41,8 @@ from striate.serving import address, app, page
 from striate.serving.batching import Batcher
 from striate.serving.guard import HEADERS, OPEN, refused
 from striate.serving.limits import Limits
-from striate.serving.networks import Loading, Networks, named
+from striate.serving.networks import Networks, named
+from striate.serving.opening import Loading
 from striate.serving.waiting import Line
 
 TINY: dict[str, Any] = {"size": 20, "batch_size": 12, "arguments": {"width": 8, "stages": 2}}
@@ -349,6 +351,29 @@ def test_an_unknown_model_names_those_that_there_are(site: Site) -> None:
     )
 
 
+def test_an_exported_file_answers_as_its_run(home: Path, tmp_path: Path) -> None:
+    striate.load(home / "run").export("onnx", out=tmp_path / "small.onnx")
+    networks = Networks([tmp_path / "small.onnx"], loading(workers=0))
+    site = opened(networks)
+    content = png("stripes", 40)
+    found = site.predict(content).json()
+    own = striate.load(home / "run").predict(content)[0].classes
+    assert found["model"] == "small"
+    classes = found["predictions"][0]["classes"]
+    assert [one["name"] for one in classes] == [one.name for one in own]
+    shares = [one["probability"] for one in classes]
+    np.testing.assert_allclose(shares, [one.probability for one in own], atol=1e-3)
+    refused = site.ask("POST", "/v1/explain", content=content)
+    assert (refused.status_code, refused.json()["error"][:28]) == (
+        400,
+        "an exported file has no maps",
+    )
+    (model,) = site.ask("GET", "/v1/models").json()["models"]
+    assert (model["shape"], model["explained"], model["accuracy"]) == ([3, 20, 20], False, None)
+    site.shared.batcher.close()
+    networks.close()
+
+
 def test_it_explains_with_neighbours_and_without_names_of_files(site: Site, home: Path) -> None:
     content = (home / "data" / "ring" / "03.png").read_bytes()
     answer = site.ask("POST", "/v1/explain?top=2", content=content)
@@ -371,6 +396,7 @@ def test_models_are_listed(site: Site, home: Path) -> None:
     assert found["shape"] == [3, 20, 20]
     assert found["accuracy"] == striate.load(home / "run").accuracy
     assert found["neighbours"] is True
+    assert found["explained"] is True
     assert found["board"] is None
 
 
@@ -388,14 +414,14 @@ def test_measures_count_and_strange_paths_are_one(site: Site) -> None:
 def test_a_fault_inside_says_nothing_of_the_inside(
     home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Broken(nn.Module):
-        def forward(self, _: Tensor) -> Tensor:
-            raise RuntimeError("secret of /inside/place.py")
+    def fails(_: Sequence[Tensor]) -> NDArray[np.float64]:
+        raise RuntimeError("secret of /inside/place.py")
 
     networks = Networks([home / "run"], loading(workers=0))
     site = opened(networks)
     served = next(iter(networks))
-    served.bundle = served.bundle._replace(model=Broken())
+    broken = served.opened.network._replace(probabilities=fails)
+    served.opened = served.opened._replace(network=broken)
     answer = site.predict(png("ring", 0))
     assert (answer.status_code, answer.json()) == (500, {"error": "the server has failed"})
     assert "secret of /inside/place.py" in caplog.text  # the log has it
@@ -408,8 +434,9 @@ def test_a_fault_inside_says_nothing_of_the_inside(
 def test_an_answer_that_is_not_finite_is_an_error(home: Path) -> None:
     networks = Networks([home / "run"], loading(workers=0))
     site = opened(networks)
-    with torch.no_grad():
-        list(next(iter(networks)).bundle.model.parameters())[-1].fill_(float("nan"))
+    served = next(iter(networks))
+    nothing = served.opened.network._replace(probabilities=lambda x: np.full((len(x), 3), np.nan))
+    served.opened = served.opened._replace(network=nothing)
     assert "not finite" in site.predict(png("ring", 0)).json()["predictions"][0]["error"]
     site.shared.batcher.close()
     networks.close()

@@ -34,17 +34,18 @@ def predict(  # noqa: PLR0913
     `decoders` are those of `open_decoders`.
     """
     devices.place(bundle.model, device)
-    network, wanted = _network(bundle, views, device), Wanted(top, min_confidence)
-    return rank(network, examples, decoders=decoders, wanted=wanted, poll=poll)
+    asked, wanted = network(bundle, device, views=views), Wanted(top, min_confidence)
+    return rank(asked, examples, decoders=decoders, wanted=wanted, poll=poll)
 
 
 def open_decoders(bundle: Bundle, workers: int | None = None) -> Decoders:
     """Return decoders of a bundle's examples: held open, they answer at once."""
     count = devices.processors() if workers is None else workers
-    return _network(bundle, PLAIN, torch.device("cpu")).open_decoders(count)
+    return network(bundle, torch.device("cpu")).open_decoders(count)
 
 
-def _network(bundle: Bundle, views: Views, device: torch.device) -> Network:
+def network(bundle: Bundle, device: torch.device, *, views: Views = PLAIN) -> Network:
+    """Return a run's network as it is asked; it has been placed on the device."""
     ask = functools.partial(evaluation.answer, bundle.model, bundle.preprocessing, device=device)
 
     def probabilities(pixels: Sequence[Tensor]) -> NDArray[np.float64]:

@@ -28,7 +28,7 @@ else:
 """)
 )
 def serve(
-    runs: Annotated[list[Path], Parameter(help="Run folders or bundles.")],
+    runs: Annotated[list[Path], Parameter(help="Run folders, bundles, or exported .onnx files.")],
     /,
     *,
     host: Annotated[str, Parameter(group=ADDRESS, help="Address to listen at.")] = "127.0.0.1",

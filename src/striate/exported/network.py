@@ -82,7 +82,7 @@ class Exported:
     ) -> Iterator[Prediction]:
         """Rank as `predict` does, and yield each picture's row as soon as it is known."""
         usual = workers is None and max_megapixels is None
-        network = self._network if usual else self._with(max_megapixels)
+        network = self._network if usual else self.network(max_megapixels)
         opened = network.open_decoders(processors() if workers is None else workers)
         with contextlib.nullcontext(self._decoders) if usual else opened as decoders:
             yield from rank(
@@ -104,13 +104,14 @@ class Exported:
 
     @functools.cached_property
     def _network(self) -> Network:
-        return self._with(None)
+        return self.network(None)
 
     @functools.cached_property
     def _decoders(self) -> Decoders:
         return self._network.open_decoders(processors())
 
-    def _with(self, megapixels: float | None) -> Network:
+    def network(self, megapixels: float | None = None) -> Network:
+        """Return the network as it is asked, with another limit on a picture's size or its own."""
         taken = self.document.input(None if megapixels is None else _pixels(megapixels))
         return Network(taken.kind, taken.pixels, self._probabilities, self.classes, taken.allowance)
 

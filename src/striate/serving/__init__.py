@@ -35,16 +35,16 @@ def serve(  # noqa: PLR0913
     check: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Answer over HTTP for runs until a signal ends it; docs/serving.md lists the routes.
+    """Answer over HTTP for runs, or exported .onnx files, until a signal ends it.
 
-    With `check` the networks are loaded and tried, and nothing is served. `tell` is given a line
-    for each network, the address, and what changes.
+    docs/serving.md lists the routes. With `check` the networks are loaded and tried, and nothing
+    is served. `tell` is given a line for each network, the address, and what changes.
     """
     require()
     from striate import devices
 
     from . import server
-    from .networks import Loading
+    from .opening import Loading
 
     places = [Path(run) for run in ([runs] if isinstance(runs, (str, Path)) else runs)]
     taken = limits or Limits()

@@ -15,13 +15,11 @@ from fastapi.exceptions import RequestValidationError
 from numpy.typing import NDArray
 from PIL import Image
 from starlette.exceptions import HTTPException as PlainHTTPException
-from torch import Tensor
 
 from striate.decoding import Failed
 from striate.errors import UsageError
 from striate.images import to_png
 from striate.ranking import Prediction, ranked
-from striate.runs import folder
 from striate.seeing.explaining import Explanation
 from striate.version import __version__
 
@@ -166,15 +164,18 @@ def _add_answers(app: FastAPI, shared: State) -> None:
         """Say of one file what it is, where the network looked, and what it saw alike."""
         begun = time.perf_counter()
         with shared.networks.using(model) as served:
+            explanations = served.opened.explanations
+            if explanations is None:
+                raise HTTPException(400, "an exported file has no maps: serve the run itself")
             (file,) = await read(request, served.kind, 1)
-            found = await _explained(shared, served, file, top)
+            found = await _explained(shared, served, explanations, file, top)
         if isinstance(found, Failed):
             return _json({"error": found.reason}, 422)
         document = {
             "model": served.name,
             "version": served.version,
             "milliseconds": _milliseconds(begun),
-            **_of_explanation(found, served.explanations),
+            **_of_explanation(found, explanations),
         }
         return _json(document)
 
@@ -286,13 +287,15 @@ async def _in_time(shared: State, served: Served, asked: Sequence["Future[Any]"]
     return list(results)
 
 
-def _prediction(name: str, shares: Tensor, served: Served, top: int) -> Prediction:
-    if not bool(shares.isfinite().all()):
+def _prediction(name: str, shares: NDArray[np.float64], served: Served, top: int) -> Prediction:
+    if not np.isfinite(shares).all():
         return Prediction(name, [], "the network's answer is not finite")
-    return Prediction(name, ranked(shares.numpy(), served.bundle.classes, top))
+    return Prediction(name, ranked(shares, served.classes, top))
 
 
-async def _explained(shared: State, served: Served, file: Upload, top: int) -> Explanation | Failed:
+async def _explained(
+    shared: State, served: Served, explanations: Explanations, file: Upload, top: int
+) -> Explanation | Failed:
     wait = shared.explaining.enter(1)
     if wait is not None:
         raise _busy(wait)
@@ -301,7 +304,7 @@ async def _explained(shared: State, served: Served, file: Upload, top: int) -> E
             pixels = await asyncio.wrap_future(served.decoders.submit(file.content))
             if isinstance(pixels, Failed):
                 return pixels
-            return await asyncio.wrap_future(served.explanations.submit(file.name, pixels, top))
+            return await asyncio.wrap_future(explanations.submit(file.name, pixels, top))
     except TimeoutError as error:
         raise _busy(math.ceil(shared.explaining.deadline)) from error
     finally:
@@ -344,17 +347,18 @@ def _data_url(picture: NDArray[np.uint8]) -> str:
 
 
 def _model(served: Served) -> dict[str, Any]:
-    result = folder.read_result(served.path) if folder.is_run(served.path) else {}
+    opened = served.opened
     return {
         "name": served.name,
         "version": served.version,
         "kind": served.kind,
-        "classes": list(served.bundle.classes),
-        "shape": list(served.bundle.preprocessing.shape),
-        "accuracy": result.get("accuracy"),
-        "split": result.get("split"),
-        "board": served.board,
-        "neighbours": served.explanations.has_neighbours,
+        "classes": list(served.classes),
+        "shape": list(opened.shape),
+        "accuracy": opened.accuracy,
+        "split": opened.split,
+        "board": opened.board,
+        "explained": opened.explanations is not None,
+        "neighbours": served.has_neighbours,
     }
 
 

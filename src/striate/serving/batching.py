@@ -5,15 +5,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import NamedTuple, Protocol
-
-from torch import Tensor
+from typing import Any, NamedTuple, Protocol
 
 
 class Network(Protocol):
     """What answers for several pictures at once."""
 
-    def answer(self, pixels: Sequence[Tensor]) -> Tensor:
+    def answer(self, pixels: Sequence[Any]) -> Any:
         """Return the probabilities (N, K) of N pictures' pixels."""
 
 
@@ -21,8 +19,8 @@ class Waiting(NamedTuple):
     """A picture that waits for a network."""
 
     network: Network
-    pixels: Tensor
-    future: "Future[Tensor]"  # of its probabilities (K,)
+    pixels: Any
+    future: "Future[Any]"  # of its probabilities (K,)
     since: float
 
 
@@ -40,7 +38,7 @@ class Batcher:
         self._thread = threading.Thread(target=self._work, name="striate-network", daemon=True)
         self._thread.start()
 
-    def submit(self, network: Network, pixels: Tensor, future: "Future[Tensor]") -> None:
+    def submit(self, network: Network, pixels: Any, future: "Future[Any]") -> None:
         """Put a picture into the line; its future gets the probabilities, or what went wrong."""
         with self._changed:
             self._waiting.append(Waiting(network, pixels, future, time.monotonic()))

@@ -71,6 +71,9 @@ class Model(BaseModel):
     board: str | None = Field(
         description="black or white, on which one may draw for it; null where in colour."
     )
+    explained: bool = Field(
+        description="Whether /v1/explain answers for it: of runs, not of files."
+    )
     neighbours: bool = Field(description="Whether similar training pictures can be shown.")
 
 

@@ -7,21 +7,18 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from striate import devices, evaluation, metrics
-from striate.data.preparation.kinds import allowance, limited
-from striate.data.preparation.preprocessing import Preprocessing
 from striate.decoding import Decoders, Failed
 from striate.errors import DataError, UsageError, choose
-from striate.runs import Bundle, folder
+from striate.runs import folder
 from striate.wording import shown
 
 from .batching import Batcher
-from .explanations import Explanations
+from .opening import SUFFIX, Loading, is_file, open_network, stamp
 from .waiting import Line
 
 LOG = logging.getLogger("striate.serving")
@@ -29,72 +26,61 @@ LOG = logging.getLogger("striate.serving")
 DECODING_SECONDS = 15.0
 
 
-class Loading(NamedTuple):
-    """How networks are loaded."""
-
-    device: torch.device
-    workers: int
-    trust_code: bool = False
-    max_megapixels: float | None = None
-    batch: int = 1  # pictures, with which a network is tried
-
-
 class Served:
     """A network under its name, with decoders that stay open."""
 
     def __init__(self, name: str, path: Path, loading: Loading) -> None:
         self.name, self.path = name, path
-        self.stamp = folder.stamp(path)
-        found, version = folder.load_version(path, trust_code=loading.trust_code)
-        self.bundle: Bundle = found._replace(
-            preprocessing=limited(found.preprocessing, loading.max_megapixels)
-        )
-        self.version = version[:12]
+        self.stamp = stamp(path)
+        self.opened = open_network(path, loading)
         self.users = 0
-        self._device = loading.device
+        network = self.opened.network
         self.decoders = Decoders(
-            self.bundle.preprocessing.pixels,
+            network.pixels,
             loading.workers,
             guarded=True,
-            allowance=allowance(self.bundle.preprocessing),
+            allowance=network.allowance,
             seconds=DECODING_SECONDS,
         )
         self.decoders.open()
-        devices.place(self.bundle.model, loading.device)
-        self._try(loading.batch)
-        self.explanations = Explanations(path, self.bundle, loading.trust_code, loading.device)
+        # Run before anyone asks: the first run of a size takes the longest.
+        for count in {1, loading.batch}:
+            self.answer([self.opened.blank] * count)
+
+    @property
+    def version(self) -> str:
+        """A checksum of all that the network is made of."""
+        return self.opened.version
 
     @property
     def kind(self) -> str:
         """Pictures, sounds or clips."""
-        return self.bundle.preprocessing.kind
+        return self.opened.network.kind
 
     @property
-    def board(self) -> str | None:
-        """On what one may draw for it: black or white, as most of its training pictures are."""
-        preparation = self.bundle.preprocessing
-        if not isinstance(preparation, Preprocessing) or preparation.channels != 1:
-            return None
-        return "white" if preparation.mean[0] > 1 / 2 else "black"
+    def classes(self) -> Sequence[str]:
+        """The classes' names, in the order of the probabilities."""
+        return self.opened.network.classes
 
-    def answer(self, pixels: Sequence[Tensor]) -> Tensor:
-        """Return the probabilities (N, K), float64, of N examples' pixels."""
-        bundle = self.bundle
-        stacked = torch.stack(list(pixels))
-        logits = evaluation.answer(bundle.model, bundle.preprocessing, stacked, device=self._device)
-        return metrics.probabilities(logits, bundle.temperature)
+    @property
+    def has_neighbours(self) -> bool:
+        """Tell whether similar training pictures can be shown."""
+        return self.opened.explanations is not None and self.opened.explanations.has_neighbours
+
+    def answer(self, pixels: Sequence[Any]) -> NDArray[np.float64]:
+        """Return the probabilities (N, K) of N examples' pixels."""
+        return self.opened.network.probabilities(pixels)
+
+    def prepare(self) -> None:
+        """Make ready what explains, which takes seconds."""
+        if self.opened.explanations:
+            self.opened.explanations.prepare()
 
     def close(self) -> None:
         """End the decoders, and the thread that explains."""
         self.decoders.close()
-        self.explanations.close()
-
-    def _try(self, batch: int) -> None:
-        """Run the network before anyone asks: the first run of a size takes the longest."""
-        preparation = self.bundle.preprocessing
-        blank = torch.zeros(preparation.pixel_shape, dtype=preparation.dtype)
-        for count in {1, batch}:
-            self.answer([blank] * count)
+        if self.opened.explanations:
+            self.opened.explanations.close()
 
 
 class Networks:
@@ -137,10 +123,10 @@ class Networks:
         """
         found = []
         for old in self:
-            stamp = folder.stamp(old.path)
-            if changed_only and stamp == old.stamp:
+            now = stamp(old.path)
+            if changed_only and now == old.stamp:
                 continue
-            old.stamp = stamp  # a damaged one is complained of once
+            old.stamp = now  # a damaged one is complained of once
             try:
                 new = Served(old.name, old.path, self._loading)
             except (DataError, UsageError) as error:
@@ -149,7 +135,7 @@ class Networks:
             if new.version == old.version:
                 new.close()
                 continue
-            new.explanations.prepare()
+            new.prepare()
             self._exchange(new)
             found.append((new.name, new.version))
         return found
@@ -169,11 +155,12 @@ class Networks:
 
 
 def named(places: Sequence[Path]) -> dict[str, Path]:
-    """Name runs by their folders."""
+    """Name runs by their folders, and exported files as they are called."""
     found: dict[str, Path] = {}
     for place in places:
-        path = folder.require(place.expanduser()).absolute()
-        name = shown(path.resolve().name)
+        given = place.expanduser()
+        path = (given if is_file(given) else folder.require(given)).absolute()
+        name = shown(path.resolve().name.removesuffix(SUFFIX))
         if name in found:
             raise UsageError(
                 f"{found[name]} and {path} would both be called {name}: rename one of the folders"
@@ -184,7 +171,7 @@ def named(places: Sequence[Path]) -> dict[str, Path]:
 
 def ask(
     served: Served, content: bytes, *, batcher: Batcher, line: Line
-) -> "Future[Tensor | Failed]":
+) -> "Future[NDArray[np.float64] | Failed]":
     """Begin to answer for the bytes of a picture, for which a place in the line was taken.
 
     Gives its probabilities (K,), or why it cannot be read. The place is given up when nothing works

@@ -18,7 +18,8 @@ from . import app as routes
 from .address import Address, bind
 from .app import State
 from .limits import CONNECTION_SECONDS, CONNECTIONS, Limits
-from .networks import Loading, Networks, Served
+from .networks import Networks, Served
+from .opening import Loading
 
 LOG = logging.getLogger("striate.serving")
 _LOOK = 1.0  # seconds between two looks at connections, and at runs
@@ -53,7 +54,7 @@ def serve(  # noqa: PLR0913
         address = bind(host, port, token_file=token_file, allow_hosts=allow_hosts)
         for one in found:
             tell(describe(one))
-            one.explanations.prepare()
+            one.prepare()
     except BaseException:
         found.close()
         raise
@@ -70,12 +71,12 @@ def check(places: Sequence[Path], loading: Loading, *, tell: Tell) -> None:
 
 def describe(served: Served) -> str:
     """Say in a line what is served."""
-    classes = counted(len(served.bundle.classes), "classes")
-    near = "with" if served.explanations.has_neighbours else "without"
-    return (
-        f"{served.name}: {classes} of {served.kind}, version {served.version}, explained {near} "
-        f"similar training {served.kind}"
-    )
+    classes = counted(len(served.classes), "classes")
+    near = "with" if served.has_neighbours else "without"
+    how = f"explained {near} similar training {served.kind}"
+    if served.opened.explanations is None:
+        how = "by onnxruntime on the CPU, not explained"
+    return f"{served.name}: {classes} of {served.kind}, version {served.version}, {how}"
 
 
 def run(shared: State, address: Address, *, watch: bool, tell: Tell) -> None:

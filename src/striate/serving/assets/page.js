@@ -21,7 +21,7 @@ async function trying(work) {
 
 async function give(files) {
   say(`Asking about ${count(files.length, "file", "files")} …`);
-  for (const file of files) await trying(() => show(file, model.name));
+  for (const file of files) await trying(() => show(file, model.name, {explained: model.explained}));
 }
 
 const ways = Object.entries(WAYS).map(([id, name]) =>
@@ -81,7 +81,7 @@ let wanted = 0;
 async function drew(blob) {
   const number = ++wanted;
   if (!blob) { sketch?.remove(); sketch = null; return; }
-  const card = await trying(() => show(new File([blob], "drawing.png", {type: "image/png"}), model.name, {name: "your drawing", old: sketch}));
+  const card = await trying(() => show(new File([blob], "drawing.png", {type: "image/png"}), model.name, {name: "your drawing", old: sketch, explained: model.explained}));
   if (number === wanted) sketch = card;
   else if (card !== sketch) card?.remove();
 }

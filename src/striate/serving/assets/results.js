@@ -76,7 +76,7 @@ function asking(file, model, box) {
 }
 
 /** Ask about a file and show the answer as a card, before the others or in place of `old`. */
-export async function show(file, model, {name = file.name, old = null} = {}) {
+export async function show(file, model, {name = file.name, old = null, explained = true} = {}) {
   const found = await send("predict", model, file);
   const {classes, error} = found.predictions[0];
   complain(null);
@@ -87,7 +87,7 @@ export async function show(file, model, {name = file.name, old = null} = {}) {
   const card = make("article", {class: "card", "aria-label": `${name}: ${title}`},
     make("div", {class: "given"}, await thumbnail(file)),
     make("div", {class: "said"}, make("h3", {class: error ? "bad" : ""}, title), error ? make("p", {}, error) : bars(classes), small,
-      error ? null : asking(file, model, box)), box);
+      error || !explained ? null : asking(file, model, box)), box);
   if (old?.isConnected) old.replaceWith(card);
   else host.prepend(card);
   while (host.children.length > MOST) host.lastChild.remove();
