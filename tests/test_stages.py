@@ -186,7 +186,8 @@ WEIGHTS: dict[str, Any] = {"weights": "net.safetensors"}
         ({**WEIGHTS, "freeze": False}, True, {"backbone_rate": 0.05, "epochs": 10}),
         ({**WEIGHTS, "unfreeze_at": 0}, True, {"backbone_rate": 0.05, "epochs": 10}),
         ({**WEIGHTS, "unfreeze_at": 6}, True, {"backbone_rate": 0.05, "epochs": 11}),
-        (WEIGHTS, False, {"backbone_rate": 0.05, "epochs": 10}),
+        (WEIGHTS, False, {}),
+        ({**WEIGHTS, "freeze": False}, False, {"backbone_rate": 0.05, "epochs": 10}),
         ({**WEIGHTS, "freeze": True}, False, {"freeze": True, "flip": False}),
     ],
 )

@@ -41,5 +41,7 @@ def of_weights(given: Mapping[str, Any], *, published: bool) -> Mapping[str, Any
     rate = {"rate": RATES[optimiser]} if optimiser in RATES else {}
     if isinstance(alone, int) and alone > 0:
         return {**ALL, **rate, "epochs": alone + AFTER_HEAD}
+    if not published and "freeze" not in given and alone is None:
+        return {}  # how well a network of the user's own is taught, nobody knows
     frozen = given.get("freeze", published and alone is None)
     return {**(HEAD if frozen else ALL), **rate}
