@@ -565,3 +565,15 @@ def test_a_step_of_one_picture_is_refused_for_batch_norm_of_one_number(
 @pytest.mark.parametrize("name", data.SOURCES)
 def test_help_names_each_source_of_data(name: str) -> None:
     assert re.search(rf"\b{name}\b", DATA_HELP)
+
+
+@pytest.mark.parametrize(
+    "given", [["train", "digits", "--print-config"], ["sweep", "digits", "--epochs", "none"]]
+)
+def test_flags_that_are_not_given_are_none_beside_pydantic(
+    given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once it is imported, as a server's libraries do, cyclopts checks defaults by their types."""
+    pytest.importorskip("pydantic")
+    cli.main(given)
+    assert "validation error" not in capsys.readouterr().err

@@ -37,7 +37,8 @@ def flags_of(
             show_choices=False,
             group=usual.get(f.name, group),
         )
-        kind = dict[str, str] if get_origin(hints[f.name]) is Mapping else hints[f.name] | None
+        # With None also for tables: once pydantic is imported, cyclopts checks defaults too.
+        kind = (dict[str, str] if get_origin(hints[f.name]) is Mapping else hints[f.name]) | None
         if word := f.metadata.get("word"):
             kind = kind | Literal[word]
         fields.append((f.name, Annotated[kind, parameter], dataclasses.field(default=None)))

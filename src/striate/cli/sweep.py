@@ -44,7 +44,7 @@ def sweep(
     data: Annotated[str, Parameter(help=DATA_HELP)],
     /,
     *,
-    flags: Annotated[Flags, Parameter(name="*")] = None,
+    flags: Annotated[Flags | None, Parameter(name="*")] = None,
     out: Annotated[
         Path | None,
         Parameter(alias="-o", group=RUN_OPTIONS, help="Folder of the runs. [default: in runs]"),
