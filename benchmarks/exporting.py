@@ -1,7 +1,7 @@
 """Exported networks: how near their answers are, how long an export takes, and how fast they run.
 
     python benchmarks/exporting.py table [NAME ...] [--library]
-    python benchmarks/exporting.py speed [--rounds 7] [--threads 2]
+    python benchmarks/exporting.py speed [NAME ...] [--rounds 7] [--threads 2]
     python benchmarks/exporting.py photos FOLDER [--rounds 3]
 
 Rounds are interleaved: each library takes its turn in each round. Times are of the processor, all
@@ -57,7 +57,7 @@ def main() -> None:
     if given.what == "table":
         table(given.names or [*models.MODELS, *(LIBRARY if given.library else ())])
     elif given.what == "speed":
-        speed(given.rounds, given.threads)
+        speed(given.names or ["convnet", "resnet34"], given.rounds, given.threads)
     else:
         photos(Path(given.names[0]), given.rounds)
 
@@ -124,12 +124,14 @@ def table(names: list[str]) -> None:
             )
 
 
-def speed(rounds: int, threads: int) -> None:
+def speed(names: list[str], rounds: int, threads: int) -> None:
     """Print how long eager torch, onnxruntime and OpenVINO take, as parts of eager torch's time."""
     torch.set_num_threads(threads)
     for name, side, batch in (
         ("convnet", 32, 1), ("convnet", 32, 16), ("resnet34", 224, 1), ("resnet34", 224, 16),
     ):  # fmt: skip
+        if name not in names:
+            continue
         torch.manual_seed(0)
         net = models.build(name, CLASSES, size=side).eval()
         preparation = Preprocessing((side, side))

@@ -126,8 +126,10 @@ class _Levels(nn.Module):
         starts = torch.arange(frames)[:, None] * given.hop
         self.register_buffer("places", starts + torch.arange(given.window))  # (F, window)
         self.register_buffer("waves", spectrograms.waves(given))  # (window, 2 bins)
-        self.register_buffer("bands", spectrograms.bands(given))  # (bins, M)
+        # In units of the floor: 1e-9 more would be left out as nothing when ONNX is written.
+        self.register_buffer("bands", spectrograms.bands(given) / spectrograms.FLOOR)  # (bins, M)
         self.given = given
+        self.floor = 10 * math.log10(spectrograms.FLOOR)
         moments = (given.mean, given.std) if given.normalise == "dataset" else ((0.0,), (1.0,))
         mean, std = (torch.tensor(m, dtype=torch.float64).view(-1, 1) for m in moments)
         self.register_buffer("mean", mean)
@@ -137,7 +139,7 @@ class _Levels(nn.Module):
         frames = samples.double()[:, self.places] / 2**15  # (N, F, window)
         real, imaginary = (frames @ self.waves).chunk(2, dim=2)
         power = real * real + imaginary * imaginary
-        levels = (power @ self.bands + spectrograms.FLOOR).log() * (10 / math.log(10))
+        levels = (power @ self.bands + 1).log() * (10 / math.log(10)) + self.floor
         loudest = levels.amax((1, 2), keepdim=True)
         levels = torch.maximum(levels, loudest - self.given.depth).transpose(1, 2)
         if self.given.normalise == "sound":
