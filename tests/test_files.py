@@ -251,7 +251,10 @@ def test_a_second_process_is_told_that_the_folder_is_in_use(tmp_path: Path) -> N
     process = context.Process(target=hold, args=(tmp_path / ".lock", theirs))
     process.start()
     assert ours.recv() == "held"
-    with pytest.raises(UsageError, match="in use: another process"), files.lock(tmp_path / ".lock"):
+    with (
+        pytest.raises(UsageError, match="in use by another process"),
+        files.lock(tmp_path / ".lock"),
+    ):
         pass
     process.kill()
     process.join()

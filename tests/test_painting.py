@@ -562,6 +562,8 @@ def test_too_little_memory_says_how_much_is_needed(trunk: Trunk) -> None:
 def test_memory_is_predicted(precision: str, loss: str) -> None:
     if precision == "bfloat16" and not devices.multiplies_bfloat16(torch.device("cpu")):
         pytest.skip("this processor would take half an hour in bfloat16")
+    if precision == "float32" and devices.multiplies_bfloat16(torch.device("cpu")):
+        pytest.skip("measured in bfloat16, which takes this processor a third of the time")
     program = (
         f"precision, loss = '{precision}', '{loss}'"
         + """

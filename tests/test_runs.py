@@ -384,8 +384,10 @@ def test_a_run_without_an_epoch_has_no_network(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_named(tmp_path: Path) -> None:
-    bundle.save(tmp_path / "x", card(format=2), content())
-    with pytest.raises(DataError, match="has format 2, this version reads 1: a newer striate"):
+    bundle.save(tmp_path / "x", card(format=3), content())
+    with pytest.raises(
+        DataError, match="has format 3, this version reads 1 and 2: a newer striate"
+    ):
         bundle.load(tmp_path / "x")
 
 

@@ -64,7 +64,7 @@ def lists_of(
     fields = []
     for f in dataclasses.fields(flags_of(choices, groups, usual)):
         kind, parameter = get_args(f.type)
-        texts = kind if get_origin(kind) is dict else str | None
+        texts = kind if kind == dict[str, str] | None else str | None
         plain = Parameter(help=parameter.help, show_default=False, group=parameter.group)
         fields.append((f.name, Annotated[texts, plain], dataclasses.field(default=None)))
     home = {"__module__": __name__}

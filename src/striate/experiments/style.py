@@ -17,6 +17,7 @@ from striate.painting import paint
 from striate.painting.networks.loading import load
 from striate.painting.networks.protocol import Network
 from striate.painting.networks.tapped import Tapped
+from striate.wording import counted
 
 from .chart import curve
 from .claim import FAILS, HOLDS, IN_PART, Cell, Experiment, Form, Lab, Row, Rows, Settings, Verdict
@@ -108,7 +109,7 @@ def verdict(rows: Rows) -> Verdict:
     kept = [row["content"] < CONTENT for row in rows]
     style, content = (over(row[key] for row in rows) for key in ("style", "content"))
     text = (
-        f"In {sum(styled)} of {len(rows)} pairs the style loss falls to a tenth of the "
+        f"In {sum(styled)} of {counted(len(rows), 'pairs')} the style loss falls to a tenth of the "
         f"photograph's or less (mean {style.mean:.3f}, "
         f"largest {max(row['style'] for row in rows):.3f}); the content has then changed by "
         f"{content.mean:.2f} of its variance (largest {max(row['content'] for row in rows):.2f})."

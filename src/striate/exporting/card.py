@@ -66,7 +66,7 @@ def _summary(bundle: Bundle, result: Mapping[str, Any], license: str | None) -> 
     said = f"Licence: {_plain(license)}." if license else "Its licence is not stated."
     return (
         f"A `{_plain(bundle.architecture.name)}` of {result['parameters']:,} parameters that tells "
-        f"{count} classes of {kind} apart: {names}{more}. {said}\n"
+        f"{counted(count, 'classes')} of {kind} apart: {names}{more}. {said}\n"
     )
 
 

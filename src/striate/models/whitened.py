@@ -4,6 +4,7 @@ https://arxiv.org/abs/2404.00498: filters of 2x2 patches from the training pictu
 then blocks whose convolutions begin as identities.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
@@ -44,28 +45,40 @@ class Block(nn.Module):
         return last
 
 
-class Whitened(nn.Module):
+class Scaled(nn.Module):
+    """Multiply by a fixed number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+
+class Whitened(nn.Sequential):
     """Whitening, blocks, the largest of each map: (N, C, H, W) -> logits (N, K)."""
+
+    whiten: nn.Conv2d
+    blocks: nn.Sequential
 
     def __init__(
         self, channels: int, classes: int, widths: Sequence[int], depth: int, momentum: float
     ) -> None:
-        super().__init__()
         patch = channels * PATCH * PATCH
-        self.whiten = nn.Conv2d(channels, 2 * patch, PATCH)
-        self.activation = nn.GELU()
         pairs = zip((2 * patch, *widths), widths, strict=False)
-        self.blocks = nn.Sequential(*[Block(c, width, depth, momentum) for c, width in pairs])
-        # Not amax, whose gradient is not finite once compiled in bfloat16.
-        self.pool = nn.AdaptiveMaxPool2d(1)
-        self.flatten = nn.Flatten()
-        self.head = nn.Linear(widths[-1], classes, bias=False)
+        layers = {
+            "whiten": nn.Conv2d(channels, 2 * patch, PATCH),
+            "activation": nn.GELU(),
+            "blocks": nn.Sequential(*[Block(c, width, depth, momentum) for c, width in pairs]),
+            # Not amax, whose gradient is not finite once compiled in bfloat16.
+            "pool": nn.AdaptiveMaxPool2d(1),
+            "flatten": nn.Flatten(),
+            "head": nn.Linear(widths[-1], classes, bias=False),
+            "scale": Scaled(SCALE),
+        }
+        super().__init__(OrderedDict(layers))
         self._start()
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.blocks(self.activation(self.whiten(x)))
-        logits: Tensor = self.head(self.flatten(self.pool(x))) * SCALE
-        return logits
 
     @torch.no_grad()
     def observe(self, values: Tensor) -> None:

@@ -202,6 +202,7 @@ def colours(groups: NDArray[np.int64] | None, count: int) -> dict[str, Any]:
     if groups is None or count <= COLOURS:
         return {"colours": list(range(count)), "colour_note": ""}
     note = (
-        f"{COLOURS} colours for {count} classes: those that the network sees most alike share one."
+        f"{COLOURS} colours for {counted(count, 'classes')}: "
+        "those that the network sees most alike share one."
     )
     return {"colours": groups.tolist(), "colour_note": note}

@@ -1,9 +1,9 @@
-"""99.4 % on MNIST in seconds on two processors: a small network, one epoch, a high rate."""
+"""MNIST in seconds on two processors: a small network, one epoch, a high rate."""
 
-from .named import Named
+from .named import Measured, Named
 
 RECIPE = Named(
-    about="99.4 % in one epoch",
+    about="one epoch of a small network",
     data="mnist",
     choices={
         "model": "compact",
@@ -14,4 +14,5 @@ RECIPE = Named(
         "zoom": 0.0,
         "validation_share": 0.0,
     },
+    measured=(Measured("2 CPU cores, beside other work", 0.9925, 0.0008, 5, 21.2),),
 )
