@@ -93,5 +93,5 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Give a headless Chromium, without a network; skip where there is none."""
+    """Yield a headless Chromium, without a network; skip where there is none."""
     yield from launched()

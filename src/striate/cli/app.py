@@ -97,6 +97,17 @@ LabelColumn = Annotated[
     str | None,
     Parameter(group=RUN_OPTIONS, help="Column of a table with the labels."),
 ]
+FeatureModel = Annotated[
+    str,
+    Parameter(group=RUN_OPTIONS, help="A run's folder or bundle, torchvision/NAME, timm/NAME."),
+]
+FeatureWeights = Annotated[
+    str | None,
+    Parameter(
+        group=RUN_OPTIONS,
+        help="A .safetensors or .pth file for a library's network. [default: as published]",
+    ),
+]
 Device = Annotated[str, Parameter(group=RUN_OPTIONS, help="auto, cpu, cuda or mps.")]
 Workers = Annotated[
     int | None,

@@ -1,4 +1,4 @@
-"""`striate atlas`."""
+"""`striate atlas`: a map of pictures by a network's features, as one HTML file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +11,10 @@ from striate.errors import UsageError
 from .app import (
     DATA_HELP,
     OUTPUT,
-    RUN_OPTIONS,
     AsJson,
     Device,
+    FeatureModel,
+    FeatureWeights,
     LabelColumn,
     PathColumn,
     Strict,
@@ -37,17 +38,8 @@ def atlas(
     data: Annotated[str, Parameter(help=DATA_HELP)],
     /,
     *,
-    model: Annotated[
-        str,
-        Parameter(group=RUN_OPTIONS, help="A run's folder or bundle, torchvision/NAME, timm/NAME."),
-    ],
-    weights: Annotated[
-        str | None,
-        Parameter(
-            group=RUN_OPTIONS,
-            help="A .safetensors or .pth file for a library's network. [default: as published]",
-        ),
-    ] = None,
+    model: FeatureModel,
+    weights: FeatureWeights = None,
     path_column: PathColumn = None,
     label_column: LabelColumn = None,
     device: Device = "auto",

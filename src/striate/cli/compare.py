@@ -1,4 +1,4 @@
-"""`striate compare`."""
+"""`striate compare`: runs or groups side by side, as a table, JSON or a page."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

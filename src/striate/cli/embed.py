@@ -12,8 +12,9 @@ from striate.wording import counted
 from .app import (
     DATA_HELP,
     OUTPUT,
-    RUN_OPTIONS,
     Device,
+    FeatureModel,
+    FeatureWeights,
     LabelColumn,
     PathColumn,
     Strict,
@@ -37,17 +38,8 @@ def embed(
     data: Annotated[str, Parameter(help=DATA_HELP)],
     /,
     *,
-    model: Annotated[
-        str,
-        Parameter(group=RUN_OPTIONS, help="A run's folder or bundle, torchvision/NAME, timm/NAME."),
-    ],
-    weights: Annotated[
-        str | None,
-        Parameter(
-            group=RUN_OPTIONS,
-            help="A .safetensors or .pth file for a library's network. [default: as published]",
-        ),
-    ] = None,
+    model: FeatureModel,
+    weights: FeatureWeights = None,
     place: Annotated[
         bool,
         switch("Place each on a map by t-SNE: x and y (needs openTSNE).", name="--map"),

@@ -1,4 +1,4 @@
-"""`striate experiment`."""
+"""`striate experiment`: the chapter's claims, listed and tried."""
 
 import contextlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`striate export`."""
+"""`striate export`: a run as a file for other programs, checked against the run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""`striate serve`."""
+"""`striate serve`: predictions over HTTP, and a web page."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -1,4 +1,4 @@
-"""`striate sweep`."""
+"""`striate sweep`: one training for each combination of choices, compared on validation."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -40,7 +40,7 @@ def quantized(content: bytes, document: Document, pixels: NDArray[Any]) -> bytes
 
 
 class _Reader:
-    """Gives examples to the calibration, some at once."""
+    """Examples for the calibration, read in batches."""
 
     def __init__(self, name: str, pixels: NDArray[Any]) -> None:
         parts = np.array_split(pixels, max(1, len(pixels) // _CALIBRATED_AT_ONCE))

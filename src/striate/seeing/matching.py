@@ -24,7 +24,7 @@ class Matched(NamedTuple):
 
 
 def matched(first: Trained, own: Answers, second: Trained, other: Answers) -> Matched:
-    """Give the pictures of the second run the names that the first has for them.
+    """Rename the pictures of the second run as the first names them.
 
     A name stands for one picture in both, unless their contents say otherwise; where they are not
     comparable, as the runs saw pictures at other sizes, names alone decide.

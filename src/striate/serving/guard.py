@@ -173,7 +173,7 @@ def _values(scope: Scope, name: bytes) -> list[str]:
 
 
 def _again(body: bytearray) -> Receive:
-    """Give a body that has been read, once, and then that nothing more comes."""
+    """Return a body that was read already, once; after it, nothing more comes."""
     messages = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
     async def receive() -> Message:

@@ -35,7 +35,7 @@ class Line:
             return wait
 
     def leave(self, count: int = 1) -> None:
-        """Give up places: answers, or what is waited for no more."""
+        """Free places in the queue, of requests that are answered or no longer waited for."""
         with self._lock:
             now = time.monotonic()
             each = min((now - self._since) / count, self.deadline)

@@ -22,7 +22,7 @@ Share = Callable[[str], float]
 
 
 def alike(_: str) -> float:
-    """Give each parameter the whole rate."""
+    """Return the whole rate, for every parameter."""
     return 1.0
 
 

@@ -47,7 +47,7 @@ class Mode(Protocol):
 
 
 class Rate(Protocol):
-    """Gives the learning rate of a step, counted from 0."""
+    """Return the learning rate of a step, counted from 0."""
 
     def __call__(self, recipe: Recipe, step: int, steps_an_epoch: int, /) -> float: ...
 
