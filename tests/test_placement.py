@@ -61,6 +61,25 @@ def test_trustworthiness_is_scikit_learns(seed: int, count: int, k: int) -> None
     assert shared == pytest.approx(round(shared))
 
 
+@given(st.integers(0, 10**6), st.integers(20, 40), st.integers(1, 4), st.booleans())
+def test_ranks_are_those_of_distances_measured_one_by_one(
+    seed: int, count: int, k: int, ties: bool
+) -> None:
+    random = np.random.default_rng(seed)
+    space = random.normal(1000, 1, (count, 3)).astype(np.float32)
+    space = space.round() if ties else space
+    placed = random.normal(size=(count, 2))
+    shown = neighbours.others(placed, k).rows
+    gaps = np.square(space[:, None].astype(np.float64) - space).sum(2)
+    np.fill_diagonal(gaps, -1)
+    ranks = (gaps[:, None] < np.take_along_axis(gaps, shown, 1)[:, :, None]).sum(2)
+    lost = int(np.maximum(ranks - k, 0).sum())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(faithfulness, "_HELD", 3 * count)  # three rows at once
+        found = faithfulness.trustworthiness(space, placed, k)
+    assert found == pytest.approx(1 - 2 * lost / (count * k * (2 * count - 3 * k - 1)), abs=1e-12)
+
+
 def test_purity_counts_neighbours_of_the_own_class() -> None:
     space = np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]])
     labels = np.array([0, 0, 0, 1, 1, 0])

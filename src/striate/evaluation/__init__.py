@@ -1,7 +1,7 @@
 """A network's answers over a data set, the views they are averaged over, and what follows."""
 
 from .answers import Evaluation
-from .asking import answer, evaluate, logits, opened, preferred, stream
+from .asking import answer, evaluate, logits, opened, own_split, preferred, stream
 from .views import PLAIN, VIEWS, Views, averaged, choose_views
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "evaluate",
     "logits",
     "opened",
+    "own_split",
     "preferred",
     "stream",
 ]

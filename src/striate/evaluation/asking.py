@@ -45,11 +45,22 @@ def opened(
     DataError where the data or one of its pictures are gone.
     """
     table = folder.read_splits(run)
-    name = split or preferred(table)
-    if name not in table:
-        raise UsageError(f"this run has no {name} split, it has {', '.join(table)}")
+    name = _known(split or preferred(table), table)
     data = sources.reopen(folder.read_origin(run), consent)
     return name, data, sources.assigned(data, {name: table[name]}, classes)[name]
+
+
+def own_split(run: Path, split: str, classes: Sequence[str], data: Data) -> Split:
+    """Find a run's own split, as `opened` does, in its data that are open already."""
+    table = folder.read_splits(run)
+    name = _known(split, table)
+    return sources.assigned(data, {name: table[name]}, classes)[name]
+
+
+def _known(split: str, table: Iterable[str]) -> str:
+    if split not in table:
+        raise UsageError(f"this run has no {split} split, it has {', '.join(table)}")
+    return split
 
 
 def stream(  # noqa: PLR0913

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from striate import evaluation, seeing
+from striate import seeing
 from striate.errors import UsageError
 
 from .gathered import Gathered, Opened
@@ -18,6 +18,7 @@ def add_neighbours(found: Gathered, opened: Opened, *, with_map: bool) -> None:
         opened.run,
         opened.bundle,
         consent=opened.consent,
+        data=opened.data,
         device=opened.device,
         workers=opened.workers,
         poll=opened.poll,
@@ -45,7 +46,7 @@ def _add_neighbours(
     queries = found.cam_of if len(found.cam_of) else looked_at(found.answers)
     near = seeing.nearest(vectors[queries], train.vectors, 3)
     rows = np.unique(near.rows)
-    _, _, split = evaluation.opened(opened.run, "train", opened.bundle.classes, opened.consent)
+    split = opened.split("train")
     names = {name: row for row, name in enumerate(split.names)}
     chosen = split.take(np.array([names[train.files[row]] for row in rows]))
     pictures = thumbnails(opened, chosen, found.pictures.shape[1])

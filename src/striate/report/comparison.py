@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from striate import devices, evaluation, seeing
+from striate import devices, seeing
 from striate.errors import DataError, UsageError
 from striate.runs import Bundle, folder
 from striate.seeing.comparison import Compared
@@ -59,7 +59,7 @@ class Reader:
         bundle, consent = self.bundle(run), Consent(run, self._trust_code)
         opened = Opened(run, bundle, consent, self._device, self._workers, self._poll)
         try:
-            _, _, whole = evaluation.opened(run, split, bundle.classes, consent)
+            whole = opened.split(split)
             places = {name: row for row, name in enumerate(whole.names)}
             chosen = whole.take(np.array([places[name] for name in names]))
             return thumbnails(opened, chosen, thumbnail_side(len(names)))

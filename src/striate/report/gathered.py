@@ -1,14 +1,18 @@
 """What a report is made of: a run that is opened, and all that is shown of it, as arrays."""
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from striate.runs import Bundle
+from striate import data as sources
+from striate import evaluation
+from striate.data import Data, Split
+from striate.runs import Bundle, folder
 from striate.seeing import Answers, Filters
 from striate.seeing.featuremaps import Maps
 from striate.stopping import Poll
@@ -20,7 +24,8 @@ if TYPE_CHECKING:
     from .excited import Excited
 
 
-class Opened(NamedTuple):
+@dataclass(frozen=True)
+class Opened:
     """A run with all that reading its pictures takes."""
 
     run: Path
@@ -29,6 +34,15 @@ class Opened(NamedTuple):
     device: torch.device
     workers: int
     poll: Poll
+
+    @functools.cached_property
+    def data(self) -> Data:
+        """What the run was trained on, opened when it is first asked for."""
+        return sources.reopen(folder.read_origin(self.run), self.consent)
+
+    def split(self, name: str) -> Split:
+        """Find one of the run's own splits in its data."""
+        return evaluation.own_split(self.run, name, self.bundle.classes, self.data)
 
 
 @dataclass

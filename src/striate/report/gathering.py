@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from striate import devices, evaluation, seeing
+from striate import devices, seeing
 from striate.data import Split
 from striate.errors import DataError
 from striate.runs import Bundle, folder
@@ -79,9 +79,7 @@ def _chosen(answers: Answers) -> tuple[Answers, list[str]]:
 
 def _split(opened: Opened, answers: Answers) -> Split:
     """Open the pictures of these answers, in their order."""
-    _, _, whole = evaluation.opened(
-        opened.run, answers.split, opened.bundle.classes, opened.consent
-    )
+    whole = opened.split(answers.split)
     places = {name: row for row, name in enumerate(whole.names)}
     return whole.take(np.array([places[name] for name in answers.files]))
 

@@ -112,10 +112,8 @@ def _look(found: Gathered, opened: Opened, split: Split, layer: Layer) -> None:
             own = seeing.looked(
                 model, values, predicted[part].to(opened.device), layer=layer.name, other=other
             )
-            true = seeing.looked(
-                model, values, labels[part].to(opened.device), layer=layer.name, other=other
-            )
-            maps.append(torch.stack([own.maps, true.maps, own.shuffled], 1).float().cpu())
+            true = seeing.grad_cam(model, values, labels[part].to(opened.device), layer.name)
+            maps.append(torch.stack([own.maps, true, own.shuffled], 1).float().cpu())
             agreement.append(own.agreement.cpu())
     found.cam = torch.cat(maps).numpy()
     found.cam_agreement = torch.cat(agreement).double().numpy()

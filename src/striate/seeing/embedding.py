@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from striate import data as sources
 from striate import devices, features
-from striate.data import Split
+from striate.data import Data, Split
 from striate.data.batches import Look, Unreadable, decoded, part_of
 from striate.data.preparation.kinds import Preparation
 from striate.errors import DataError
@@ -114,23 +114,25 @@ def embed(  # noqa: PLR0913
     return Embedded(files, names, np.array(labels), tuple(classes), vectors, unreadable=unreadable)
 
 
-def of_run(
+def of_run(  # noqa: PLR0913
     run: Path,
     bundle: Bundle,
     *,
     consent: Consent,
+    data: Data | None = None,
     device: torch.device,
     workers: int | None = None,
     poll: Poll = unheard,
 ) -> Embedded:
     """Read the vectors that a run keeps, of all its splits; made and kept where they are not there.
 
-    They are made anew where the run's network has changed since. Then its data are read.
+    They are made anew where the run's network has changed since. Then its data are read: `data`
+    where they are open already.
     """
     table = folder.read_features(run)
     if table is not None:
         return from_table(table, bundle.classes)
-    data = sources.reopen(folder.read_origin(run), consent)
+    data = data or sources.reopen(folder.read_origin(run), consent)
     splits = sources.assigned(data, folder.read_splits(run), bundle.classes)
     found = embed(
         bundle.model,
