@@ -104,8 +104,8 @@ def test_a_poll_may_stop_the_reading_between_two_batches(photos: Path) -> None:
 
     def poll(reading: Reading | None = None, /) -> None:
         assert reading is not None
-        assert reading == Reading(max(0, 256 * next(calls)), 2000, "pictures")
-        if reading.done == 512:
+        assert reading == Reading(max(0, 64 * next(calls)), 2000, "pictures")
+        if reading.done == 128:
             raise Halted
 
     with pytest.raises(Halted):

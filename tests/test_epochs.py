@@ -103,7 +103,9 @@ def test_a_training_says_once_why_it_stopped(
     found = api.load(run)
     result, row = found.result, best(found.history, metric)
     assert row["epoch"] == result["best_epoch"]
-    assert found.bundle.metrics == {key: row[key] for key in row if key != "seconds"}
+    assert found.bundle.metrics == {
+        key: row[key] for key in row if key not in ("seconds", "waiting")
+    }
     assert "last: " in said or f"by validation {metric.replace('-', ' ')} (" in lines[0]
     assert f"kept epoch {result['best_epoch']}" in lines[0]
     assert result["ended"] == ("patience" if "--patience" in more else "epochs")

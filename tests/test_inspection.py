@@ -21,6 +21,7 @@ from striate.inspection import fingerprints, inspect, leaks
 from striate.inspection.duplicates import Thumbs, near, of_pixels, thumbnail, thumbs
 from striate.inspection.leaks import matters
 from striate.training import preview
+from striate.training.start import Means
 
 Pixels = NDArray[np.uint8]
 GREY = Preprocessing(size=(32, 32), channels=1, normalise="none")
@@ -227,13 +228,12 @@ def test_a_score_on_a_leaking_split_says_so(leaking: Path, tmp_path: Path) -> No
     assert run.evaluate(leaking).to_json()["leak"] is None, "other data: not known"
 
 
-def test_copies_are_found_where_pixels_are_not_held(
-    leaking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("striate.data.batches.HELD_BYTES", 0)
+def test_copies_are_found_where_pixels_are_not_held(leaking: Path, tmp_path: Path) -> None:
     told: list[str] = []
     choices: dict[str, Any] = {"epochs": 1, "size": 32, "model": "mlp", "validation_share": 0.0}
-    run = api.train(leaking, out=tmp_path / "run", tell=told.append, **choices)
+    run = api.train(
+        leaking, out=tmp_path / "run", means=Means(memory=0), tell=told.append, **choices
+    )
     assert any("decoded anew in each epoch" in line for line in told)
     assert run.result["leak"]["copies"] == 2, "copies are looked for as the pixels pass by"
     assert "test 10 pictures; 1 to 14 to train on of each class" in told[1]

@@ -1,7 +1,11 @@
-"""How many processors this process may use; no torch is loaded for it."""
+"""How many processors and how much memory this process may use; no torch is loaded for it."""
 
 import contextlib
 import os
+from pathlib import Path
+
+# Where a container says how much memory it may use: of cgroups version 2, and of version 1.
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def processors() -> int:
@@ -9,3 +13,12 @@ def processors() -> int:
     with contextlib.suppress(AttributeError):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def memory_bytes() -> int:
+    """Return the machine's memory in bytes, or that of the container where this is less."""
+    known = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for path in _LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # not in a container, or "max"
+            known.append(int(Path(path).read_text()))
+    return min(known)

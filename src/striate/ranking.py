@@ -127,7 +127,7 @@ def _decoded(network: Network, values: Sequence[Any], decoders: Decoders) -> Res
     rows = range(len(values))
     chunks = [rows[start : start + BATCH] for start in rows[::BATCH]]
     if all(isinstance(value, (Path, bytes)) for value in values):
-        return decoders.ask([[values[row] for row in chunk] for chunk in chunks])
+        return decoders.ask([[values[row] for row in chunk] for chunk in chunks], len(values))
     # Arrays and tensors hold no foreign bytes: they need no process of their own. Members of
     # archives, which no pipe takes, are inherited by new ones.
     safe = all(isinstance(value, np.ndarray) or is_tensor(value) for value in values)

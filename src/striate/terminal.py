@@ -15,6 +15,7 @@ from striate.training.session import Begun, Epoch, Event, Session
 from striate.wording import counted, duration, percent, shown
 
 WIDE = 72  # letters a line from which the bar has room for its speed
+SHOWN = 0.05  # share of an epoch's steps that is waiting for data, from which it is shown
 
 
 class View(Protocol):
@@ -159,6 +160,8 @@ class Bar:
         numbers = f"loss {progress.loss_sum / seen:.3f}  {percent(progress.correct / seen)}"
         if self._progress.console.width >= WIDE:
             numbers += f"  {self._rate.pictures_per_second():,.0f} {kind}/s"
+            if progress.waiting >= SHOWN:
+                numbers += f"  waiting {percent(progress.waiting, 0)}"
         self._progress.update(
             self._task,
             completed=step.number,
@@ -199,6 +202,8 @@ def parts(session: Session, event: Epoch, *, short: bool = False) -> list[str]:
     if "validation_accuracy" in row:
         written.append(f"validation {loss}{row['validation_loss']:.4f}  {'  '.join(shares)}")
     written.append(duration(row["seconds"]))
+    if row["waiting"] >= SHOWN:
+        written.append(f"waiting {percent(row['waiting'], 0)}")
     return [*written, "best"] if event.best and "validation_accuracy" in row else written
 
 

@@ -135,6 +135,15 @@ def train(
             help="Folder that keeps decoded pixels which do not fit into memory, for later runs.",
         ),
     ] = None,
+    memory: Annotated[
+        str | None,
+        Parameter(
+            group=MORE,
+            metavar="SIZE",
+            help="Memory for the pixels of all splits: 500M, 2G, 0 for none. The result is the "
+            "same. [default: a quarter of the machine's]",
+        ),
+    ] = None,
     tensorboard: Annotated[
         str | None,
         Parameter(
@@ -181,7 +190,7 @@ def train(
     if print_config or show:
         _foresee(data, {**columns, **choices}, device, show=show)
         return
-    means = Means(device, workers, strict, save_every, cache)
+    means = Means(device, workers, strict, save_every, cache, memory)
     shared = {"means": means, "trust_code": trust_code, **columns, **choices}
     if seeds is not None or (choices.get("folds") and "fold" not in choices):
         grouptraining.train(

@@ -3,7 +3,10 @@
 import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+import math
+import os
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from striate import devices
-from striate.decoding import CHUNK, Decoders, Failed, each
-from striate.errors import DataError
+from striate.decoding import Decoders, Failed, each
+from striate.errors import DataError, UsageError
 from striate.images import PictureError
+from striate.processors import memory_bytes
 from striate.stopping import Poll, Reading, unheard
 
 from . import pixelfile
@@ -23,8 +27,9 @@ from .preparation.kinds import Preparation, allowance
 from .preparation.preprocessing import Moments
 from .splits import Split, is_stored
 
-# A quarter of most machines' memory.
-HELD_BYTES = 4 << 30
+LOOKED_AT = 64  # pictures that are looked at together as they pass, where none are kept
+# Of the machine's memory, for the pixels of all splits together.
+MEMORY_SHARE = 1 / 4
 # Of an accelerator's free memory, for the pixels of one split.
 DEVICE_SHARE = 1 / 4
 
@@ -61,11 +66,13 @@ class Pictures:
         pixels: Tensor | None = None,
         workers: int = 0,
         moments: Moments | None = None,
+        in_file: bool = False,
     ) -> None:
         self.split = split
         self.labels = torch.from_numpy(split.labels)
         self.pixels = pixels
         self.moments = moments  # of all pixels, where they were looked at as they were read
+        self._in_file = in_file  # the pixels are a file's, which is mapped into memory
         self._preprocessing = preprocessing
         self._decoders = Decoders(
             functools.partial(_pixels, split, preprocessing),  # not a method: that were a cycle
@@ -98,6 +105,11 @@ class Pictures:
         return len(self.split)
 
     @property
+    def held_bytes(self) -> int:
+        """How many bytes of pixels are kept in memory; those of a mapped file are not."""
+        return 0 if self.pixels is None or self._in_file else self.pixels.nbytes
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Of an example's pixels: channels, height and width of a picture."""
         return self._preprocessing.pixel_shape
@@ -107,6 +119,21 @@ class Pictures:
         batch = next(self.batches(torch.tensor([row]), 1))
         return self._preprocessing.image(batch.pixels[0].cpu())
 
+    def faster(self) -> str:
+        """Say in a few words how batches would come sooner; "" where pixels are in memory."""
+        needed, room = pixel_bytes(self.split, self._preprocessing), memory_bytes() // 2
+        # With a digit after the point: rounded up, so that the pixels fit.
+        hold = f"--memory {math.ceil(needed / 1e8) / 10:g}G holds their pixels in memory"
+        if self.pixels is not None:
+            return (hold if needed < room else "a faster disk for --cache") if self._in_file else ""
+        if self._decoders.workers < devices.processors():
+            return f"--workers {devices.processors()} decodes on all processors"
+        if needed < room:
+            return hold
+        if is_stored(self.split.pictures):
+            return f"--cache FOLDER keeps their pixels in a file ({needed / 1e9:.1f} GB)"
+        return "a faster Dataset: decoding its items takes longer than training on them"
+
     def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
         """Yield these pictures, in this order, `size` at a time."""
         if self.pixels is not None:
@@ -114,26 +141,51 @@ class Pictures:
             for chunk in rows.to(self.pixels.device).split(size):
                 yield Batch(chunk, self.pixels[chunk], labels[chunk])
             return
-        chunks = rows.split(size)
-        for chunk, pixels in zip(chunks, self._decoded(chunks), strict=True):
+        for chunk, pixels in self._decoded(rows, size):
             yield Batch(chunk, torch.stack(pixels), self.labels[chunk])
 
     def all(self, size: int = 512) -> Iterator[Batch]:
         """Yield all pictures in the split's order."""
         return self.batches(torch.arange(len(self)), size)
 
-    def _decoded(self, chunks: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-        places = [chunk.tolist() for chunk in chunks]
-        with contextlib.closing(self._decoders.ask(places)) as found:
-            for chunk, results in zip(places, found, strict=True):
-                for row, result in zip(chunk, results, strict=True):
+    def _decoded(self, rows: Tensor, size: int) -> Iterator[tuple[Tensor, list[Tensor]]]:
+        # Cut as they are wanted: whole numbers of Python take 36 bytes each.
+        starts = range(0, len(rows), size)
+        chunks = (rows[start : start + size].tolist() for start in starts)
+        with contextlib.closing(self._decoders.ask(chunks, len(rows))) as found:
+            for start, results in zip(starts, found, strict=True):
+                chunk = rows[start : start + size]
+                for row, result in zip(chunk.tolist(), results, strict=True):
                     if isinstance(result, Failed):
                         raise PictureError(self.split.names[row], result.reason)
-                yield results
+                yield chunk, results
 
 
 def _pixels(split: Split, preprocessing: Preparation, row: int) -> Tensor:
     return preprocessing.pixels(split.pictures[row])
+
+
+def usual_memory() -> int:
+    """Return how many bytes of pixels are kept in memory where nobody says how many."""
+    # torchrun starts several processes on a machine, which share it.
+    return int(MEMORY_SHARE * memory_bytes()) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def bytes_of(text: str | int) -> int:
+    """Read a number of bytes: 500M, 2G, 1.5GB, or a plain number.
+
+    >>> bytes_of("2G"), bytes_of("1.5 gb"), bytes_of("500M"), bytes_of("0")
+    (2000000000, 1500000000, 500000000, 0)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", str(text).strip().lower())
+    if match is None:
+        raise UsageError(f"a size is a number of bytes such as 500M or 2G, not {text!r}")
+    return int(float(match[1]) * 1000 ** " kmgt".index(match[2] or " "))
+
+
+def pixel_bytes(split: Split, preprocessing: Preparation) -> int:
+    """Return how many bytes the pixels of a split take."""
+    return len(split) * int(np.prod(preprocessing.pixel_shape)) * preprocessing.dtype.itemsize
 
 
 def part_of(splits: Mapping[str, Split], name: str, poll: Poll) -> Poll:
@@ -157,23 +209,28 @@ def read(  # noqa: PLR0913
     held_bytes: int | None = None,
     cache: Path | None = None,
     look: Look | None = None,
+    known: bool = False,
 ) -> tuple[Pictures, list[Unreadable]]:
     """Decode every picture of a split once: keep the pixels if they fit, list what is unreadable.
 
     Pixels that do not fit into memory go to a file in the folder `cache`, or are found there from
     an earlier time; without one they are decoded anew when they are asked for. With `strict` the
     first unreadable picture is a PictureError. `poll` is called between batches, `look` with the
-    pixels of all that are readable, in their order.
+    pixels of all that are readable, in their order. Pictures that are `known` to be readable, as a
+    run has read them before, are not decoded now where their pixels are not kept.
     """
     count = devices.processors() if workers is None else workers
     moments: Moments | None = None
-    needed = len(split) * int(np.prod(preprocessing.pixel_shape)) * preprocessing.dtype.itemsize
+    needed = pixel_bytes(split, preprocessing)
     results = decoded(split, preprocessing, count, strict=strict, poll=poll)
-    if needed <= (HELD_BYTES if held_bytes is None else held_bytes):
+    in_file = False
+    if needed <= (usual_memory() if held_bytes is None else held_bytes):
         whole = torch.empty((len(split), *preprocessing.pixel_shape), dtype=preprocessing.dtype)
         kept = _in_memory(results, whole)
     elif cache is not None and is_stored(split.pictures):
-        kept = _in_file(split, preprocessing, results, cache, needed)
+        in_file, kept = True, _in_file(split, preprocessing, results, cache, needed)
+    elif known and look is None:
+        kept = None, {}
     else:
         moments = Moments() if preprocessing.dtype == torch.uint8 else None
         kept = None, _passing(results, look, moments)
@@ -181,7 +238,9 @@ def read(  # noqa: PLR0913
     part, unreadable = readable(split, reasons)
     if strict and unreadable:  # as the file of pixels says
         raise PictureError(*unreadable[0])
-    pictures = Pictures(part, preprocessing, pixels=pixels, workers=count, moments=moments)
+    pictures = Pictures(
+        part, preprocessing, pixels=pixels, workers=count, moments=moments, in_file=in_file
+    )
     if look and pixels is not None:
         for batch in pictures.all(2048):
             poll()
@@ -226,7 +285,7 @@ def _passing(
 ) -> dict[int, str]:
     """Show pixels as they pass and keep none; return why pictures have none."""
     numbered, reasons = enumerate(results), {}
-    while batch := list(itertools.islice(numbered, CHUNK)):
+    while batch := list(itertools.islice(numbered, LOOKED_AT)):
         reasons.update({row: result for row, result in batch if isinstance(result, str)})
         pixels = [result for _, result in batch if isinstance(result, Tensor)]
         if look and pixels:

@@ -9,7 +9,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from types import TracebackType
@@ -25,10 +25,12 @@ from .wire import Failed
 
 __all__ = ["AHEAD", "Decoders", "Failed", "ahead", "each"]
 
-# Decoded pictures that wait for their turn, in chunks: enough to hide an uneven decoder.
+# Decoded pictures that wait for their turn, in chunks: enough to hide an uneven decoder. Of large
+# chunks fewer wait, as they are memory: no more than so many pictures, but always one chunk.
 AHEAD = 3
-CHUNK = 256  # pictures
+_MOST_AHEAD = 512
 _PIECE = 16  # pictures in one question to a process
+_LEAST_PIECES = 4  # of a chunk, where all pictures are looked at once
 
 Work = Callable[[Any], Any]
 
@@ -77,15 +79,16 @@ class Decoders:
         self._close()
         self._opened = None
 
-    def ask(self, chunks: Sequence[Sequence[Any]]) -> Generator[list[Any]]:
+    def ask(self, chunks: Iterable[Sequence[Any]], most: int | None = None) -> Generator[list[Any]]:
         """Do the work on each item of the chunks, a few chunks ahead; yields lists, in order.
 
-        An item that cannot be used gives Failed.
+        An item that cannot be used gives Failed. No more processes are opened than `most` items
+        have work for.
         """
         if self.workers < 1:
             yield from ([self._attempt(item) for item in chunk] for chunk in chunks)
             return
-        opened = self._open(min(self.workers, sum(map(len, chunks)) or 1))
+        opened = self._open(min(self.workers, self.workers if most is None else most or 1))
         pending: deque[list[Future[list[Any]]]] = deque()
         try:
             for chunk in chunks:
@@ -93,7 +96,7 @@ class Decoders:
                 pending.append(
                     [opened.threads.submit(self._done, opened, list(piece)) for piece in pieces]
                 )
-                if len(pending) > AHEAD:
+                if len(pending) > max(1, min(AHEAD, _MOST_AHEAD // max(len(chunk), 1))):
                     yield _joined(pending.popleft())
             while pending:
                 yield _joined(pending.popleft())
@@ -193,7 +196,7 @@ def ahead(
         return work(pictures[place])
 
     with Decoders(at, workers, guarded=guarded, allowance=allowance) as decoders:
-        yield from decoders.ask(chunks)
+        yield from decoders.ask(chunks, sum(map(len, chunks)))
 
 
 def each(
@@ -207,10 +210,11 @@ def each(
 ) -> Generator[tuple[int, Any]]:
     """Do `work` on every picture, once; yields places and results in order.
 
-    `poll` is called between chunks of CHUNK pictures.
+    `poll` is called between chunks of pictures, of as many as keep all workers busy.
     """
     rows = range(len(pictures))
-    chunks = [rows[start : start + CHUNK] for start in rows[::CHUNK]]
+    size = _PIECE * max(_LEAST_PIECES, workers)
+    chunks = [rows[start : start + size] for start in rows[::size]]
     found = ahead(work, pictures, chunks, workers, guarded=guarded, allowance=allowance)
     # Closed whatever is raised: processes and threads must not be left to the collector.
     with contextlib.closing(found):

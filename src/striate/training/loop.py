@@ -46,6 +46,8 @@ class Progress:
     correct: int = 0
     pictures: int = 0
     seconds: float = 0.0
+    taught: float = 0.0  # seconds of the steps of the epoch under way
+    waited: float = 0.0  # those of them in which the next batch was not there yet
     history: list[dict[str, Any]] = field(default_factory=list)
     trail: list[dict[str, Any]] = field(default_factory=list)  # points of curves by step, as sums
 
@@ -79,11 +81,17 @@ class Progress:
             for point in self.trail
         ]
 
+    @property
+    def waiting(self) -> float:
+        """Share of the time of this epoch's steps in which the next batch was not there yet."""
+        return min(self.waited / self.taught, 1.0) if self.taught else 0.0
+
     def close_epoch(self, row: dict[str, Any]) -> None:
         """Enter the epoch in the history and begin the next."""
         self.history.append(row)
         self.epochs += 1
         self.loss_sum, self.correct, self.pictures = 0.0, 0, 0
+        self.taught, self.waited = 0.0, 0.0
         if self.epochs > SHORT:
             self.trail = []
 
@@ -147,9 +155,20 @@ def tasks(learner: Learner, pictures: Pictures, progress: Progress) -> Iterator[
     places = sampling.places(rows, len(pictures))
     first = (done - number * per_epoch) * recipe.step_size
     left = slice(first, per_epoch * recipe.step_size)
-    batches = pictures.batches(rows[left], recipe.step_size)
+    batches = _timed(pictures.batches(rows[left], recipe.step_size), progress)
     for step, batch in enumerate(_placed(batches, places[left], recipe.step_size), done):
         yield Task(step + 1, number, learner.rate(recipe, step, per_epoch), batch)
+
+
+def _timed(batches: Iterator[Batch], progress: Progress) -> Iterator[Batch]:
+    """Yield batches, and count the seconds in which the next one is not there yet."""
+    while True:
+        began = time.monotonic()
+        batch = next(batches, None)
+        progress.waited += time.monotonic() - began
+        if batch is None:
+            return
+        yield batch
 
 
 def _placed(batches: Iterator[Batch], places: Tensor, size: int) -> Iterator[Batch]:

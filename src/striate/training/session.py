@@ -19,11 +19,15 @@ from striate.models import Architecture
 from striate.models.tensorfiles import from_safetensors
 from striate.runs import bundle, checkpoints, folder
 from striate.stopping import Halt
+from striate.wording import percent
 
 from . import optim, stages
 from .loop import POINTS, Progress, Step, epoch, steps_an_epoch
 from .stages import Teaching
 from .step import DivergedError, Learner
+
+# Share of an epoch's steps that is waiting for data, from which something is suggested.
+MUCH = 0.2
 
 
 class Epoch(NamedTuple):
@@ -131,6 +135,7 @@ def save(session: Session, *, rank: tuple[float, ...] | None = None) -> Path:
 def _epochs(session: Session, halt: Halt) -> Iterator[Event]:
     progress, recipe = session.progress, session.learner.recipe
     per_epoch = steps_an_epoch(len(session.pictures["train"]), recipe)
+    advised = False
     while not is_over(progress.history, recipe.epochs, recipe.patience, recipe.monitor):
         yield from _entered(session, halt)
         if progress.step < (progress.epochs + 1) * per_epoch:
@@ -140,6 +145,9 @@ def _epochs(session: Session, halt: Halt) -> Iterator[Event]:
         yield Saved(progress.step, save(session, rank=score(row, recipe.monitor)))
         folder.write_history(session.folder, progress.history)
         yield Epoch(row, best=best(progress.history, recipe.monitor) is row)
+        if not advised and (line := _advice_on_data(session, row["waiting"])):
+            advised = True
+            yield Note(line)
 
 
 def _entered(session: Session, halt: Halt) -> Iterator[Note]:
@@ -172,6 +180,7 @@ def _steps(session: Session, halt: Halt) -> Iterator[Event]:
             progress.count(step, span=span)
         now = time.monotonic()
         progress.seconds += now - began
+        progress.taught += now - began
         yield from steps
         began = time.monotonic()  # what the caller does between two steps is not counted
         halt.poll()
@@ -210,11 +219,22 @@ def _evaluate(session: Session, halt: Halt) -> dict[str, Any]:
             "validation_balanced_accuracy": found.balanced_accuracy,
         }
     progress.seconds += time.monotonic() - began
-    return {**row, "seconds": round(progress.seconds, 3)}
+    return {
+        **row,
+        "waiting": round(progress.waiting, 4),
+        "seconds": round(progress.seconds, 3),
+    }
 
 
 def _validation(row: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in row.items() if k != "seconds"}
+    return {k: v for k, v in row.items() if k not in ("seconds", "waiting")}
+
+
+def _advice_on_data(session: Session, waiting: float) -> str:
+    """Say what would help where much of an epoch was waiting for data; "" where little was."""
+    _, pictures = _taught(session)
+    how = pictures["train"].faster() if waiting > MUCH else ""
+    return f"{percent(waiting, 0)} of the steps' time was waiting for data: {how}" if how else ""
 
 
 def _advice(session: Session, error: DivergedError) -> DivergedError:

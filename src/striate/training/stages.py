@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from striate import devices, features
 from striate.data.augmenting.mixing import unmixed
-from striate.data.batches import HELD_BYTES, Pictures
+from striate.data.batches import Pictures
 from striate.data.preparation.kinds import Preparation
 from striate.errors import UsageError
 from striate.models import heads
@@ -24,6 +24,9 @@ from .step import Learner, training
 # Pictures a batch whose features are computed. On a CPU few take a seventh less time than many: the
 # maps of EfficientNet-Lite0 then stay small enough to be kept by the allocator.
 FEW, MANY = 16, 256
+# Features of frozen layers that are kept. On every machine the same: to compute them anew changes
+# the last bits of what is learnt.
+HELD_BYTES = 4 << 30
 
 
 class Stage(NamedTuple):

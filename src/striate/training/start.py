@@ -14,7 +14,7 @@ from striate import data as sources
 from striate import devices, models
 from striate.data import Data, Split, sampling
 from striate.data.augmenting.mixing import Mixture, mix_of
-from striate.data.batches import Pictures, Unreadable, part_of, read
+from striate.data.batches import Pictures, Unreadable, bytes_of, part_of, read, usual_memory
 from striate.data.preparation.kinds import Preparation
 from striate.errors import DataError, UsageError
 from striate.inspection import Fingerprints, Gathering, Leak, fingerprint_table, leaks
@@ -46,6 +46,8 @@ class Means(NamedTuple):
     strict: bool = False  # an unreadable picture is fatal
     save_every: float = 300.0  # seconds between two checkpoints within an epoch
     cache: Path | None = None  # folder for pixels that do not fit into memory
+    # Bytes for the pixels of all splits, or a text such as 2G; None: a quarter of the machine's.
+    memory: int | str | None = None
 
 
 class Ready(NamedTuple):
@@ -179,7 +181,7 @@ def resume(
     for name, part in pictures.items():
         if changed := sources.relabelled(part.split, restored.classes, recorded):
             raise DataError(f"the {name} pictures: {sources.relabelled_line(changed)}")
-        if fingerprint(part) != record["fingerprints"][name]:
+        if not _is_same(part, record["fingerprints"][name]):
             raise DataError(
                 f"the {name} pictures of {opened.name} have changed since this run "
                 "began: put the old ones back, or train anew"
@@ -213,11 +215,25 @@ def resume(
 
 def fingerprint(pictures: Pictures) -> str:
     """Return a SHA-256 of pixels and labels; of names and labels where pixels are not held."""
+    return _of_names(pictures) if pictures.pixels is None else _of_pixels(pictures)
+
+
+def _is_same(pictures: Pictures, recorded: str) -> bool:
+    """Tell whether a fingerprint is of these pictures, wherever their pixels were or are now."""
+    return recorded == _of_names(pictures) or recorded == _of_pixels(pictures)
+
+
+def _of_names(pictures: Pictures) -> str:
     digest = hashlib.sha256(pictures.labels.numpy().tobytes())
-    if pictures.pixels is not None:
-        digest.update(pictures.pixels.cpu().numpy().data)
-    else:
-        digest.update("\n".join(pictures.split.names).encode())
+    for number, name in enumerate(pictures.split.names):
+        digest.update(f"\n{name}".encode() if number else name.encode())
+    return digest.hexdigest()
+
+
+def _of_pixels(pictures: Pictures) -> str:
+    digest = hashlib.sha256(pictures.labels.numpy().tobytes())
+    for batch in pictures.all(64):
+        digest.update(batch.pixels.cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -230,6 +246,7 @@ def _read(
 ) -> tuple[dict[str, Pictures], list[Unreadable]]:
     pictures: dict[str, Pictures] = {}
     unreadable: list[Unreadable] = []
+    room = usual_memory() if means.memory is None else bytes_of(means.memory)
     for name, split in splits.items():
         pictures[name], missing = read(
             split,
@@ -237,10 +254,13 @@ def _read(
             workers=means.workers,
             strict=means.strict,
             poll=part_of(splits, name, halt.poll),
+            held_bytes=room,
             cache=means.cache,
             look=looking[name].add if name in looking else None,
+            known=name not in looking,
         )
         unreadable += missing
+        room -= pictures[name].held_bytes
     return pictures, unreadable
 
 
@@ -384,8 +404,8 @@ def _notes(data: Data, pictures: Mapping[str, Pictures], unreadable: list[Unread
     notes = [data.layout, f"{sizes} {data.kind}; {each} to train on of each class", *data.warnings]
     if any(part.pixels is None for part in pictures.values()):
         notes.append(
-            f"the {data.kind} do not fit into memory: they are decoded anew in each epoch, which "
-            "--cache FOLDER avoids"
+            f"the {data.kind} do not fit into the memory for pixels (--memory): they are decoded "
+            "anew in each epoch, which --cache FOLDER avoids"
         )
     if unreadable:
         first, left_out = unreadable[0], counted(len(unreadable), f"unreadable {data.kind}")
