@@ -1,10 +1,11 @@
 """A server under load, each answer compared with the offline one; and under attack.
 
-    python benchmarks/serving.py RUN PICTURES [--seconds 120] [--connections 64] [--seed 0]
+    python benchmarks/serving.py RUN PICTURES [--seconds 120] [--connections 64] [--apart]
     python benchmarks/serving.py RUN PICTURES --attacks
 
 Capacity is what kept connections get that always ask again. Then requests come at half, one and
 two times that rate whether or not others are answered; latency counts from when each was due.
+A server and what asks it share the processors; with --apart the last one is left to what asks.
 Attacks are requests of other hosts and origins, ways out of the served files, and bytes that are no
 request.
 """
@@ -13,12 +14,14 @@ import argparse
 import asyncio
 import itertools
 import json
+import os
 import random
 import re
 import subprocess
 import sys
+import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -98,14 +101,18 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def started(run: Path, *more: str) -> Iterator[Server]:
-    """Start a server on a free port."""
+def started(run: Path, *more: str, processors: str | None = None) -> Iterator[Server]:
+    """Start a server on a free port, on these processors alone where they are named."""
     command = [sys.executable, "-m", "striate", "serve", str(run), "--port", "0", *more]
+    if processors:
+        command = ["taskset", "-c", processors, *command]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         found = next(
             found for line in process.stderr if (found := re.search(r"//([\d.]+):(\d+)/", line))
         )
+        # Read to its end: a server whose words nobody reads would stop at a full pipe.
+        threading.Thread(target=process.stderr.read, daemon=True).start()
         try:
             yield Server(process, found[1], int(found[2]))
         finally:
@@ -126,17 +133,25 @@ class Tally:
         self.seconds: list[float] = []
         self.refused: list[float] = []
         self.statuses: Counter[int] = Counter()
+        self.bodies: list[tuple[int, bytes]] = []  # compared once the load is over
         self.wrong = 0
 
-    def add(self, answer: Answer, seconds: float, expected: list[tuple[str, float]]) -> None:
-        """Count an answer."""
-        self.statuses[answer.status] += 1
-        if answer.status == 200:
+    def add(self, row: int, status: int, content: bytes, seconds: float) -> None:
+        """Count an answer, head and body."""
+        self.statuses[status] += 1
+        if status == 200:
             self.seconds.append(seconds)
-            self.wrong += not same(json.loads(answer.body)["predictions"][0], expected)
-        elif answer.status == 503:
+            self.bodies.append((row, content))
+        elif status == 503:
             self.refused.append(seconds)
-            self.wrong += "retry-after" not in answer.headers
+            self.wrong += b"\nretry-after: " not in content
+
+    def compare(self, expected: list[list[tuple[str, float]]]) -> None:
+        """Count the answers that are not the offline ones."""
+        for row, content in self.bodies:
+            document = json.loads(content.partition(b"\r\n\r\n")[2])
+            self.wrong += not same(document["predictions"][0], expected[row])
+        self.bodies.clear()
 
 
 def same(found: dict[str, Any], expected: list[tuple[str, float]]) -> bool:
@@ -154,46 +169,129 @@ class Work(NamedTuple):
     expected: list[list[tuple[str, float]]]
 
 
-async def saturate(server: Server, work: Work, seconds: float, connections: int) -> Tally:
+class Client(asyncio.Protocol):
+    """A kept connection with one request at a time; it does as little as it can for each."""
+
+    def __init__(self, load: "Load") -> None:
+        self.load = load
+        self.row, self.due = -1, 0.0
+        self.got = bytearray()
+        self.whole = 0  # bytes of the answer, once its head is there
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport: Any = transport
+
+    def ask(self, row: int, due: float) -> None:
+        """Send a request that was due then."""
+        self.row, self.due = row, due
+        self.transport.write(self.load.work.requests[row])
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of an answer."""
+        self.got += data
+        if not self.whole:
+            end = self.got.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            at = self.got.find(b"content-length: ") + 16
+            self.whole = end + 4 + int(self.got[at : self.got.find(b"\r", at)])
+        if len(self.got) >= self.whole:
+            row, content = self.row, bytes(self.got)
+            self.row, self.whole = -1, 0
+            self.got.clear()
+            self.load.answered(self, row, int(content[9:12]), content)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Count a request that gets no answer."""
+        self.load.lost(self)
+
+
+class Load:
+    """Requests on kept connections: each a next one once answered, or at a rate."""
+
+    def __init__(self, server: Server, work: Work, most: int) -> None:
+        self.server, self.work, self.most = server, work, most
+        self.tally = Tally()
+        self.open = 0
+        self.idle: list[Client] = []
+        self.waiting: deque[tuple[int, float]] = deque()  # for a connection
+        self.opening: set[asyncio.Task[None]] = set()
+        self.asked = 0
+        self.ends = 0.0  # closed loop: until when each connection asks again
+
+    def next(self, due: float) -> None:
+        """Send the next request, on an idle connection or a new one, or as soon as one is free."""
+        self.waiting.append((self.asked % len(self.work.requests), due))
+        self.asked += 1
+        if self.idle:
+            self.idle.pop().ask(*self.waiting.popleft())
+        elif self.open < self.most:
+            self.open += 1
+            task = asyncio.create_task(self._opened())
+            self.opening.add(task)
+            task.add_done_callback(self.opening.discard)
+
+    async def _opened(self) -> None:
+        loop = asyncio.get_running_loop()
+        host, port = self.server.host, self.server.port
+        _, client = await loop.create_connection(lambda: Client(self), host, port)
+        self._free(client)
+
+    def answered(self, client: Client, row: int, status: int, content: bytes) -> None:
+        """Count an answer, and use the connection again."""
+        now = time.perf_counter()
+        self.tally.add(row, status, content, now - client.due)
+        self._free(client)
+        if now < self.ends:
+            self.next(now)
+
+    def _free(self, client: Client) -> None:
+        if self.waiting:
+            client.ask(*self.waiting.popleft())
+        else:
+            self.idle.append(client)
+
+    def lost(self, client: Client) -> None:
+        """Count a request without an answer; idle connections may be closed."""
+        self.open -= 1
+        if client in self.idle:
+            self.idle.remove(client)
+        elif client.row >= 0:
+            self.tally.add(client.row, 0, b"", 0.0)
+
+    async def close(self, patience: float = 30) -> Tally:
+        """Wait for what is under way, close all, and compare the answers."""
+        until = time.perf_counter() + patience
+        while (self.opening or len(self.idle) < self.open) and time.perf_counter() < until:
+            await asyncio.sleep(0.01)
+        missing = self.asked - sum(self.tally.statuses.values())
+        self.tally.statuses[0] += missing
+        for client in list(self.idle):
+            client.transport.abort()
+        self.tally.compare(self.work.expected)
+        return self.tally
+
+
+async def saturate(server: Server, work: Work, seconds: float, connections: int) -> Load:
     """Have every connection ask again as soon as it is answered."""
-    tally, until = Tally(), time.perf_counter() + seconds
-    order = itertools.cycle(range(len(work.requests)))
-
-    async def client() -> None:
-        connection = Connection(server.host, server.port)
-        while (begun := time.perf_counter()) < until:
-            row = next(order)
-            answer = await connection.ask(work.requests[row])
-            tally.add(answer, time.perf_counter() - begun, work.expected[row])
-        connection.close()
-
-    await asyncio.gather(*(client() for _ in range(connections)))
-    return tally
+    load, begun = Load(server, work, connections), time.perf_counter()
+    load.ends = begun + seconds
+    for _ in range(connections):
+        load.next(begun)
+    await asyncio.sleep(seconds)
+    return load
 
 
-async def pour(server: Server, work: Work, seconds: float, rate: float, most: int) -> Tally:
+async def pour(server: Server, work: Work, seconds: float, rate: float, most: int) -> Load:
     """Send requests at a rate, on as many kept connections as it takes."""
-    tally, begun = Tally(), time.perf_counter()
-    idle: asyncio.Queue[Connection] = asyncio.Queue()
-    for _ in range(most):
-        idle.put_nowait(Connection(server.host, server.port))
-
-    async def one(row: int, due: float) -> None:
-        connection = await idle.get()
-        answer = await connection.ask(work.requests[row])
-        idle.put_nowait(connection)
-        tally.add(answer, time.perf_counter() - due, work.expected[row])
-
-    tasks = []
+    load, begun = Load(server, work, most), time.perf_counter()
     for number in range(int(seconds * rate)):
         due = begun + number / rate
         if (wait := due - time.perf_counter()) > 0:
             await asyncio.sleep(wait)
-        tasks.append(asyncio.create_task(one(number % len(work.requests), due)))
-    await asyncio.gather(*tasks)
-    while not idle.empty():
-        idle.get_nowait().close()
-    return tally
+        load.next(due)
+    return load
 
 
 async def batches(server: Server) -> tuple[float, float]:
@@ -207,39 +305,62 @@ async def batches(server: Server) -> tuple[float, float]:
     return (float(counted[1]), float(seconds[1])) if counted and seconds else (0.0, 0.0)
 
 
-def say(name: str, tally: Tally, seconds: float, batch: float, memory: int) -> float:
-    """Print a line of the load; return the goodput."""
+class Spent(NamedTuple):
+    """Processor seconds: of the server with its decoders, and of this program."""
+
+    server: float
+    generator: float
+
+
+def spent(server: Server) -> Spent:
+    """Read the processor seconds so far."""
+    tasks = Path(f"/proc/{server.process.pid}/task").glob("*/children")
+    numbers = [
+        str(server.process.pid),
+        *(one for task in tasks for one in task.read_text().split()),
+    ]
+    fields = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in numbers]
+    ticks = sum(int(one[11]) + int(one[12]) for one in fields)
+    return Spent(ticks / os.sysconf("SC_CLK_TCK"), time.process_time())
+
+
+def say(name: str, tally: Tally, goodput: float, batch: float, used: Spent, memory: int) -> None:
+    """Print a line of the load; what it used is a share of its time."""
     p50, p99 = (
         (1000 * np.quantile(tally.seconds, q) for q in (0.5, 0.99)) if tally.seconds else (0, 0)
     )
     told = f"{1000 * np.quantile(tally.refused, 0.5):.0f} ms" if tally.refused else "-"
-    goodput = tally.statuses[200] / seconds
-    others = {status: n for status, n in tally.statuses.items() if status not in (200, 503)}
+    others = {status: n for status, n in tally.statuses.items() if n and status not in (200, 503)}
     print(
         f"{name:10} goodput {goodput:7.1f}/s  p50 {p50:6.1f} ms  p99 {p99:6.1f} ms  "
         f"503 {tally.statuses[503]:6,} (p50 {told})  others {others or 0}  wrong {tally.wrong}  "
-        f"batch {1000 * batch:.1f} ms  RSS {memory / 1e6:.0f} MB",
+        f"batch {1000 * batch:.1f} ms  processors: server {used.server:.2f}, "
+        f"generator {used.generator:.2f}  RSS {memory / 1e6:.0f} MB",
         flush=True,
     )
-    return goodput
 
 
 async def load(server: Server, work: Work, seconds: float, connections: int) -> None:
     """Measure capacity, and what half, one and two times of it do."""
-    await saturate(server, work, min(5.0, seconds), connections)  # the first runs are slower
+    await (await saturate(server, work, min(5.0, seconds), connections)).close()  # slower at first
     capacity = 0.0
     for name, share in (("saturated", 0.0), ("half", 0.5), ("full", 1.0), ("twice", 2.0)):
-        count, spent = await batches(server)
-        begun = time.perf_counter()
+        count, busy = await batches(server)
+        before, begun = spent(server), time.perf_counter()
         if not share:
-            tally = await saturate(server, work, seconds, connections)
+            part = await saturate(server, work, seconds, connections)
         else:
             most = 512 - 16  # connections of a server, but for a few
-            tally = await pour(server, work, seconds, share * capacity, most)
+            part = await pour(server, work, seconds, share * capacity, most)
         passed = max(seconds, time.perf_counter() - begun)
+        used = Spent(*((b - a) / passed for a, b in zip(before, spent(server), strict=True)))
+        done = part.tally.statuses[200]
         after, whole = await batches(server)
-        batch = (whole - spent) / max(1.0, after - count)
-        goodput = say(name, tally, passed, batch, server.memory())
+        batch = (whole - busy) / max(1.0, after - count)
+        tally = await part.close()
+        # What was answered after the end of the time is compared, and is not of the rate.
+        goodput = done / passed
+        say(name, tally, goodput, batch, used, server.memory())
         capacity = capacity or goodput
 
 
@@ -358,8 +479,11 @@ async def vandals(server: Server, work: Work, chance: random.Random, count: int 
     tally = Tally()
     for row, request in enumerate(work.requests):
         begun = time.perf_counter()
-        tally.add(await connection.ask(request), time.perf_counter() - begun, work.expected[row])
+        answer = await connection.ask(request)
+        content = answer.headers.encode("latin-1") + answer.body
+        tally.add(row, answer.status, content, time.perf_counter() - begun)
     connection.close()
+    tally.compare(work.expected)
     assert before
     grown = (server.memory() - before[0]) / 1e6
     print(
@@ -370,6 +494,13 @@ async def vandals(server: Server, work: Work, chance: random.Random, count: int 
     )
 
 
+def apart() -> str:
+    """Take the last processor for this program alone; return the others, for the server."""
+    *others, last = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {last})
+    return ",".join(map(str, others))
+
+
 def main() -> None:
     """Start a server and measure it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
@@ -378,12 +509,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--apart", action="store_true", help="the server leaves one processor to us"
+    )
     parser.add_argument("--attacks", action="store_true")
     given, more = parser.parse_known_args()
     paths = [path for path in sorted(given.pictures.rglob("*")) if path.is_file()][:200]
     answers = striate.load(given.run).predict(paths, top=1000)
     expected = [[(one.name, one.probability) for one in answer.classes] for answer in answers]
-    with started(given.run, *more) as server:
+    with started(given.run, *more, processors=apart() if given.apart else None) as server:
         requests = [post(server, path.read_bytes()) for path in paths]
         requests = [request.replace(b"predict", b"predict?top=1000", 1) for request in requests]
         work = Work(requests, expected)

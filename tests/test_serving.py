@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ import httpx
 import numpy as np
 import pytest
 import torch
+import uvicorn
 from conftest import CLASSES, drawing
 from fastapi.routing import APIRoute
 from hypothesis import given
@@ -39,10 +41,12 @@ from striate.errors import DataError, UsageError
 from striate.runs import bundle, folder
 from striate.serving import address, app, page
 from striate.serving.batching import Batcher
+from striate.serving.connections import Connection
 from striate.serving.guard import HEADERS, OPEN, refused
 from striate.serving.limits import Limits
 from striate.serving.networks import Networks, named
 from striate.serving.opening import Loading
+from striate.serving.unparsed import Unparsed
 from striate.serving.waiting import Line
 
 TINY: dict[str, Any] = {"size": 20, "batch_size": 12, "arguments": {"width": 8, "stages": 2}}
@@ -526,6 +530,150 @@ def test_a_line_refuses_what_would_wait_too_long() -> None:
     assert line.refusal() is None
     line.leave(2)
     assert line.waiting == 0
+
+
+# Refused before it is parsed
+
+
+def head(path: str = "/v1/predict", size: int = 3, host: str = HOST, *more: str) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {size}", *more, "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def hurried(
+    seen: list[Any], wait: int | None = 7, token: str | None = None, most: int = 100
+) -> Unparsed:
+    strange = partial(refused, hosts={HOST}, token=token)
+    return Unparsed(
+        busy=lambda: wait, strange=strange, most_bytes=most, seen=lambda *what: seen.append(what)
+    )
+
+
+def test_a_plain_request_is_refused_unparsed_as_the_guard_would(site: Site) -> None:
+    seen: list[Any] = []
+    found = hurried(seen)(head("/v1/predict?top=3") + b"ab", [(b"date", b"now")])
+    assert found is not None
+    assert found.left == 1  # of the body
+    assert seen == [("/v1/predict", 503, 0.0)]
+    start, *lines = found.answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    site.shared.line.enter(LIMITS.queue)
+    expected = site.predict(b"abc")
+    site.shared.line.leave(LIMITS.queue)
+    assert start == "HTTP/1.1 503 Service Unavailable"
+    assert found.answer.partition(b"\r\n\r\n")[2] == expected.content
+    assert headers.pop("retry-after") == "7"
+    assert headers.pop("date") == "now"
+    assert headers.items() == dict(expected.headers).items() - {("retry-after", "1")}
+    usual = "User-Agent: x/1", "Accept: */*", "Connection: keep-alive", "Content-Type: image/png"
+    assert hurried(seen)(head("/v1/explain", 3, HOST, *usual), [])
+
+
+def test_what_is_not_plain_is_parsed() -> None:
+    seen: list[Any] = []
+    refuse, whole = hurried(seen), head() + b"abc"
+    assert refuse(whole, []) is not None
+    seen.clear()
+    assert hurried(seen, wait=None)(whole, []) is None  # nothing is busy
+    assert hurried(seen, token=TOKEN)(whole, []) is None
+    assert (
+        hurried(seen, token=TOKEN)(
+            head("/v1/predict", 3, HOST, f"Authorization: Bearer {TOKEN}x"), []
+        )
+        is None
+    )
+    for more in (
+        "Transfer-Encoding: chunked", "Expect: 100-continue", "Connection: close", "Origin: null",
+        "Upgrade: h2c", "Content-Length: 3", f"Host: {HOST}", "X: y", " folded: 1", "Accept : x",
+        "Accept: \x01", "Accept: a\nTransfer-Encoding: chunked", "Accept: \xff", "nothing",
+        f"Accept: {'x' * 5000}",
+    ):  # fmt: skip
+        assert refuse(head("/v1/predict", 3, HOST, more) + b"abc", []) is None, more
+    for data in (
+        b"", whole[:20], whole.replace(b"POST", b"GET"), whole.replace(b"1.1", b"1.0"),
+        whole + whole, head("/v1/predict", 101), head("/v1/predict", -1), head("/", 3),
+        head(host="evil.com"), head("/v1/pre dict"), whole.replace(b"\r\n", b"\n"),
+        whole.replace(b"Content-Length: 3\r\n", b""), head("/v1/../predict"),
+    ):  # fmt: skip
+        assert refuse(data, []) is None, data
+    assert seen == []
+
+
+@given(st.binary(max_size=80), st.integers(0, 90))
+def test_bytes_are_refused_whole_or_not_at_all(noise: bytes, place: int) -> None:
+    """Whatever stands in a request, what is refused is a whole head and no more than its body."""
+    good = head("/v1/predict", 9) + b"abc"
+    place = min(place, len(good))
+    data = good[:place] + noise + good[place:]
+    found = hurried([])(data, [])
+    if found is not None:
+        begin, end, body = data.partition(b"\r\n\r\n")
+        assert end
+        assert b"\n" not in begin.replace(b"\r\n", b"")
+        assert (
+            0 <= found.left == int(re.findall(rb"(?i)content-length: *(\d+)", begin)[0]) - len(body)
+        )
+
+
+class Wire(asyncio.Transport):
+    """A transport that keeps what is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        self.sent.append(bytes(data))
+
+    def close(self) -> None:
+        self.sent.append(b"closed")
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+async def backwards(_: Any, receive: Any, send: Any) -> None:
+    """Answer with the body, its end first."""
+    body = (await receive())["body"]
+    headers = [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body[::-1]})
+
+
+def test_a_connection_goes_on_after_a_request_that_was_refused_unparsed() -> None:
+    """Bodies that come late are passed over; the next request is answered, in one piece."""
+    parts = [
+        (True, head() + b"abc", False),
+        (True, head() + b"a", True),  # two bytes of the body are waited for
+        (True, b"b", True),
+        (False, b"c" + head() + b"xyz", False),
+        (True, b"POST /v1/predict HTTP/1.1\r\nHo", True),
+        (True, head()[29:] + b"uvw", False),  # it goes on as it has begun: parsed
+        (True, head() + b"abc", False),
+    ]
+
+    async def talk() -> list[bytes]:
+        config = uvicorn.Config(backwards, lifespan="off", log_config=None)
+        config.load()
+        refuse, wire = hurried([]), Wire()
+        found = Connection(config, uvicorn.server.ServerState(), {}, unparsed=refuse)
+        found.connection_made(wire)
+        assert found.is_waited_for()  # it has asked nothing yet
+        for busy, data, waited in parts:
+            refuse._busy = partial(int, "1") if busy else lambda: None
+            found.data_received(data)
+            await asyncio.sleep(0.01)
+            assert found.is_waited_for() == waited, data
+        found.timeout_keep_alive_handler()
+        return wire.sent
+
+    *sent, last = asyncio.run(talk())
+    assert [one.split()[1] for one in sent] == [b"503", b"503", b"200", b"200", b"503"]
+    assert [one[-3:] for one in sent[2:4]] == [b"zyx", b"wvu"]
+    assert last == b"closed"
 
 
 # Newer networks

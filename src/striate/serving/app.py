@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -26,10 +27,11 @@ from striate.version import __version__
 from . import documents, networks, page
 from .batching import Batcher
 from .explanations import Explanations
-from .guard import FAULT, Guard
+from .guard import FAULT, Guard, refused
 from .limits import Limits
 from .measures import CONTENT_TYPE, Measures
 from .networks import Networks, Served
+from .unparsed import Unparsed
 from .uploads import Upload, read
 from .waiting import Line
 
@@ -103,6 +105,16 @@ def guarded(shared: State, *, hosts: frozenset[str], token: str | None) -> Guard
         token=token,
         most_bytes=shared.limits.body_bytes,
         busy=shared.line.refusal,
+        seen=shared.measures.seen,
+    )
+
+
+def unparsed(shared: State, *, hosts: frozenset[str], token: str | None) -> Unparsed:
+    """Return what refuses requests before they are parsed, by the guard's own rules."""
+    return Unparsed(
+        busy=shared.line.refusal,
+        strange=partial(refused, hosts=hosts, token=token),
+        most_bytes=shared.limits.body_bytes,
         seen=shared.measures.seen,
     )
 

@@ -36,7 +36,7 @@ HEADERS = {
     "permissions-policy": "camera=(self), microphone=(), geolocation=()",
     "cache-control": "no-store",
 }
-_ADDED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+ADDED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class Refusal(NamedTuple):
@@ -45,6 +45,11 @@ class Refusal(NamedTuple):
     status: int
     reason: str
     retry: int | None = None  # seconds
+
+    @classmethod
+    def busy(cls, wait: int) -> "Refusal":
+        """Refuse for lack of room, and say after how many seconds to come again."""
+        return cls(503, "too many pictures are waiting", wait)
 
 
 class Guard:
@@ -103,7 +108,7 @@ class Guard:
         if any(int(size) > self._most for size in _values(scope, b"content-length")):
             return self._too_large()
         wait = self._busy()
-        return None if wait is None else Refusal(503, "too many pictures are waiting", wait)
+        return None if wait is None else Refusal.busy(wait)
 
     async def _read(self, receive: Receive, body: bytearray) -> Refusal | None:
         """Read the body to its end; how long that may take is the connection's matter."""
@@ -135,7 +140,7 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message = {**message, "headers": [*message.get("headers", []), *_ADDED]}
+            message = {**message, "headers": [*message.get("headers", []), *ADDED]}
         await self._send(message)
 
 
@@ -183,11 +188,17 @@ def _again(body: bytearray) -> Receive:
 
 
 async def _refuse(answer: _Answer, refusal: Refusal) -> None:
+    headers, content = answered(refusal)
+    await answer({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await answer({"type": "http.response.body", "body": content, "more_body": False})
+
+
+def answered(refusal: Refusal) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Write what is told to whoever is refused: headers, without those of every answer; content."""
     content = json.dumps({"error": refusal.reason}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
     if refusal.retry is not None:
         headers.append((b"retry-after", b"%d" % refusal.retry))
     if refusal.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    await answer({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await answer({"type": "http.response.body", "body": content, "more_body": False})
+    return headers, content

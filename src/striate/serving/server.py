@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 import logging
 import signal
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h11
 import uvicorn
 
 from striate.wording import counted
@@ -17,12 +16,13 @@ from striate.wording import counted
 from . import app as routes
 from .address import Address, bind
 from .app import State
+from .connections import Connection, cut_off
 from .limits import CONNECTION_SECONDS, CONNECTIONS, Limits
 from .networks import Networks, Served
 from .opening import Loading
 
 LOG = logging.getLogger("striate.serving")
-_LOOK = 1.0  # seconds between two looks at connections, and at runs
+_LOOK = 1.0  # seconds between two looks at runs
 # Longer than any accepted request may take.
 _LAST = 2.0
 
@@ -94,7 +94,7 @@ async def _run(shared: State, address: Address, *, watch: bool, tell: Tell) -> N
     loop.add_signal_handler(signal.SIGHUP, again.set)
     beside = [
         loop.create_task(_reload(shared, again, watch=watch, tell=tell)),
-        loop.create_task(_cut_off(server)),
+        loop.create_task(cut_off(server)),
     ]
     tell(f"serving at {address.url} (Ctrl-C ends it)")  # now signals are heard
     try:
@@ -111,9 +111,11 @@ async def _run(shared: State, address: Address, *, watch: bool, tell: Tell) -> N
 
 def _configuration(shared: State, address: Address) -> uvicorn.Config:
     limits = shared.limits
+    who: dict[str, Any] = {"hosts": address.hosts, "token": address.token}
+    connection: Any = partial(Connection, unparsed=routes.unparsed(shared, **who))
     return uvicorn.Config(
-        routes.guarded(shared, hosts=address.hosts, token=address.token),
-        http="h11",
+        routes.guarded(shared, **who),
+        http=connection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -149,24 +151,3 @@ async def _reload(shared: State, again: asyncio.Event, *, watch: bool, tell: Tel
         for name, version in found:
             shared.measures.reloads.labels(name).inc()
             tell(f"{name} is now version {version}")
-
-
-async def _cut_off(server: uvicorn.Server) -> None:
-    """Close connections that send a request, or take an answer, for longer than anyone needs."""
-    since: dict[Any, float] = {}
-    while True:
-        await asyncio.sleep(_LOOK)
-        now = time.monotonic()
-        slow = {one for one in server.server_state.connections if _is_waited_for(one)}
-        since = {one: since.get(one, now) for one in slow}
-        for one, begun in since.items():
-            if now - begun > CONNECTION_SECONDS:
-                one.transport.abort()
-
-
-def _is_waited_for(connection: Any) -> bool:
-    """Tell whether a connection has sent a part of a request, or nothing yet, or does not read."""
-    state, cycle = connection.conn.their_state, connection.cycle
-    is_silent = cycle is None or bool(connection.conn.trailing_data[0])
-    is_sending = state is h11.SEND_BODY or (state is h11.IDLE and is_silent)
-    return is_sending or connection.transport.get_write_buffer_size() > 0
