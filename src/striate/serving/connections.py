@@ -46,8 +46,9 @@ class Connection(H11Protocol):
     def is_waited_for(self) -> bool:
         """Tell whether it has sent a part of a request, or nothing yet, or does not read."""
         state: Any = self.conn.their_state
+        cycle: Any = self.cycle  # None before the first request
         has_part = bool(self.conn.trailing_data[0] or self._left)
-        is_new = self.cycle is None and not self._has_refused
+        is_new = cycle is None and not self._has_refused
         is_sending = state is h11.SEND_BODY or (state is h11.IDLE and (is_new or has_part))
         return is_sending or self.transport.get_write_buffer_size() > 0
 
