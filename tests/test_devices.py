@@ -12,6 +12,7 @@ from striate import devices
 from striate.errors import UsageError
 from striate.training import start
 from striate.training.recipe import Recipe
+from striate.wording import counted
 
 
 def test_auto_is_the_cpu_only_where_there_is_nothing_better() -> None:
@@ -37,7 +38,8 @@ def test_a_gpu_is_described_by_its_name() -> None:
 
 
 def test_the_cpu_is_described_with_its_threads() -> None:
-    assert devices.describe(torch.device("cpu")) == f"cpu, {torch.get_num_threads()} threads"
+    threads = counted(torch.get_num_threads(), "threads")
+    assert devices.describe(torch.device("cpu")) == f"cpu, {threads}"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")

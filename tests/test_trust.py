@@ -229,6 +229,7 @@ COMMANDS = {
 # Commands that open no run: why, and what they do with one where they expect something else.
 WITHOUT_RUN = {
     "data": ("DATA is what it looks at, and a run is none", Line("data RUN")),
+    "profile": ("takes DATA", Line("profile RUN")),
     "shards": ("writes DATA", Line("shards RUN -o new")),
     "sweep": ("takes DATA", Line("sweep RUN --rate 0.1,0.2")),
     "pooling": ("shifts pictures of DATA", Line("pooling RUN")),
@@ -393,6 +394,7 @@ WITHOUT_RUN_IN_PYTHON = {
     "expanded": "lists folders",
     "preview": "draws data",
     "plan": "resolves choices",
+    "profile": "begins with data and a network, and leaves no run",
     "find_rate": "begins with data and a network, and leaves no run",
     "experiment": "tries claims in a folder of its own",
     "DataError": "an error",

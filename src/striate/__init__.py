@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from striate.version import __version__
 
 if TYPE_CHECKING:
-    from striate.api import Run, atlas, embed, find_rate, inspect, load, preview, train
+    from striate.api import Run, atlas, embed, find_rate, inspect, load, preview, profile, train
     from striate.classic.faces import detect
     from striate.description import describe
     from striate.errors import DataError, Stopped, UsageError
@@ -34,6 +34,7 @@ __all__ = [
     "load_exported",
     "paint",
     "preview",
+    "profile",
     "serve",
     "sweep",
     "train",

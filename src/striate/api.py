@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from striate import (
     metrics,
     models,
     prediction,
+    profiling,
     usercode,
 )
 from striate import report as reporting
@@ -35,6 +37,7 @@ from striate.evaluation import PLAIN, Evaluation, Views, choose_views
 from striate.exporting import Written, card
 from striate.inspection import Report
 from striate.models import Architecture
+from striate.profiling import Profile
 from striate.ranking import Prediction
 from striate.report import Atlas
 from striate.runs import Bundle, Code, folder
@@ -71,6 +74,7 @@ __all__ = [
     "load",
     "plan",
     "preview",
+    "profile",
     "train",
 ]
 
@@ -615,6 +619,45 @@ def find_rate(
             tried.append(step)
             (show or _quiet)(step)
     return found(tried)
+
+
+def profile(
+    data: Any,
+    *,
+    model: Any = None,
+    steps: int = 20,
+    out: Path | str | None = None,
+    means: Means | None = None,
+    tell: Callable[[str], None] | None = None,
+    halt: Halt | None = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    **choices: Any,
+) -> Profile:
+    """Train for a few steps on what `train` would begin with, and say where their time goes.
+
+    No run is written. With `out` the profile is an HTML page as well. `tell` is given lines for
+    people.
+    """
+    usercode.refuse_while_loading()
+    recipes.check_names(choices, where="striate.profile")
+    profiling.require_steps(steps)
+    if choices.get("rate") == "find":
+        raise UsageError("a profile takes steps at one rate: leave out --rate find")
+    opened = sources.find(data, Columns(path_column, label_column))
+    halt, means = halt or Halt(), means or Means()
+    with halt.listening(), torch.random.fork_rng(devices=[]):
+        model, choices = named.applied(model, choices, opened.name)
+        built, initial = architecture(model, choices, opened)
+        choices = sized(opened, built, choices, means.device, tell or _quiet)
+        began = time.monotonic()
+        prepared = prepare(opened, choices, built, means=means, halt=halt, initial=initial)
+        workers = devices.processors() if means.workers is None else means.workers
+        reading = profiling.Reading(time.monotonic() - began, workers)
+        found = profiling.profile(prepared, steps=steps, reading=reading, poll=halt.poll)
+    if out is not None:
+        reporting.write_profile(Path(out).expanduser(), found)
+    return found
 
 
 def inspect(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from striate.errors import UsageError, choose
 from striate.processors import processors as processors
+from striate.wording import counted
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 # By the number of a tensor's axes.
@@ -90,7 +91,7 @@ def describe(device: torch.device) -> str:
     """Name the device as a person would."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type}, {torch.get_num_threads()} threads"
+    return f"{device.type}, {counted(torch.get_num_threads(), 'threads')}"
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ from . import (  # noqa: F401
     paint,
     pooling,
     predict,
+    profile,
     recipes,
     report,
     runs,

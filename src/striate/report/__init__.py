@@ -6,20 +6,21 @@ from pathlib import Path
 import torch
 
 from striate import devices, files
+from striate.profiling import Profile
 from striate.runs import Bundle
 from striate.seeing.settings import read, settings
 from striate.seeing.standings import Standings
 from striate.stopping import Poll, unheard
 from striate.usercode import Consent
 
-from . import comparison, drawings
+from . import comparison, drawings, profiled
 from .atlas import Atlas, write_atlas
 from .curves import curves
 from .document import document
 from .gathering import gather, require_finished
-from .page import COMPARISON, page
+from .page import COMPARISON, PROFILE, page
 
-__all__ = ["Atlas", "write", "write_atlas", "write_comparison"]
+__all__ = ["Atlas", "write", "write_atlas", "write_comparison", "write_profile"]
 
 
 def write(  # noqa: PLR0913
@@ -72,3 +73,8 @@ def write_comparison(
     reader = comparison.Reader(trust_code=trust_code, device=device, workers=count, poll=poll)
     files.write(out, page(*comparison.document(standings, reader), COMPARISON).encode())
     return reader.notes
+
+
+def write_profile(out: Path, found: Profile) -> None:
+    """Write the page of a profile."""
+    files.write(out, page(*profiled.document(found), PROFILE).encode())

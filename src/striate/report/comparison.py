@@ -35,7 +35,7 @@ from .thumbnails import thumbnail_side, thumbnails
 
 SHOWN = 24  # pictures on each side of a pair
 WITH_FILTERS = 8  # settings
-_NO_PICTURES = {"n": 0, "side": 1, "cell": 16, "sheet": 2048, "ink": False, "sheets": []}
+NO_PICTURES = {"n": 0, "side": 1, "cell": 16, "sheet": 2048, "ink": False, "sheets": []}
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -89,7 +89,7 @@ def document(found: Standings, reader: Reader) -> tuple[dict[str, Any], Arrays]:
         "settings": [setting.name for setting in found.settings],
         "pairs": pairs,
         "pictured": pictured,
-        "pictures": _NO_PICTURES if pictures is None else sheets(pictures),
+        "pictures": NO_PICTURES if pictures is None else sheets(pictures),
         "runs": runs,
         "filters": filters,
         "findings": {"curves": _printed(curves_finding(runs))} if runs else {},

@@ -65,6 +65,11 @@ COMPARISON = Layout(
     },
 )
 
+PROFILE = Layout(
+    ("elements", "data", "profile", "navigation"),
+    {"advice": "What to change", "step": "A step", "layers": "Layers", "machine": "Machine"},
+)
+
 
 def page(
     document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], layout: Layout = REPORT
