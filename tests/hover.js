@@ -1,6 +1,7 @@
 // Hovers over pictures that show their own number: how many were read, which were wrong, and by what drawn.
 ([layout, tries]) => {
   const stage = document.querySelector('.stage'), map = stage.atlas;
+  map.render(); // the first drawing sets the canvas's size
   const canvas = stage.querySelector('canvas'), box = canvas.getBoundingClientRect();
   const gl = canvas.getContext('webgl2'), sharp = canvas.width / canvas.clientWidth;
   let state = 1;

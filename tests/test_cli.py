@@ -213,6 +213,22 @@ def test_evaluation_draws_its_confusion(
     assert "--confusion is a .png file" in one_line(capsys)
 
 
+@pytest.mark.parametrize(
+    ("flag", "wanted"),
+    [
+        ("--epochs", "a whole number"),
+        ("--ema", "a number"),
+        ("--rate", "a number or find"),
+        ("--batch-size", "a whole number or auto"),
+    ],
+)
+def test_what_a_flag_takes_is_said_in_words(
+    flag: str, wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", "digits", flag, "many"]) == 2
+    assert one_line(capsys) == f"striate: {flag} takes {wanted}, not 'many'"
+
+
 def test_an_unknown_split_is_a_usage_error(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["evaluate", str(run), "--split", "tests"]) == 2
     assert "it has" in one_line(capsys)

@@ -17,7 +17,7 @@ from striate.report.page import page as whole_page
 from striate.report.places import Placed
 from striate.seeing import Answers, Embedded, Source
 
-HOVERS = 300  # in each way of looking
+HOVERS = 100  # in each way of looking
 HOVER = Path(__file__).with_name("hover.js").read_text("utf-8")
 FAINT = Path(__file__).with_name("contrast.js").read_text("utf-8")
 

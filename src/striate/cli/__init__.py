@@ -3,8 +3,10 @@
 import os
 import sys
 from collections.abc import Sequence
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
-from cyclopts import CycloptsError
+from cyclopts import CoercionError, CycloptsError
 
 from striate import console, streams
 from striate.errors import DataError, Stopped, UsageError
@@ -58,6 +60,8 @@ def _carried_out(arguments: Sequence[str] | None) -> int:
             result_action="return_value",
         )
         sys.stdout.flush()
+    except CoercionError as error:
+        return _failed(_unconverted(error), 2)
     except (UsageError, CycloptsError) as error:
         return _failed(error, 2)
     except DataError as error:
@@ -82,6 +86,26 @@ def run() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     sys.exit(main())
+
+
+# What a flag takes, by its type.
+_WANTED = {int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _unconverted(error: CoercionError) -> Exception:
+    """Say what a flag takes in words, not in types; as cyclopts does where a type has none."""
+    token, parts = error.token, _parts(error.target_type)
+    known = all(part in _WANTED or get_origin(part) is Literal for part in parts)
+    if token is None or not token.keyword or not known or not _WANTED.keys() & set(parts):
+        return error
+    wanted = " or ".join(_WANTED.get(part) or " or ".join(get_args(part)) for part in parts)
+    return UsageError(f"{token.keyword} takes {wanted}, not {token.value!r}")
+
+
+def _parts(hint: Any) -> list[Any]:
+    """Return the types of a union, or the type itself; without None."""
+    parts = (hint,) if get_origin(hint) is Literal else get_args(hint) or (hint,)
+    return [part for part in parts if part is not NoneType]
 
 
 def _failed(error: Exception, status: int) -> int:
