@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test fuzz check format walk docs bench clean
+.PHONY: setup demo test fuzz check format walk docs bench bench-compare bench-long clean
 
 setup: .venv/ready
 
@@ -40,7 +40,18 @@ walk: setup
 docs: setup
 	$(BIN)/python docs/generate.py
 
+# Ours beside peers, in some minutes: ratios into a file, which bench-compare takes as OLD later.
+OUT ?= bench.json
+NEW ?= bench.json
 bench: setup
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/quick.py -o $(OUT)
+
+# What became slower since OLD, beyond the spread: make bench-compare OLD=old.json [NEW=new.json]
+bench-compare: setup
+	$(if $(OLD),,$(error OLD is missing: make bench-compare OLD=old.json))
+	$(BIN)/python benchmarks/comparing.py $(OLD) $(NEW)
+
+bench-long: setup
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/durability.py --kills 60 --flips 2000 --faults
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/hostile.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/decoding.py
