@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.metrics import Calibration, wilson
 from striate.seeing import Answers, calibration, confusion, likely_errors
 from striate.seeing.featuremaps import Maps
-from striate.wording import counted
+from striate.wording import counted, percent
 
 from . import excited, places
 from .curves import curves_finding
@@ -46,7 +47,7 @@ def document(gathered: Gathered) -> tuple[dict[str, Any], Arrays]:
         "calibration": _calibration(gathered.answers, findings),
         **colours(gathered.groups, len(gathered.answers.classes)),
     }
-    _mistakes(gathered.answers, arrays, findings)
+    _mistakes(gathered.answers, gathered.kind, arrays, findings)
     if gathered.placed is not None:
         found["map"] = places.shown(gathered.placed, arrays)
         findings["atlas"] = places.finding(gathered.placed, gathered.kind)
@@ -86,7 +87,9 @@ def _filters(gathered: Gathered, arrays: Arrays, findings: dict[str, str]) -> di
     found = gathered.filters
     if found is None:
         return None
-    arrays["filters"] = found.weights[found.order].astype(np.float32)
+    weights = found.weights[found.order].astype(np.float32)
+    # A spectrogram is drawn with high notes on top, which come last in the network's input.
+    arrays["filters"] = weights[:, :, ::-1] if gathered.kind == "sounds" else weights
     dead, count = found.kinds.count("dead"), len(found.kinds)
     text = f"No filter of {count} is dead"
     if dead:
@@ -118,12 +121,13 @@ def _maps(gathered: Gathered, arrays: Arrays, findings: dict[str, str]) -> list[
                 "silent": len(one.silent),
             }
         )
+    kind = gathered.kind
     worst = max(gathered.maps, key=lambda one: len(one.silent))
     silent, every = len(worst.silent), worst.values.shape[1]
     findings["maps"] = (
-        f"{silent} of {every:,} maps of {worst.layer.name} are zero on all of these pictures"
+        f"{silent} of {every:,} maps of {worst.layer.name} are zero on all of these {kind}"
         if silent
-        else f"Every map of the {len(layers)} layers answers to at least one of these pictures"
+        else f"Every map of the {len(layers)} layers answers to at least one of these {kind}"
     )
     return layers
 
@@ -156,12 +160,7 @@ def _calibration(answers: Answers, findings: dict[str, str]) -> dict[str, Any] |
     if not len(answers.labels):
         return None
     found = calibration(answers.probabilities, answers.labels)
-    gap = 100 * (found.confidence - found.accuracy)
-    kind, side = ("over", "above") if gap > 0 else ("under", "below")
-    findings["calibration"] = (
-        f"The network is {kind}confident: its mean confidence is {abs(gap):.1f} points {side} its "
-        "accuracy"
-    )
+    findings["calibration"] = _confidence(found)
     rows = [
         {
             "n": one.n,
@@ -177,7 +176,23 @@ def _calibration(answers: Answers, findings: dict[str, str]) -> dict[str, Any] |
     return {"bins": rows, "ece": found.error, "n": found.n}
 
 
-def _mistakes(answers: Answers, arrays: Arrays, findings: dict[str, str]) -> None:
+def _confidence(found: Calibration) -> str:
+    """Say whether the mean confidence is the accuracy, as far as so many answers can tell."""
+    low, high = wilson(round(found.accuracy * found.n), found.n)
+    gap = 100 * (found.confidence - found.accuracy)
+    if low <= found.confidence <= high:
+        return (
+            f"The mean confidence, {percent(found.confidence, 1)}, is within the 95 % interval of "
+            f"the accuracy, {percent(low, 1)} to {percent(high, 1)}"
+        )
+    kind, side = ("over", "above") if gap > 0 else ("under", "below")
+    return (
+        f"The network is {kind}confident: its mean confidence is {abs(gap):.1f} points {side} its "
+        "accuracy"
+    )
+
+
+def _mistakes(answers: Answers, kind: str, arrays: Arrays, findings: dict[str, str]) -> None:
     arrays["mistakes"] = answers.mistakes().astype(np.int32)
     arrays["doubts"] = answers.doubts(DOUBTS).astype(np.int32)
     # Out-of-sample probabilities only: of pictures that the network was trained on they tell none.
@@ -188,7 +203,7 @@ def _mistakes(answers: Answers, arrays: Arrays, findings: dict[str, str]) -> Non
     )
     arrays["suspects"] = suspects.astype(np.int32)
     n, wrong = len(answers.labels), int(answers.wrong.sum())
-    text = f"{wrong:,} of {n:,} {answers.split} pictures are misclassified"
+    text = f"{wrong:,} of {counted(n, f'{answers.split} {kind}')} are misclassified"
     if wrong:
         true, taken, times = confusion(answers).pairs[0]
         names = answers.classes

@@ -122,9 +122,9 @@ def _describe(found: Gathered, opened: Opened) -> None:
 
 def _training(recipe: dict[str, Any], result: dict[str, Any]) -> str:
     return (
-        f"{result['epochs']} epochs, epoch {result['best_epoch']} kept; {recipe['optimiser']}, "
-        f"rate {recipe['rate']:g}, batches of {_batches(recipe)}, seed {recipe['seed']}; "
-        f"{result['train_seconds']:.0f} s"
+        f"{counted(result['epochs'], 'epochs')}, epoch {result['best_epoch']} kept; "
+        f"{recipe['optimiser']}, rate {recipe['rate']:g}, batches of {_batches(recipe)}, "
+        f"seed {recipe['seed']}; {result['train_seconds']:.0f} s"
     )
 
 

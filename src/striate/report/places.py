@@ -10,6 +10,7 @@ from striate import seeing
 from striate.wording import counted, percent
 
 PIXELS = 32  # side at which raw pixels are compared, at most
+_RAW = {"pictures": "raw pixels", "sounds": "pixels of spectrograms", "clips": "pixels of frames"}
 
 
 class Placed(NamedTuple):
@@ -40,7 +41,7 @@ def placed(
         note,
         seeing.recall(vectors, xy),
         seeing.trustworthiness(vectors, xy),
-        purities(vectors, labels, pictures, xy) if (labels >= 0).all() else {},
+        purities(vectors, labels, pictures, xy, _RAW[kind]) if (labels >= 0).all() else {},
     )
 
 
@@ -49,15 +50,19 @@ def purities(
     labels: NDArray[np.int64],
     pictures: NDArray[np.uint8],
     xy: NDArray[np.float32],
+    raw: str = "raw pixels",
 ) -> dict[str, float]:
-    """Say which share of a picture's ten nearest are of its class, in each space, and by chance."""
+    """Say which share of a picture's ten nearest are of its class, in each space, and by chance.
+
+    `raw` is what the pictures are called, which may be of sounds or of clips.
+    """
     small = _at_most(pictures, PIXELS)
     planes = small[:, None] if small.ndim == 3 else small.transpose(0, 3, 1, 2)
     side = small.shape[1]
     return {
         "the network's activations": seeing.purity(vectors, labels),
         "this map": seeing.purity(xy, labels),
-        f"raw pixels, {side}x{side}": seeing.purity(seeing.raw_pixels(planes), labels),
+        f"{raw}, {side}x{side}": seeing.purity(seeing.raw_pixels(planes), labels),
         "colour histograms": seeing.purity(seeing.colour_histograms(planes), labels),
         "chance": _chance(labels),
     }
@@ -101,5 +106,5 @@ def finding(found: Placed, kind: str) -> str:
     own, _, pixels, *_ = found.purities.values()
     return (
         f"Of the ten nearest by what the network sees, {percent(own, 0)} are of the same class; by "
-        f"raw pixels {percent(pixels, 0)}"
+        f"{_RAW[kind]} {percent(pixels, 0)}"
     )

@@ -48,6 +48,8 @@ def add_views(found: Gathered, opened: Opened, split: Split) -> None:
     with contextlib.closing(_pictures(opened, split, found.maps_of)) as pictures:
         values = next(_values(opened, pictures))
         found.maps = [_coarser(one) for one in seeing.maps(model, values)]
+    if preparation.kind == "sounds":  # drawn with high notes on top
+        found.maps = [one._replace(values=one.values[:, :, ::-1]) for one in found.maps]
     found.excited = excited(opened, split, found.maps)
     if preparation.shape[1] != preparation.shape[2]:
         found.warnings.append("Where it looked is shown of square inputs alone: it is left out.")

@@ -77,13 +77,13 @@ function atlas() {
   const found = make("div", {class: "selection", "aria-live": "polite"});
   const lassoButton = knob({class: "plain", "aria-pressed": "false", onclick: () => setLasso(!lassoing)}, "Lasso");
   const wrongs = [...ids].filter(isWrong).length;
-  host.append(make("div", {class: "atlas"}, make("div", {}, stage, inView, purity()), make("div", {class: "side"},
+  host.append(make("div", {class: "atlas"}, make("div", {}, stage, inView), make("div", {class: "side"},
     make("div", {class: "tools"}, choice("Layout", ["Map", "Grid"], 0, snap), lassoButton),
     labelled ? [h3("Classes"), note("Click one to see it alone, more to add them."), sought, chips] : "",
     wrongs ? toggle(`Mistakes only (${wrongs})`, false, (on) => { onlyWrong = on; filter(); }) : "",
     labelled ? [h3(P.ink ? "Colour" : "Frame"), D.colour_note ? note(D.colour_note) : "",
       choice("Colour", judged ? ["Class", "Mistakes", "None"] : ["Class", "None"], mode, (at) => { mode = judged ? at : 2 * at; recolour(); })] : "",
-    found)));
+    found), make("div", {}, purity())));
 
   // ------------------------------------------------ what is shown
   const base = () => clamp(sqrt(W() * H() / n) * 0.9, 14, 34);
@@ -131,7 +131,7 @@ function atlas() {
     invalidate();
   }
   function palette() {
-    const light = (hex) => rgb(hex).map((part) => dark.matches ? part + (255 - part) * 0.38 : part);
+    const light = (hex) => rgb(hex).map((part) => isDark() ? part + (255 - part) * 0.38 : part);
     return [...CLASS_COLOURS.map(light), rgb(colour("ink")), rgb(colour("faint")), rgb(colour("orange"))];
   }
 
@@ -492,8 +492,7 @@ function atlas() {
   stage.dataset.renderer = gl ? "webgl2" : "canvas2d";
   filter();
   new ResizeObserver(invalidate).observe(canvas);
-  redraws.push(recolour);
-  on(window, "beforeprint", render);
+  redraws.push(recolour, () => { if (paper()) render(); }); // print waits for no frame
   const rowOf = new Map([...ids].map((id, i) => [id, i]));
   showOnMap = (id) => {
     const i = rowOf.get(id);

@@ -22,10 +22,14 @@ const draw = (kind, props = {}, ...children) =>
 const {abs, atan2, ceil, floor, hypot, log, log10, log2, max, min, round, sqrt} = Math;
 const num = (n) => n.toLocaleString("en");
 const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
+/** A probability: with a decimal where whole numbers would round it to all or nothing. */
+const likely = (share) => percent(share, share > 0.0995 && share < 0.995 ? 0 : 1);
 const signed = (x, digits = 2) => x.toFixed(digits).replace("-", "−");
 const count = (n, one, many = one + "s") => `${num(n)} ${n === 1 ? one : many}`;
 const clamp = (x, low, high) => min(max(x, low), high);
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-const dark = matchMedia("(prefers-color-scheme: dark)");
+const darkened = matchMedia("(prefers-color-scheme: dark)");
+const paper = () => document.documentElement.classList.contains("paper");
+const isDark = () => darkened.matches && !paper();
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));

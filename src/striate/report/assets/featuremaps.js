@@ -1,9 +1,9 @@
 // Feature maps.
 /** Colours from -1 to 1; zero is near the page's colour, in the dark too. */
 function ramp(value, signed) {
-  const stops = dark.matches
-    ? signed ? ["#9adcff", "#2a8fd0", "#22272c", "#e07020", "#ffd0a0"] : ["#22272c", "#14609a", "#49a8e0", "#b9e2fb", "#ffffff"]
-    : signed ? ["#003a5c", "#2b8cc4", "#f3f4f5", "#e8853d", "#7a3200"] : ["#f3f4f5", "#9fcbe6", "#2b8cc4", "#075788", "#06263c"];
+  const stops = isDark()
+    ? signed ? ["#ffd0a0", "#e07020", "#22272c", "#2a8fd0", "#9adcff"] : ["#22272c", "#14609a", "#49a8e0", "#b9e2fb", "#ffffff"]
+    : signed ? ["#7a3200", "#e8853d", "#f3f4f5", "#2b8cc4", "#003a5c"] : ["#f3f4f5", "#9fcbe6", "#2b8cc4", "#075788", "#06263c"];
   const place = (signed ? (value + 1) / 2 : max(value, 0)) * (stops.length - 1);
   const at = min(floor(place), stops.length - 2), share = place - at;
   const [a, b] = [rgb(stops[at]), rgb(stops[at + 1])];

@@ -97,14 +97,14 @@ function bars(id, most) {
     const bar = make("i");
     bar.style.width = `${100 * share}%`;
     return make("li", {class: which === A.label[id] ? "true" : ""}, make("span", {class: "name"}, className(which)),
-      make("span", {class: "track"}, bar), make("span", {class: "share"}, percent(share, share > 0.0995 || share < 0.0005 ? 0 : 1)));
+      make("span", {class: "track"}, bar), make("span", {class: "share"}, likely(share)));
   }));
 }
 
 function card(id, look) {
   const row = camRow.get(id), on = look && row !== undefined;
   return knob({class: "card", "data-picture": id, "aria-label": describe(id)},
-    make("div", {class: "pair"}, picture(id, 84, on ? 0 : -1), on ? picture(id, 84, 2) : ""),
+    make("div", {class: A.cam ? "pair" : "pair alone"}, picture(id, 84, on ? 0 : -1), on ? picture(id, 84, 2) : ""),
     make("p", {class: "verdict"}, bold(className(A.label[id])), isWrong(id) ? [" taken for ", make("b", {class: "bad"}, className(A.predicted[id]))] : " recognised"),
     bars(id, 3));
 }

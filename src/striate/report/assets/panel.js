@@ -16,8 +16,8 @@ function showPicture(id) {
     judged && ["Confidence", percent(sureness(id))]].filter(Boolean);
   parts.push(make("div", {class: "first"}, big, make("div", {}, make("dl", {}, facts.map(([name, text]) => [make("dt", {}, name), make("dd", {}, text)])), native)));
   if (row !== undefined) {
-    const names = wrong ? [["For “" + className(A.predicted[id]) + "”", 0], ["For “" + className(A.label[id]) + "”", 1], ["Weights shuffled", 2]]
-      : [["For “" + className(A.predicted[id]) + "”", 0], ["Weights shuffled", 2]];
+    const names = wrong ? [["For “" + breakable(A.predicted[id]) + "”", 0], ["For “" + breakable(A.label[id]) + "”", 1], ["Weights shuffled", 2]]
+      : [["For “" + breakable(A.predicted[id]) + "”", 0], ["Weights shuffled", 2]];
     const views = [knob({"aria-pressed": "true"}, picture(id, 68), span("Picture")),
       ...names.map(([name, look]) => knob({"aria-pressed": "false", "data-look": look}, picture(id, 68, look), span(name)))];
     views.forEach((view) => on(view, "click", () => {
@@ -33,7 +33,7 @@ function showPicture(id) {
   if (judged) parts.push(h3("Probabilities"), bars(id, 5));
   const near = A.neighbours ? [...A.neighbours.subarray(3 * id, 3 * id + 3)].filter((other) => other >= 0) : [];
   if (near.length) parts.push(h3(`Nearest ${D.near} ${D.kind}`.replace("  ", " ")), walkable(make("div", {class: "near"}, near.map((other, k) => tile(other, 96,
-    span(A.label[other] < 0 ? "" : className(A.label[other])), A.distances ? make("small", {}, `distance ${A.distances[3 * id + k].toPrecision(2)}`) : "")))));
+    span(A.label[other] < 0 ? "" : breakable(A.label[other])), A.distances ? make("small", {}, `distance ${A.distances[3 * id + k].toPrecision(2)}`) : "")))));
   const foot = make("footer", {});
   if (showOnMap?.has(id)) foot.append(knob({class: "main", onclick: () => {
     if (innerWidth < 900) closePanel();

@@ -101,8 +101,12 @@ function toggle(label, on, act) {
   return make("label", {class: "toggle"}, box, label);
 }
 
-const redraws = [];
-on(dark, "change", () => redraws.forEach((act) => act()));
+const redraws = [], redraw = () => redraws.forEach((act) => act());
+on(darkened, "change", redraw);
+for (const [event, is] of [["beforeprint", true], ["afterprint", false]]) on(window, event, () => {
+  document.documentElement.classList.toggle("paper", is);
+  redraw();
+});
 
 /** Open a section: its name, the finding as its heading, a note on how to read it. */
 function open(id, finding, text) {
