@@ -74,6 +74,16 @@ def test_animations_give_their_frames(format: str) -> None:
     assert videos.header(content) == (9, 16, 24)
 
 
+def test_a_grey_gif_is_read_whose_next_frame_has_another_palette() -> None:
+    random = np.random.default_rng(0)
+    every, few = np.arange(256, dtype=np.uint8), np.arange(3, 200, 2, dtype=np.uint8)
+    given = [random.choice(shades, (96, 80)) for shades in (every, few, every)]
+    found = videos.decode(animation(given), frames=3)
+    for frame, other in zip(given, found, strict=True):
+        grey = other if other.ndim == 2 else other[:, :, 0]
+        assert np.abs(grey.astype(int) - frame).max() <= 1
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
 def test_videos_give_their_frames(suffix: str, tmp_path: Path) -> None:
     path = video(frames(12), tmp_path / f"clip{suffix}")

@@ -86,9 +86,19 @@ def _of_animation(
         _check(count, image.height, image.width, max_pixels, name)
         found = []
         for place in places(count, frames):
-            image.seek(place)
+            _seek(image, place)
             found.append(np.array(eight_bit(image.convert("RGB") if image.mode == "P" else image)))
         return found
+
+
+def _seek(image: Any, place: int) -> None:
+    """Go to a frame of an animation, by all before it, and load it."""
+    for number in range(image.tell(), place + 1):
+        image.seek(number)
+        image.load()
+        # Of a GIF that begins in grey, Pillow 13 reads the next frame's colours by no palette.
+        if image.format == "GIF" and image.mode == "L":
+            image.im, image._mode = image.im.convert("RGB"), "RGB"
 
 
 def _of_video(
