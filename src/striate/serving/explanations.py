@@ -36,7 +36,8 @@ class Explanations:
         """Say what is left out of every explanation, and why."""
         found = list(self._explainer.notes) if self._explainer else []
         if not self.has_neighbours:
-            found.append("similar training pictures are shown of a run that has its report")
+            kind = self._bundle.preprocessing.kind
+            found.append(f"similar training {kind} are shown of a run that has its report")
         return found
 
     def prepare(self) -> None:

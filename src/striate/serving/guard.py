@@ -27,8 +27,8 @@ FAULT = "the server has failed"
 OPEN_BELOW = "/assets/"
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' blob: data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
-    "form-action 'none'",
+    "img-src 'self' blob: data:; media-src blob:; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
@@ -127,7 +127,9 @@ class Guard:
                 return None
 
     def _too_large(self) -> Refusal:
-        return Refusal(413, f"a request may have {self._most:,} bytes")
+        return Refusal(
+            413, f"too large: a request may have {self._most / 1e6:,.4g} MB (--max-body)"
+        )
 
 
 class _Answer:

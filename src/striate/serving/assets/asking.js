@@ -9,6 +9,7 @@ export class Trouble extends Error {}
 /** Ask for the token, until one is given. */
 function token(again) {
   const dialog = $("#ask"), field = $("#token");
+  field.value = "";
   if (again) $("#ask-text").textContent = "That was not the token of this server.";
   return new Promise((done) => {
     on(dialog, "close", () => {

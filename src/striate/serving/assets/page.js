@@ -4,6 +4,12 @@ import {ask, Trouble} from "./asking.js";
 import {begin} from "./drawing.js";
 import {complain, say, show} from "./results.js";
 
+// What a network takes in, by the axes of its input.
+const TAKES = {
+  pictures: (shape) => `${shape.slice(-2).join(" × ")} pixels`,
+  sounds: (shape) => `a spectrogram of ${shape.slice(-2).join(" × ")} values`,
+  clips: (shape) => `${shape.length > 3 ? `${shape[1]} frames of ` : ""}${shape.slice(-2).join(" × ")} pixels`,
+};
 const WAYS = {drop: "Files", camera: "Camera", draw: "Draw"};
 const ACCEPTED = {pictures: "image/*,.heic,.heif,.avif,.tif,.tiff", sounds: ".wav,.wave,audio/wav", clips: "video/*,image/gif,image/webp"};
 let model = null, sketch = null, stream = null;
@@ -19,9 +25,18 @@ async function trying(work) {
   }
 }
 
+/** Ask about files, one after the other; those that are not answered are named together. */
 async function give(files) {
+  const troubles = [], asked = model;
+  complain(null);
   say(`Asking about ${count(files.length, "file", "files")} …`);
-  for (const file of files) await trying(() => show(file, model.name, {explained: model.explained}));
+  for (const file of files) try {
+    await show(file, asked);
+  } catch (error) {
+    if (!(error instanceof Trouble)) throw error;
+    troubles.push(`${file.name}: ${error.message}`);
+    complain(troubles.join("\n"));
+  }
 }
 
 const ways = Object.entries(WAYS).map(([id, name]) =>
@@ -81,7 +96,8 @@ let wanted = 0;
 async function drew(blob) {
   const number = ++wanted;
   if (!blob) { sketch?.remove(); sketch = null; return; }
-  const card = await trying(() => show(new File([blob], "drawing.png", {type: "image/png"}), model.name, {name: "your drawing", old: sketch, explained: model.explained}));
+  complain(null);
+  const card = await trying(() => show(new File([blob], "drawing.png", {type: "image/png"}), model, {name: "your drawing", old: sketch}));
   if (number === wanted) sketch = card;
   else if (card !== sketch) card?.remove();
 }
@@ -95,17 +111,17 @@ function choose(found) {
   $("#title").textContent = `What does ${name} see?`;
   if (kind === "sounds") $("#title").textContent = `What does ${name} hear?`;
   $("#facts").textContent = [`It tells ${kind} of ${count(classes.length, "class", "classes")} apart${few ? `: ${classes.join(", ")}` : ""}.`,
-    accuracy == null ? "" : `Accuracy on its ${split} split: ${percent(accuracy)}.`, `Its input is ${shape.slice(-2).join(" × ")} ${kind === "sounds" ? "values" : "pixels"}.`].join(" ");
+    accuracy == null ? "" : `Accuracy on its ${split} split: ${percent(accuracy)}.`, `Its input is ${TAKES[kind](shape)}.`].join(" ");
   $("#drop-text").textContent = `Drop ${kind} here`;
   $("#choose").textContent = `Choose ${kind}`;
-  $("#paste-text").textContent = kind === "pictures" ? "or paste one" : kind === "sounds" ? "WAV files" : "";
+  $("#paste-text").textContent = kind === "pictures" ? "or paste one" : kind === "sounds" ? "as WAV files" : "as animations or videos";
   $("#files").accept = ACCEPTED[kind];
   const can = {drop: true, camera: kind === "pictures" && Boolean(navigator.mediaDevices), draw: Boolean(board)};
   for (const button of ways) button.hidden = !can[button.dataset.way];
   $("#ways").hidden = Object.values(can).filter(Boolean).length < 2;
   begin(board, drew);
   go("drop");
-  $("#give").setAttribute("aria-label", `Give a ${one}`);
+  $("#give-title").textContent = `Give a ${one} to the network`;
 }
 
 trying(async () => {
@@ -114,5 +130,6 @@ trying(async () => {
   list.append(...models.map(({name}) => make("option", {}, name)));
   on(list, "change", () => choose(models[list.selectedIndex]));
   $("#which").hidden = models.length < 2;
+  $("#columns").hidden = false;
   choose(models[0]);
 });

@@ -28,12 +28,27 @@ function bar(share) {
 async function thumbnail(file) {
   const url = URL.createObjectURL(file);
   try {
-    return drawn(await picture(url), 168, file.name || "your drawing");
+    return drawn(await picture(url), 168, file.name);
   } catch {
-    return null;  // a format that this browser does not show, a sound, or no picture
+    return null;  // a format that this browser does not show, or no picture
   } finally {
     URL.revokeObjectURL(url);
   }
+}
+
+/** What was given as one can hear or see it; its address lives as long as the card. */
+async function given(file, kind) {
+  if (kind === "pictures") return thumbnail(file);
+  const url = URL.createObjectURL(file);
+  if (kind === "sounds") return make("audio", {src: url, controls: true, "aria-label": `Listen to ${file.name}`});
+  if (file.type.startsWith("video/")) return make("video", {src: url, controls: true, muted: true, loop: true, playsinline: true, "aria-label": file.name});
+  const shown = make("img", {src: url, alt: file.name});
+  return shown.decode().then(() => shown, () => null);
+}
+
+function removed(card) {
+  for (const node of card.querySelectorAll("[src^='blob:']")) URL.revokeObjectURL(node.src);
+  card.remove();
 }
 
 const figure = (node, ...caption) => make("figure", {}, node, make("figcaption", {}, ...caption));
@@ -76,21 +91,20 @@ function asking(file, model, box) {
 }
 
 /** Ask about a file and show the answer as a card, before the others or in place of `old`. */
-export async function show(file, model, {name = file.name, old = null, explained = true} = {}) {
-  const found = await send("predict", model, file);
+export async function show(file, model, {name = file.name, old = null} = {}) {
+  const found = await send("predict", model.name, file);
   const {classes, error} = found.predictions[0];
-  complain(null);
   $("#nothing")?.remove();
   const box = make("div", {class: "why"});
   const title = error ? "Cannot be read" : classes[0].name;
   const small = make("p", {class: "note"}, `${name} · ${found.model}, version ${found.version} · ${Math.round(found.milliseconds)} ms`);
-  const card = make("article", {class: "card", "aria-label": `${name}: ${title}`},
-    make("div", {class: "given"}, await thumbnail(file)),
+  const card = make("article", {class: `card ${model.kind}`, "aria-label": `${name}: ${title}`},
+    make("div", {class: "given"}, await given(file, error ? "pictures" : model.kind)),
     make("div", {class: "said"}, make("h3", {class: error ? "bad" : ""}, title), error ? make("p", {}, error) : bars(classes), small,
-      error || !explained ? null : asking(file, model, box)), box);
+      error || !model.explained ? null : asking(file, model.name, box)), box);
   if (old?.isConnected) old.replaceWith(card);
   else host.prepend(card);
-  while (host.children.length > MOST) host.lastChild.remove();
+  while (host.children.length > MOST) removed(host.lastChild);
   say(error ? `${name} cannot be read: ${error}` : `${name}: ${classes.slice(0, 3).map((one) => `${one.name} ${percent(one.probability, 0)}`).join(", ")}`);
   return card;
 }
