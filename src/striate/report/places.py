@@ -63,7 +63,9 @@ def purities(
         "the network's activations": seeing.purity(vectors, labels),
         "this map": seeing.purity(xy, labels),
         f"{raw}, {side}x{side}": seeing.purity(seeing.raw_pixels(planes), labels),
-        "colour histograms": seeing.purity(seeing.colour_histograms(planes), labels),
+        "colour histograms" if planes.shape[1] > 1 else "histograms of grey": seeing.purity(
+            seeing.colour_histograms(planes), labels
+        ),
         "chance": _chance(labels),
     }
 

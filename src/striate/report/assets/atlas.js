@@ -80,7 +80,7 @@ function atlas() {
   host.append(make("div", {class: "atlas"}, make("div", {}, stage, inView), make("div", {class: "side"},
     make("div", {class: "tools"}, choice("Layout", ["Map", "Grid"], 0, snap), lassoButton),
     labelled ? [h3("Classes"), note("Click one to see it alone, more to add them."), sought, chips] : "",
-    wrongs ? toggle(`Mistakes only (${wrongs})`, false, (on) => { onlyWrong = on; filter(); }) : "",
+    wrongs ? toggle(`Mistakes only (${num(wrongs)})`, false, (on) => { onlyWrong = on; filter(); }) : "",
     labelled ? [h3(P.ink ? "Colour" : "Frame"), D.colour_note ? note(D.colour_note) : "",
       choice("Colour", judged ? ["Class", "Mistakes", "None"] : ["Class", "None"], mode, (at) => { mode = judged ? at : 2 * at; recolour(); })] : "",
     found), make("div", {}, purity())));

@@ -14,7 +14,7 @@ function curves() {
     ["Validation loss", "nats, logarithmic", (run) => run.loss?.validation, true, false],
     ["Validation error", "%, logarithmic", (run) => run.error?.validation?.map(([x, y]) => [x, 100 * y]), true, false],
     ["Learning rate", "of each step", (run) => run.rate, false, false],
-  ];
+  ].filter(([, , of]) => D.runs.some((run) => of(run)?.length)); // without a validation split: less
   const grid = make("div", {class: "charts"});
   const acts = panels.map(([title, unit, of, log, smoothed]) => {
     const box = make("div", {class: "chart"});
@@ -79,12 +79,15 @@ function curves() {
       return mean.toFixed(digits) + (known.length > 1 ? ` ± ${off.toFixed(digits)}` : "");
     };
     const finals = (runs, of, digits) => spread(runs.map((run) => of(run)), digits);
+    const columns = [
+      ["Seeds", (runs) => String(runs.length)],
+      ["Training loss, nats", (runs) => finals(runs, (run) => last(smooth(run.loss?.training ?? [], 0.01 * end)), 3)],
+      ["Validation loss, nats", (runs) => finals(runs, (run) => last(run.loss?.validation), 3)],
+      ["Validation error, %", (runs) => finals(runs, (run) => 100 * last(run.error?.validation), 2)],
+    ].filter(([, of]) => [...groups.values()].some(of));
     return numbers(seeds > 1 ? "Last values: mean ± standard deviation over seeds" : "Last values",
-      ["", "Seeds", "Training loss, nats", "Validation loss, nats", "Validation error, %"],
-      [...groups].map(([name, runs], k) => [make("th", {scope: "row", class: `swatch ${SERIES[k % 6]}`}, name), String(runs.length),
-        finals(runs, (run) => last(smooth(run.loss?.training ?? [], 0.01 * end)), 3),
-        finals(runs, (run) => last(run.loss?.validation), 3),
-        finals(runs, (run) => 100 * last(run.error?.validation), 2)]), true);
+      ["", ...columns.map(([title]) => title)],
+      [...groups].map(([name, runs], k) => [make("th", {scope: "row", class: `swatch ${SERIES[k % 6]}`}, name), ...columns.map(([, of]) => of(runs))]), true);
   }
 }
 

@@ -12,8 +12,8 @@ function mistakes() {
   const heading = make("h3", {"aria-live": "polite"}), gallery = make("div", {class: "cards"}), more = make("div", {class: "more"});
   let current = [], shown = 0, look = !!A.cam;
   const views = [["Mistakes", [...A.mistakes], "the most confident first"], ["Unsure", [...A.doubts], "the least certain first"],
-    ["Label in doubt", [...A.suspects], "the label, not the network, may be wrong; by confident learning"]];
-  const picks = choice("Which pictures", views.map(([name, ids]) => `${name} (${ids.length})`), 0, (at) => {
+    ["Label in doubt", [...A.suspects], "the label, not the network, may be wrong, by confident learning; the more the network errs, the fewer of them are"]];
+  const picks = choice("Which pictures", views.map(([name, ids]) => `${name} (${num(ids.length)})`), 0, (at) => {
     release();
     show(views[at][1], views[at][0] + ": " + views[at][2]);
   });
@@ -30,7 +30,7 @@ function mistakes() {
     shown += part.length;
     walkable(gallery, ".card");
     more.replaceChildren(...(shown < current.length ? [knob({class: "plain", onclick: extend},
-      `Show ${min(12, current.length - shown)} more of ${current.length}`)] : current.length ? [] : [note("None.")]));
+      `Show ${min(12, current.length - shown)} more of ${num(current.length)}`)] : current.length ? [] : [note("None.")]));
   }
   function release() {
     $$(".matrix [aria-pressed=true]", host).forEach((cell) => press(cell, false));
@@ -66,6 +66,7 @@ function mistakes() {
         disabled: !n, "aria-label": `${count(n, ONE)} of ${name} ${t === p ? "recognised" : `taken for ${other}`}`,
         onclick: () => go(`#cell=${t},${p}`)}, n ? String(n) : "");
       if (n) cell.style.setProperty("--share", `${round(t === p ? 14 + 30 * (n / total(t)) : 18 + 82 * min(1, share * 1.6))}%`);
+      if (n > 999) cell.classList.add("four");
       if (t !== p && share * 1.6 > 0.62) cell.classList.add("strong");
       return make("td", {}, cell);
     })));
