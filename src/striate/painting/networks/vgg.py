@@ -26,7 +26,7 @@ STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT = "relu4_2"
 # Bytes of memory, measured over whole paintings: what the first step takes once, and a step for a
 # pixel. The first block decides; where it is run in strips, the second.
-LOADED = 114 * 2**20
+LOADED = {"AVX2": 114 * 2**20, "AVX512": 184 * 2**20}
 UNSTRIPED = {torch.float32: 830, torch.bfloat16: 762}
 STRIPED = {torch.float32: 540, torch.bfloat16: 496}
 # The first block is run in strips whose activations have so many bytes, and so many rows at least.
@@ -47,8 +47,6 @@ class Convolution(NamedTuple):
 class Trunk(nn.Module):
     """VGG's blocks up to the deepest named activation, with borders repeated instead of zero."""
 
-    loaded = LOADED
-
     def __init__(self, model: str, style: Sequence[str], content: str) -> None:
         """Build a network whose weights are still random, from a fixed seed."""
         super().__init__()
@@ -65,6 +63,11 @@ class Trunk(nn.Module):
             channels = one.width
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None])
         self.register_buffer("std", torch.tensor(STD)[:, None, None])
+
+    @property
+    def loaded(self) -> int:
+        """Bytes of memory that the first step takes once: libraries and their kernels."""
+        return LOADED.get(torch.backends.cpu.get_cpu_capability(), LOADED["AVX2"])
 
     def walk(self, images: Tensor, tile: Tile | None = None) -> Iterator[tuple[str, Tensor]]:
         """Yield the named activations of pictures (N, 3, H, W) in [0, 1], in order.
