@@ -336,7 +336,7 @@ def test_same_seed_same_bytes(optimiser: str, shallow: Trunk) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_no_settings_give_nan(shallowest: Trunk, data: st.DataObject) -> None:
     sides = st.tuples(st.integers(1, 24), st.integers(1, 24))
