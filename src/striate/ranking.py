@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH = 64
+NOT_FINITE = "the network's answer is not finite"
 FILES_AHEAD = 1024  # names that are read ahead of an iterator
 
 
@@ -159,6 +160,8 @@ def _answered(
 def _prediction(
     name: str, shares: NDArray[np.float64], classes: Sequence[str], wanted: Wanted
 ) -> Prediction:
+    if not np.isfinite(shares).all():
+        return Prediction(name, [], NOT_FINITE)
     found = ranked(shares, classes, wanted.top)
     least = wanted.min_confidence
     return Prediction(name, found, None, None if least is None else found[0].probability < least)

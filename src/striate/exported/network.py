@@ -18,6 +18,7 @@ from striate.ranking import Network, Prediction, Wanted, rank
 from striate.stopping import Poll, unheard
 
 from .document import KEY, MOST_PIXELS, Document, Input
+from .operations import has_inner_graphs
 
 LOGITS, PROBABILITIES = "logits", "probabilities"  # of the file's outputs
 _TYPES = {"uint8": "tensor(uint8)", "int16": "tensor(int16)"}
@@ -95,7 +96,16 @@ class Exported:
 
     def logits(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """Compute the logits (N, K) of pixels, as the file takes them: uint8 (N, H, W, C)."""
-        found: NDArray[np.float32] = self._session.run([LOGITS], {self.document.kind: pixels})[0]
+        try:
+            found: NDArray[np.float32] = self._session.run([LOGITS], {self.document.kind: pixels})[
+                0
+            ]
+        except Exception as error:  # as with opening
+            raise DataError(f"{self.path} cannot be run: {_said(error)}") from error
+        if found.shape != (len(pixels), len(self.classes)):
+            raise DataError(
+                f"{self.path} cannot be used: it answers {len(pixels)} with {found.shape}"
+            )
         return found
 
     def close(self) -> None:
@@ -146,15 +156,24 @@ def open_session(content: bytes, name: str, *, threads: int | None = None) -> An
     # Threads that wait by spinning take the processors from the decoders.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        if has_inner_graphs(content):
+            raise DataError(f"{name} is refused: it has loops or branches, which may run for ever")
+        # Without a second try, of which onnxruntime would print a banner.
+        return runtime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+    except DataError:
+        raise
     except Exception as error:  # onnxruntime has a dozen unrelated kinds, and names none
-        said = " ".join(str(error).split())[:200]
-        raise DataError(f"{name} is no ONNX file that can be run: {said}") from error
+        raise DataError(f"{name} is no ONNX file that can be run: {_said(error)}") from error
 
 
 def read_document(session: Any, name: str) -> Document:
     """Read a file's document; DataError where it has none."""
-    text = session.get_modelmeta().custom_metadata_map.get(KEY)
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(KEY)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} cannot be used: its metadata are no text") from error
     if text is None:
         raise DataError(
             f"{name} was not written by `striate export`: it does not say what its pictures are"
@@ -171,11 +190,18 @@ def _check_ends(session: Any, document: Document, name: str) -> None:
         taken: Input = document.input()
     except DataError as error:
         raise DataError(f"{name} cannot be used: {error}") from error
-    given = [(end.name, end.type, list(end.shape[1:])) for end in session.get_inputs()]
-    gives = {end.name: list(end.shape[1:]) for end in session.get_outputs()}
+    try:
+        given = [(end.name, end.type, list(end.shape[1:])) for end in session.get_inputs()]
+        gives = {end.name: list(end.shape[1:]) for end in session.get_outputs()}
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} cannot be used: its names are no text") from error
     same = given == [(taken.kind, _TYPES[taken.dtype], list(taken.shape))]
     if not same or gives.get(LOGITS) != [len(document.classes)]:
         raise DataError(f"{name} cannot be used: its input or output is not what it says of itself")
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _pixels(megapixels: float) -> int:

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException as PlainHTTPException
 from striate.decoding import Failed
 from striate.errors import UsageError
 from striate.images import to_png
-from striate.ranking import Prediction, ranked
+from striate.ranking import NOT_FINITE, Prediction, ranked
 from striate.seeing.explaining import Explanation
 from striate.version import __version__
 
@@ -301,7 +301,7 @@ async def _in_time(shared: State, served: Served, asked: Sequence["Future[Any]"]
 
 def _prediction(name: str, shares: NDArray[np.float64], served: Served, top: int) -> Prediction:
     if not np.isfinite(shares).all():
-        return Prediction(name, [], "the network's answer is not finite")
+        return Prediction(name, [], NOT_FINITE)
     return Prediction(name, ranked(shares, served.classes, top))
 
 
