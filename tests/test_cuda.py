@@ -42,7 +42,7 @@ from striate.painting.pictures import canvas
 from striate.painting.pictures.canvas import Style
 from striate.painting.settings import LOSSES, Budget, Settings
 from striate.runs import Bundle
-from striate.training import loop, optim
+from striate.training import loop, optim, sharing
 from striate.training.losses import loss_of
 from striate.training.plan import KINDS
 from striate.training.recipe import Recipe
@@ -353,7 +353,7 @@ def test_a_training_takes_steps_and_waits_once(
     numbers: Numbers,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loop, "SECONDS", 3600.0)
+    monkeypatch.setattr(sharing, "SECONDS", 3600.0)
     recipe, made = replace(STEPS[kind], precision=precision, batch_size=2), MADE[kind]
     learner, pictures = learners(recipe, made, cuda), held(made, 6)
     (steps,) = loop.epoch(learner, pictures, loop.Progress())

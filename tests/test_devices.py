@@ -66,8 +66,8 @@ def test_bfloat16_that_a_gpu_only_emulates_is_not_chosen(
     device = torch.device("cuda:1")
     assert devices.multiplies_bfloat16(device) is fast
     expected = "bfloat16" if fast else "float32"
-    assert start._precision(Recipe(precision="auto"), device) == expected
-    assert start._precision(Recipe(precision="auto"), torch.device("cpu")) == "float32"
+    assert start.precision(Recipe(precision="auto"), device) == expected
+    assert start.precision(Recipe(precision="auto"), torch.device("cpu")) == "float32"
 
 
 def test_placing_a_network_lays_its_convolutions_channels_last() -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import json
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from striate import (
     models,
     prediction,
     profiling,
+    ranks,
     usercode,
 )
 from striate import report as reporting
@@ -62,8 +64,9 @@ from striate.training.preview import preview as draw_preview
 from striate.training.raterange import Found, Tried, found, trying
 from striate.training.session import Event, Note, Session
 from striate.training.start import Means, Ready, prepare
+from striate.training.start import precision as precision_of
 from striate.usercode import Consent
-from striate.wording import percent
+from striate.wording import counted, percent
 
 __all__ = [
     "Run",
@@ -208,9 +211,14 @@ class Run:
         usual = workers is None and max_megapixels is None
         opened = prediction.open_decoders(bundle, workers)  # nothing is forked before it is asked
         with contextlib.nullcontext(self._decoders) if usual else opened as decoders:
-            yield from prediction.predict(
+            found = examples(pictures, bundle.preprocessing.kind, tell)
+            if ranks.count() > 1:
+                if not isinstance(found, list):
+                    raise UsageError("several processes share a list, and this may have no end")
+                found = found[ranks.mine(len(found))]
+            rows = prediction.predict(
                 bundle,
-                examples(pictures, bundle.preprocessing.kind, tell),
+                found,
                 decoders=decoders,
                 top=top,
                 views=views,
@@ -218,6 +226,7 @@ class Run:
                 device=devices.pick(device),
                 poll=poll,
             )
+            yield from ranks.joint(rows)
 
     @functools.cached_property
     def _decoders(self) -> Decoders:
@@ -361,7 +370,7 @@ class Run:
         that are less sure are counted apart; `top` asks for the right class among so many.
         """
         metrics.check_confidence(min_confidence)
-        ranks = _ranks(top, len(self.classes))
+        places = _ranks(top, len(self.classes))
         views, mirrored = self._views(tta)
         columns = columns_of(data, path_column, label_column)
         name, opened, chosen = self._chosen(data, split, columns)
@@ -377,8 +386,9 @@ class Run:
             poll=poll,
             look=gathering.add if data is not None else None,
         )
-        found = dataclasses.replace(found, min_confidence=min_confidence, top=ranks)
+        found = dataclasses.replace(found, min_confidence=min_confidence, top=places)
         if data is not None:
+            gathering.share()
             prints = gathering.done(found.pictures.split)
             seen = inspection.seen(self.folder, opened, prints, poll=poll)
             document = seen.to_json(found.names, found.logits, found.labels, self.classes)
@@ -407,6 +417,8 @@ class Run:
                 f"{self.folder} is not finished: continue it with "
                 f"`striate train --resume {self.folder}`"
             )
+        if ranks.count() > 1:
+            raise UsageError("a temperature is fitted by one process: leave out torchrun")
         if VALIDATION not in folder.read_splits(self.folder):
             raise UsageError(
                 "a temperature is fitted to the validation split, and this run has none: train "
@@ -725,7 +737,12 @@ def train(
         )
     columns = columns_of(data, path_column, label_column)
     halt, means = halt or Halt(), means or Means()
-    with halt.listening(), torch.random.fork_rng(devices=[]):
+    with (
+        halt.listening(),
+        ranks.joined(means.device),
+        torch.random.fork_rng(devices=[]),
+    ):
+        show, tell = (show, tell) if ranks.is_first() else (None, None)
         if resume is not None:
             path = folder.require(Path(resume).expanduser())
             given = {"model": model, **choices}
@@ -741,19 +758,56 @@ def train(
         model, choices = named.applied(model, choices, opened.name)
         built, initial = architecture(model, choices, opened)
         choices = sized(opened, built, choices, means.device, tell or _quiet)
-        path = Path(out).expanduser() if out else _new_folder(opened, built)
-        happening = conductor.train(
-            opened,
-            choices,
-            built,
-            run=path,
-            means=means,
-            halt=halt,
-            initial=initial,
-            overwrite=overwrite,
-        )
+        path = Path(out).expanduser() if out else ranks.of_first(_new_folder(opened, built))
+        restarted = ranks.started().restarts > 0
+        if restarted and _goes_on(path, opened, choices, built, means, tell or _quiet):
+            consent = Consent(path, trust_code)
+            happening = conductor.resume(path, opened, {}, means=means, halt=halt, consent=consent)
+        else:
+            happening = conductor.train(
+                opened,
+                choices,
+                built,
+                run=path,
+                means=means,
+                halt=halt,
+                initial=initial,
+                overwrite=overwrite or restarted,
+            )
         watched(happening, show, tell)
         return Run(path)
+
+
+def _goes_on(
+    path: Path,
+    data: Data,
+    choices: Mapping[str, Any],
+    built: Architecture,
+    means: Means,
+    tell: Callable[[str], None],
+) -> bool:
+    """Tell whether a restarted process finds its own run in a folder, which it then goes on with.
+
+    UsageError for a run of other choices or data. What is no run yet is begun anew.
+    """
+    if not ranks.of_first(folder.is_run(path)):
+        return False
+    recipe = resolve_plan(make_splits(data, choices)["train"], choices, built)
+    precision = precision_of(recipe, devices.pick(means.device))
+    asked = recipes.as_table(dataclasses.replace(recipe, precision=precision))
+    begun = folder.read_recipe(path)
+    other = [name for name in {**asked, **begun} if asked.get(name) != begun.get(name)]
+    place = json.loads(json.dumps(data.origin._asdict()))
+    if place != folder.read_origin(path)._asdict():
+        other = ["data", *other]
+    if other:
+        raise UsageError(
+            f"{path} is a run of other choices ({', '.join(sorted(other))}), not the one that this "
+            "restarted process began: choose another --out"
+        )
+    restarts = counted(ranks.started().restarts, "restarts")
+    tell(f"after {restarts} by torchrun: going on with the run in {path}, begun with these choices")
+    return True
 
 
 def sized(
@@ -774,7 +828,7 @@ def sized(
     train_split = make_splits(data, given)["train"]
     recipe = resolve_plan(train_split, given, built)
     place = devices.pick(device)
-    room = int(MEMORY_SHARE * devices.available_bytes(place))
+    room = ranks.least(int(MEMORY_SHARE * devices.available_bytes(place)))
     shape = KINDS[data.kind].unfitted(recipe, built).shape
     net = without_numbers(
         lambda: models.build(built, len(data.classes), channels=shape[0], size=shape[1:])
@@ -828,13 +882,13 @@ def _limited(bundle: Bundle, megapixels: float | None) -> Bundle:
 
 
 def _ranks(top: Iterable[int], classes: int) -> tuple[int, ...]:
-    ranks = tuple(dict.fromkeys(top))
-    for rank in ranks:
-        if not 1 <= rank <= classes:
+    places = tuple(dict.fromkeys(top))
+    for place in places:
+        if not 1 <= place <= classes:
             raise UsageError(
-                f"--top is among the likeliest 1 to {classes}, the network's classes, not {rank}"
+                f"--top is among the likeliest 1 to {classes}, the network's classes, not {place}"
             )
-    return ranks
+    return places
 
 
 def _known(split: str, kind: str) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from striate import ranks
 from striate.errors import UsageError, choose
 from striate.processors import processors as processors
 from striate.wording import counted
@@ -21,6 +22,8 @@ def pick(name: str = "auto") -> torch.device:
     """Return the named device; `auto` is CUDA, else MPS, else the CPU."""
     kind, colon, number = name.partition(":")
     choose("device", kind, DEVICES)
+    if ranks.count() > 1:
+        return _of_rank(name)
     count = {
         "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
         "mps": int(torch.backends.mps.is_available()),
@@ -33,6 +36,24 @@ def pick(name: str = "auto") -> torch.device:
     if int(number or 0) >= count[kind]:
         raise UsageError(f"no device {name} on this machine: use --device cpu or leave it out")
     return torch.device(name)
+
+
+def _of_rank(name: str) -> torch.device:
+    """Return the device of a process among several: a GPU each, or the CPU."""
+    place, gpus = ranks.started(), torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and not gpus):
+        return torch.device("cpu")
+    if name not in ("auto", "cuda"):
+        raise UsageError(
+            f"--device {name} is of one process, and these are {place.processes}: give cuda (a GPU "
+            "each, by their rank) or cpu"
+        )
+    if place.local >= gpus:
+        raise UsageError(
+            f"process {place.local + 1} of this host has no GPU of its own, of {gpus}: start as "
+            "many as there are (--nproc-per-node), or give --device cpu"
+        )
+    return torch.device("cuda", place.local)
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:

@@ -9,7 +9,12 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 
 
 def processors() -> int:
-    """Count the processors that this process may use."""
+    """Count the processors that this process may use: its part, where torchrun started several."""
+    beside = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return max(1, _all() // max(1, int(beside) if beside.isdecimal() else 1))
+
+
+def _all() -> int:
     with contextlib.suppress(AttributeError):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -25,6 +25,10 @@ class Poll(Protocol):
     def __call__(self, reading: Reading | None = None, /) -> None: ...
 
 
+# The signal that came to this process, or None -> the one that came to any.
+Agree = Callable[[int | None], int | None]
+
+
 def unheard(_: Reading | None = None, /) -> None:
     """Poll for nothing."""
 
@@ -33,7 +37,9 @@ class Halt:
     """Remembers that SIGINT or SIGTERM came; a second one ends the process at once.
 
     `answer` is called at once, in the middle of whatever is done: with False, then with True.
-    `watch` is told how far a reading has come.
+    `watch` is told how far a reading has come. While processes work as one, `agreeing`, all of
+    them stop where one was told to, and a second signal changes nothing: a scheduler and torchrun
+    may both send one.
     """
 
     def __init__(
@@ -43,16 +49,29 @@ class Halt:
     ) -> None:
         self.signal: int | None = None
         self.answer, self.watch = answer, watch
+        self._agree: Agree | None = None
 
     def poll(self, reading: Reading | None = None, /) -> None:
         """Raise Stopped if a signal came."""
         if reading is not None:
             self.watch(reading)
-        if self.signal is not None:
-            raise Stopped("stopped", self.signal)
+        number = self._agree(self.signal) if self._agree else self.signal
+        if number is not None:
+            raise Stopped("stopped", number)
+
+    @contextlib.contextmanager
+    def agreeing(self, agree: "Agree | None") -> Iterator[None]:
+        """Poll here for what all processes agree on, where there is more than one."""
+        before, self._agree = self._agree, agree
+        try:
+            yield
+        finally:
+            self._agree = before
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self.signal is not None:
+            if self._agree:
+                return
             self.answer(True)
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from cyclopts import CoercionError, CycloptsError
 
-from striate import console, streams
+from striate import console, ranks, streams
 from striate.errors import DataError, Stopped, UsageError
 
 # Imported for the commands that they add. torch is slow to import: commands load it when they are
@@ -42,6 +42,9 @@ from . import (  # noqa: F401
 )
 from .app import app, usual
 
+# Commands that several processes carry out as one.
+SHARED = ("train", "evaluate", "predict", "embed")
+
 __all__ = ["app", "main", "run"]
 
 
@@ -52,13 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _carried_out(arguments: Sequence[str] | None) -> int:
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(
-            usual(sys.argv[1:] if arguments is None else arguments),
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
+        with ranks.quiet():
+            _refuse_several(words)
+            app(
+                usual(words),
+                exit_on_error=False,
+                print_error=False,
+                result_action="return_value",
+            )
         sys.stdout.flush()
     except CoercionError as error:
         return _failed(_unconverted(error), 2)
@@ -75,6 +81,16 @@ def _carried_out(arguments: Sequence[str] | None) -> int:
     except streams.UnreadError:  # `striate runs | head`
         return 141
     return 0
+
+
+def _refuse_several(words: Sequence[str]) -> None:
+    """Raise UsageError for a command that processes started by torchrun cannot share."""
+    several = ranks.started().processes
+    if several > 1 and words and words[0] in app and words[0] not in SHARED:
+        raise UsageError(
+            f"striate {words[0]} is of one process, and torchrun started {several}: only "
+            f"{', '.join(SHARED)} are shared"
+        )
 
 
 def run() -> None:
@@ -114,4 +130,5 @@ def _failed(error: Exception, status: int) -> int:
 
 
 def _complain(line: str) -> None:
-    console.say(f"striate: {line}")
+    if ranks.speaks():
+        console.say(f"striate: {line}")

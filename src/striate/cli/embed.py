@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from striate import console, files
+from striate import console, files, ranks
 from striate.errors import UsageError
 from striate.wording import counted
 
@@ -61,7 +61,7 @@ def embed(
     """
     if out.suffix.lower() != ".parquet":
         raise UsageError(f"--out is a .parquet file, not {out}")
-    with answering("asking the network") as halt:
+    with answering("asking the network") as halt, ranks.joined(device):
         from striate import api, tables
 
         found = api.embed(
@@ -78,6 +78,8 @@ def embed(
             poll=halt.poll,
             tell=console.say,
         )
+    if ranks.started().rank:
+        return
     for entry in found.unreadable:
         console.say(f"left out: {entry.file}: {entry.reason}")
     files.write(out, tables.parquet_bytes(found.table()))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from striate import console, files
+from striate import console, files, ranks
 from striate.errors import UsageError
 from striate.wording import counted
 
@@ -92,8 +92,8 @@ def evaluate(
     Classes of other data are matched by name, never by order. Of a group each finished run is
     measured, and the mean and standard deviation of their accuracies printed.
     """
-    ranks = _ranks(top)
-    with answering("asking the network") as halt:
+    places = _places(top)
+    with answering("asking the network") as halt, ranks.joined(device):
         from striate import api
         from striate.runs.group import is_group
 
@@ -101,7 +101,7 @@ def evaluate(
             "split": split,
             "tta": tta,
             "min_confidence": min_confidence,
-            "top": ranks,
+            "top": places,
             "device": device,
             "workers": workers,
             "strict": strict,
@@ -119,6 +119,8 @@ def evaluate(
         if calibrate:
             _calibrate(loaded, device, workers, max_megapixels, halt)
         found = loaded.evaluate(data, **how)
+    if ranks.started().rank:
+        return
     for note in found.notes:
         console.say(note)
     for entry in found.unreadable:
@@ -141,7 +143,7 @@ def _check_outputs(out: Path | None, confusion: Path | None) -> None:
         raise UsageError(f"--confusion is a .png file, not {confusion}")
 
 
-def _ranks(text: str | None) -> list[int]:
+def _places(text: str | None) -> list[int]:
     parts = [part.strip() for part in text.split(",")] if text else []
     if not all(part.isdecimal() for part in parts):
         raise UsageError(f"--top takes whole numbers with commas between, as in 1,3,5, not {text}")

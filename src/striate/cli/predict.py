@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cyclopts.exceptions import UnknownOptionError
 from cyclopts.token import Token
 
-from striate import console
+from striate import console, ranks
 from striate.errors import DataError, UsageError
 from striate.wording import counted, one, percent
 
@@ -79,9 +79,7 @@ def predict(
     _refuse_options(pictures)
     if top < 1:
         raise UsageError(f"--top is 1 or more, not {top}")
-    if pictures.count("-") > 1:
-        raise UsageError("- is standard input, which holds one picture: name it once")
-    with answering("asking the network") as halt:
+    with answering("asking the network") as halt, ranks.joined(device):
         kind, stream = _opened(run, tta, device, trust_code)
         rows = stream(
             [_standard_input() if given == "-" else given for given in pictures],
@@ -103,7 +101,7 @@ def predict(
         print_json([row.to_json() for row in found])
     else:
         _print_predictions(kind, found)
-    if all(row.error for row in found):
+    if ranks.started().rank == 0 and all(row.error for row in found):
         raise DataError(f"none of the {kind} could be read")
 
 
@@ -119,6 +117,8 @@ def _opened(
             raise UsageError(f"an .onnx file is run on the CPU: leave out --device {device}")
         if tta != "none":
             raise UsageError(f"an .onnx file sees pictures as they are: leave out --tta {tta}")
+        if ranks.count() > 1:
+            raise UsageError("an .onnx file is asked by one process: leave out torchrun")
         file = exported.load(run)
         return file.document.kind, file.stream
     from striate import api
@@ -157,6 +157,10 @@ def _refuse_options(pictures: list[str]) -> None:
             raise UnknownOptionError(
                 token=Token(value=given, source="cli"), argument_collection=known
             )
+    if pictures.count("-") > 1:
+        raise UsageError("- is standard input, which holds one picture: name it once")
+    if "-" in pictures and ranks.started().processes > 1:
+        raise UsageError("- is standard input, which torchrun's processes cannot share")
 
 
 def _standard_input() -> Any:
@@ -170,6 +174,9 @@ def _standard_input() -> Any:
 def _write_predictions(rows: Iterable[Any], out: Path, columns: "pa.Schema", kind: str) -> None:
     from striate import tables
 
+    if not ranks.is_first():
+        list(rows)
+        return
     count = unreadable = unsure = 0
     with tables.writing(out, columns) as add:
         for row in rows:

@@ -1,12 +1,12 @@
 """`striate train`: flags to a recipe, a bar, and the accuracy as a line or JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from striate import console, files, usercode
+from striate import console, files, ranks, usercode
 from striate.errors import UsageError
 from striate.flags import flags_of, from_file, given
 from striate.training.recipe import Recipe
@@ -220,7 +220,7 @@ def train(
             overwrite=overwrite,
             show=tracking.showing([view, *trackers]),
             tell=console.say,
-            halt=stopping.Halt(console.stopping("after this step"), view.watch),
+            halt=stopping.Halt(_stopping(), view.watch),
             **shared,
         )
         for tracker in trackers:
@@ -234,6 +234,7 @@ def train(
 
 def _refuse_report(asked: bool, seeds: int | None, choices: Mapping[str, Any]) -> None:
     """Raise UsageError where a report is asked for of what is not one training."""
+    _refuse_several(seeds, choices)
     is_group = seeds is not None or (choices.get("folds") and "fold" not in choices)
     if asked and (is_group or choices.get("rate") == "find"):
         raise UsageError(
@@ -242,10 +243,34 @@ def _refuse_report(asked: bool, seeds: int | None, choices: Mapping[str, Any]) -
         )
 
 
+def _refuse_several(seeds: int | None, choices: Mapping[str, Any]) -> None:
+    """Raise UsageError for what processes started by torchrun cannot share."""
+    asked = {
+        "--seeds": seeds is not None,
+        "--folds without --fold": choices.get("folds") and "fold" not in choices,
+        "--rate find": choices.get("rate") == "find",
+    }
+    for name in [name for name, is_asked in asked.items() if is_asked]:
+        if ranks.started().processes > 1:
+            raise UsageError(
+                f"{name} is of one process, and torchrun started {ranks.started().processes}: they "
+                "share one training"
+            )
+
+
+def _stopping() -> Callable[[bool], None]:
+    """Answer a signal; among several processes a second one changes nothing."""
+    if ranks.started().processes == 1:
+        return console.stopping("after this step")
+    return lambda _: console.say("stopping after this step")
+
+
 def _end(run: "Run", *, report: bool, as_json: bool, device: str, workers: int | None) -> None:
     """Print the result and, if wanted, write the report; with JSON both are one document."""
     from striate import terminal
 
+    if ranks.started().rank:  # the first process says what became of it
+        return
     if not (report and as_json):
         _print_result(run, as_json=as_json)
     if not report:

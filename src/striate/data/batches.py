@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from striate import devices
+from striate import devices, files
 from striate.decoding import Decoders, Failed, each
 from striate.errors import DataError, UsageError
 from striate.images import PictureError
@@ -134,31 +134,38 @@ class Pictures:
             return f"--cache FOLDER keeps their pixels in a file ({needed / 1e9:.1f} GB)"
         return "a faster Dataset: decoding its items takes longer than training on them"
 
-    def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
-        """Yield these pictures, in this order, `size` at a time."""
+    def batches(self, rows: Tensor, size: int | list[int]) -> Iterator[Batch]:
+        """Yield these pictures, in this order, `size` at a time, or so many each time."""
         if self.pixels is not None:
             labels = self.labels.to(self.pixels.device)
             for chunk in rows.to(self.pixels.device).split(size):
                 yield Batch(chunk, self.pixels[chunk], labels[chunk])
             return
         for chunk, pixels in self._decoded(rows, size):
-            yield Batch(chunk, torch.stack(pixels), self.labels[chunk])
+            yield Batch(chunk, _stacked(pixels, self._preprocessing), self.labels[chunk])
 
     def all(self, size: int = 512) -> Iterator[Batch]:
         """Yield all pictures in the split's order."""
         return self.batches(torch.arange(len(self)), size)
 
-    def _decoded(self, rows: Tensor, size: int) -> Iterator[tuple[Tensor, list[Tensor]]]:
-        # Cut as they are wanted: whole numbers of Python take 36 bytes each.
-        starts = range(0, len(rows), size)
-        chunks = (rows[start : start + size].tolist() for start in starts)
-        with contextlib.closing(self._decoders.ask(chunks, len(rows))) as found:
-            for start, results in zip(starts, found, strict=True):
-                chunk = rows[start : start + size]
+    def _decoded(
+        self, rows: Tensor, size: int | list[int]
+    ) -> Iterator[tuple[Tensor, list[Tensor]]]:
+        chunks = rows.split(size)
+        # Listed as they are wanted: whole numbers of Python take 36 bytes each.
+        places = (chunk.tolist() for chunk in chunks)
+        with contextlib.closing(self._decoders.ask(places, len(rows))) as found:
+            for chunk, results in zip(chunks, found, strict=True):
                 for row, result in zip(chunk.tolist(), results, strict=True):
                     if isinstance(result, Failed):
                         raise PictureError(self.split.names[row], result.reason)
                 yield chunk, results
+
+
+def _stacked(pixels: list[Tensor], preprocessing: Preparation) -> Tensor:
+    if pixels:
+        return torch.stack(pixels)
+    return torch.empty((0, *preprocessing.pixel_shape), dtype=preprocessing.dtype)
 
 
 def _pixels(split: Split, preprocessing: Preparation, row: int) -> Tensor:
@@ -303,10 +310,12 @@ def _in_file(
     most_bytes: int,
 ) -> Found:
     path = pixelfile.place(cache, split, preprocessing)
-    found = pixelfile.load(path, preprocessing.pixel_shape, preprocessing.dtype)
-    if found is None:
-        pixelfile.save(path, results, most_bytes=most_bytes)
+    files.make_folder(cache)
+    with files.turn(path.with_suffix(".lock")):  # of several processes one decodes
         found = pixelfile.load(path, preprocessing.pixel_shape, preprocessing.dtype)
+        if found is None:
+            pixelfile.save(path, results, most_bytes=most_bytes)
+            found = pixelfile.load(path, preprocessing.pixel_shape, preprocessing.dtype)
     if found is None:
         raise DataError(f"{path} was changed while it was written")
     return found.pixels, found.unreadable

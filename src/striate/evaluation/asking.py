@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from striate import data as sources
-from striate import devices, metrics
+from striate import devices, metrics, ranks
 from striate.data import Data, Split
 from striate.data.batches import Look, Pictures, decoded, readable
 from striate.data.preparation.kinds import Values
@@ -79,13 +79,16 @@ def stream(  # noqa: PLR0913
 
     With other `views` than the plain one the logits averaged over them are there as well. With
     `strict` the first unreadable picture is a PictureError. `look` is shown the pixels of all that
-    are readable, in their order.
+    are readable, in their order. Processes that work as one share the pictures, each looks at its
+    own, and each gets all answers.
     """
     model = devices.place(bundle.model, device).eval()
     count = devices.processors() if workers is None else workers
-    results = decoded(split, bundle.preprocessing, count, strict=strict, poll=poll)
+    mine = ranks.mine(len(split))
+    own = split if ranks.count() == 1 else split.take(np.arange(mine.start, mine.stop))
+    results = decoded(own, bundle.preprocessing, count, strict=strict, poll=poll)
     # Made at once: small pieces kept between large ones that come and go would scatter the heap.
-    found = torch.empty(1 if views is PLAIN else 2, len(split), len(bundle.classes))
+    found = torch.empty(1 if views is PLAIN else 2, len(own), len(bundle.classes))
     reasons: dict[int, str] = {}
     done = 0
     for pixels in _batches(results, reasons):
@@ -96,12 +99,25 @@ def stream(  # noqa: PLR0913
             functools.partial(answer, model, bundle.preprocessing, device=device), pixels, views
         )
         done = part.stop
+    found = _gathered(found[:, :done])
+    reasons = {
+        row + ranks.part(len(split), of=ranks.count(), number=number).start: reason
+        for number, part_reasons in enumerate(ranks.each(reasons))
+        for row, reason in part_reasons.items()
+    }
     known, unreadable = readable(split, reasons)
     lost = [bundle.classes[label] for label in np.setdiff1d(split.labels, known.labels)]
     pictures = Pictures(known, bundle.preprocessing)
-    whole = _evaluation(bundle, pictures, found[0, :done], split=name)
-    seen = None if views is PLAIN else found[1, :done]
+    whole = _evaluation(bundle, pictures, found[0], split=name)
+    seen = None if views is PLAIN else found[1]
     return replace(whole, views=views, averaged=seen, unreadable=unreadable, lost=lost)
+
+
+def _gathered(found: Tensor) -> Tensor:
+    """Return the logits (V, N, K) of all processes."""
+    if ranks.count() == 1:
+        return found
+    return ranks.gathered(found.transpose(0, 1)).transpose(0, 1)
 
 
 def _batches(results: Iterator[Tensor | str], reasons: dict[int, str]) -> Iterator[Tensor]:
@@ -151,14 +167,18 @@ def logits(
 ) -> Tensor:
     """Return the network's logits (N, K), float32 on the CPU, in the pictures' order.
 
-    The network is left in evaluation mode. `poll` is called before each batch.
+    The network is left in evaluation mode. `poll` is called before each batch. Processes that work
+    as one share the pictures, and each gets all the logits.
     """
     model.eval()
     found = []
-    for batch in pictures.all(BATCH):
+    own = torch.arange(len(pictures))[ranks.mine(len(pictures))]
+    for batch in pictures.batches(own, ranks.rounds(len(pictures), BATCH)):
         poll()
-        found.append(_answer(model, preprocessing, batch.pixels, device=device))
-    return torch.cat(found).cpu()  # read once: an accelerator is not waited for in each batch
+        if len(batch.rows):
+            found.append(_answer(model, preprocessing, batch.pixels, device=device))
+    # Read once: an accelerator is not waited for in each batch.
+    return ranks.gathered(torch.cat(found).cpu() if found else None)
 
 
 def answer(

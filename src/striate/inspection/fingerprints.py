@@ -8,6 +8,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from striate import ranks
 from striate.data import Split
 from striate.data.batches import Pictures
 from striate.data.preparation.survey import smaller_than
@@ -62,6 +63,12 @@ class Gathering:
             grey, colours = duplicates.shrunk(pixels)
             grey[duplicates.are_blocks(pixels)] = 0
             self._small.append((grey, colours))
+
+    def share(self) -> None:
+        """Take in what other processes saw, each of them of its part of the split."""
+        every = ranks.each((self._digests, self._small))
+        self._digests = [digest for digests, _ in every for digest in digests]
+        self._small = [pair for _, small in every for pair in small]
 
     def done(self, split: Split) -> Fingerprints:
         """Return the fingerprints of the split whose pixels have passed, all of them."""

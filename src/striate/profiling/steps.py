@@ -95,7 +95,7 @@ class Steps:
         mark(COPY)
         values, targets = in_values(learner, task)
         take = checked_update if window_on(learner.device) == 1 else update
-        take(learner, values, targets, rate=task.rate)
+        take(learner, values, targets, rate=task.rate, share=task.share)
         mark(REST)
         learner.follow(task.number)
         if keep and (self.last is None or len(values) > len(self.last[0])):

@@ -39,11 +39,16 @@ def save(run: Path, document: Mapping[str, Any], blobs: Mapping[str, bytes]) -> 
 
     `document` has a table `state` with `step` and `score`.
     """
-    folder = run / FOLDER / _name(document["state"]["step"])
+    folder = place(run, document["state"]["step"])
     files.write_sealed(folder, STATE, document, blobs)
     files.read_sealed(folder, STATE)  # a disk that loses bits must not cost the older ones
     _prune(run)
     return folder
+
+
+def place(run: Path, step: int) -> Path:
+    """Return where the checkpoint of a step is."""
+    return run / FOLDER / _name(step)
 
 
 def newest_first(run: Path) -> Iterator[Checkpoint]:

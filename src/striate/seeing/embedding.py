@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from striate import data as sources
-from striate import devices, features
+from striate import devices, features, ranks
 from striate.data import Data, Split
 from striate.data.batches import Look, Unreadable, decoded, part_of
 from striate.data.preparation.kinds import Preparation
@@ -89,22 +89,28 @@ def embed(  # noqa: PLR0913
     """Run every picture through a network and keep what its classifier is given.
 
     Unreadable ones are left out and listed; with `strict` the first is a PictureError. `look` is
-    shown the pixels of the others, in their order.
+    shown the pixels of the others, in their order. Processes that work as one share the pictures
+    of each split, and each gets all vectors.
     """
     model = devices.place(model, device).eval()
     count = devices.processors() if workers is None else workers
     parts: list[Tensor] = []
     kept: list[tuple[str, str, int]] = []
     unreadable: list[Unreadable] = []
-    for name, split in splits.items():
-        results = decoded(
-            split, preprocessing, count, strict=strict, poll=part_of(splits, name, poll)
-        )
-        for rows, pixels in _batches(split, results, unreadable):
+    own = {name: _own(split) for name, split in splits.items()}
+    for name, split in own.items():
+        results = decoded(split, preprocessing, count, strict=strict, poll=part_of(own, name, poll))
+        own_parts: list[Tensor] = []
+        own_kept: list[tuple[str, str, int]] = []
+        own_unreadable: list[Unreadable] = []
+        for rows, pixels in _batches(split, results, own_unreadable):
             if look:
                 look(pixels)
-            parts.append(_vectors(model, preprocessing, pixels.to(device)))
-            kept += [(split.names[row], name, int(split.labels[row])) for row in rows]
+            own_parts.append(_vectors(model, preprocessing, pixels.to(device)))
+            own_kept += [(split.names[row], name, int(split.labels[row])) for row in rows]
+        parts += _gathered(own_parts)
+        kept += itertools.chain.from_iterable(ranks.each(own_kept))
+        unreadable += itertools.chain.from_iterable(ranks.each(own_unreadable))
     if not kept:
         first = f"; the first: {unreadable[0]}" if unreadable else ""
         raise DataError(f"there is nothing to embed: no picture can be read{first}")
@@ -163,6 +169,20 @@ def from_table(table: pa.Table, classes: Sequence[str]) -> Embedded:
         tuple(classes),
         flat.reshape(len(table), -1),
     )
+
+
+def _own(split: Split) -> Split:
+    """Return this process's part of a split."""
+    mine = ranks.mine(len(split))
+    return split if ranks.count() == 1 else split.take(np.arange(mine.start, mine.stop))
+
+
+def _gathered(own: list[Tensor]) -> list[Tensor]:
+    """Return the vectors of all processes' pictures, in their order."""
+    if ranks.count() == 1:
+        return own
+    some = ranks.each(bool(own))
+    return [ranks.gathered(torch.cat(own) if own else None)] if any(some) else []
 
 
 def _batches(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from striate import ranks
 from striate.training.session import Event, Session
 
 from .mlflow import MLflow
@@ -31,7 +32,12 @@ class Show(Protocol):
 
 
 def opened(*, tensorboard: str | None, mlflow: str | None) -> list[Tracker]:
-    """Open the trackers that are asked for: "" stands for the usual place."""
+    """Open the trackers that are asked for: "" stands for the usual place.
+
+    Of several processes the first alone has any.
+    """
+    if ranks.started().rank:
+        return []
     trackers: list[Tracker] = []
     if tensorboard is not None:
         trackers.append(TensorBoard(tensorboard or None))

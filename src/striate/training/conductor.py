@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from striate import devices, files, usercode
+from striate import devices, files, ranks, usercode
 from striate.choices import flag
 from striate.data import Data
 from striate.epochs import End
@@ -17,10 +17,11 @@ from striate.runs import folder
 from striate.runs.code import carried
 from striate.stopping import Halt
 from striate.usercode import NO_CONSENT, Consent
+from striate.wording import counted
 
 from . import start
 from .results import ended, finish
-from .session import Event, teach
+from .session import Event, Session, teach
 from .start import Means, Ready
 
 Happening = Ready | Event | End
@@ -42,7 +43,8 @@ def train(  # noqa: PLR0913
     With `initial`, the network starts from that one's weights. A folder in which nothing was begun
     is removed. Raises UsageError, DataError, and Stopped once the state is saved.
     """
-    folder.claim(run, overwrite=overwrite)
+    if ranks.is_first():
+        folder.claim(run, overwrite=overwrite)
     with _removed_unless_begun(run), _owned(run):
         prepared = start.prepare(
             data, choices, architecture, means=means, halt=halt, initial=initial
@@ -72,14 +74,28 @@ def resume(
 
 def _carried_out(ready: Ready, halt: Halt, *, trust_code: bool = False) -> Iterator[Happening]:
     session = ready.session
-    yield ready._replace(notes=[*ready.notes, *_remember(session.folder)])
+    remembered = _remember(session.folder) if ranks.is_first() else []
+    yield ready._replace(notes=[*ready.notes, *_together(session), *remembered])
     with contextlib.ExitStack() as stack:
+        stack.enter_context(halt.agreeing(ranks.greatest if ranks.count() > 1 else None))
         stack.enter_context(devices.deterministic(session.learner.recipe.deterministic))
         for part in session.pictures.values():
             stack.callback(part.close)
         yield from teach(session, halt)
         yield ended(session)
         finish(session, halt, trust_code=trust_code)
+
+
+def _together(session: Session) -> list[str]:
+    """Say how several processes share a step."""
+    if ranks.count() == 1:
+        return []
+    recipe, kind = session.learner.recipe, session.preparation.kind
+    norms = "of all" if recipe.batch_statistics == "global" else "each of its own part"
+    return [
+        f"{counted(ranks.count(), 'processes')} share the {counted(recipe.step_size, kind)} of a "
+        f"step; batch norms see the statistics {norms}"
+    ]
 
 
 def _remember(run: Path) -> list[str]:
@@ -108,6 +124,9 @@ def _epochs(choices: Mapping[str, Any]) -> int | None:
 @contextlib.contextmanager
 def _owned(path: Path) -> Iterator[None]:
     """Keep other processes out of a run, and remove what a killed one left in it."""
+    if not ranks.is_first():  # the first one keeps them out
+        yield
+        return
     with files.lock(path / folder.LOCK):
         for place in (path, path / folder.CHECKPOINTS):
             files.remove_stale(place)
@@ -119,6 +138,6 @@ def _removed_unless_begun(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not folder.is_run(path):
+        if ranks.is_first() and not folder.is_run(path):
             files.remove(path)
         raise

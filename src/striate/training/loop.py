@@ -14,13 +14,13 @@ from striate.data import sampling
 from striate.data.batches import Batch, Pictures
 
 from .recipe import Recipe
+from .sharing import Share, taught
 from .step import DivergedError, Learner, Snapshot, checked_update, is_finite, update
 
 # What a seed is for: mixed in, so that order, weights and dropout draw different numbers.
 WEIGHTS, ORDER, STEPS, PIXELS = range(4)
-# An accelerator is waited for once in so many steps, or once in so many seconds.
+# An accelerator is waited for once in so many steps, or once in `sharing.SECONDS`.
 WINDOW = 50
-SECONDS = 2.0
 # The curves of a run of so few epochs are drawn by step: so many points an epoch.
 SHORT, POINTS = 10, 25
 
@@ -133,6 +133,7 @@ class Task(NamedTuple):
     epoch: int
     rate: float
     batch: Batch
+    share: Share  # of the step's batch, which this process takes
 
 
 class _Taken(NamedTuple):
@@ -155,9 +156,11 @@ def tasks(learner: Learner, pictures: Pictures, progress: Progress) -> Iterator[
     places = sampling.places(rows, len(pictures))
     first = (done - number * per_epoch) * recipe.step_size
     left = slice(first, per_epoch * recipe.step_size)
-    batches = _timed(pictures.batches(rows[left], recipe.step_size), progress)
-    for step, batch in enumerate(_placed(batches, places[left], recipe.step_size), done):
-        yield Task(step + 1, number, learner.rate(recipe, step, per_epoch), batch)
+    cut = learner.sharing.cut(len(rows[left]), recipe)
+    batches = _timed(pictures.batches(cut.of(rows[left]), cut.sizes), progress)
+    placed = _placed(batches, cut.of(places[left]), cut.sizes)
+    for step, (batch, share) in enumerate(zip(placed, cut.shares, strict=True), done):
+        yield Task(step + 1, number, learner.rate(recipe, step, per_epoch), batch, share)
 
 
 def _timed(batches: Iterator[Batch], progress: Progress) -> Iterator[Batch]:
@@ -171,7 +174,7 @@ def _timed(batches: Iterator[Batch], progress: Progress) -> Iterator[Batch]:
         yield batch
 
 
-def _placed(batches: Iterator[Batch], places: Tensor, size: int) -> Iterator[Batch]:
+def _placed(batches: Iterator[Batch], places: Tensor, size: int | list[int]) -> Iterator[Batch]:
     """Yield batches with the places that their changes are drawn by, in place of their rows."""
     chunks: Sequence[Tensor] = ()
     for number, batch in enumerate(batches):
@@ -183,9 +186,9 @@ def _placed(batches: Iterator[Batch], places: Tensor, size: int) -> Iterator[Bat
 def _one_by_one(learner: Learner, tasks: Iterator[Task]) -> Iterator[list[Step]]:
     for task in tasks:
         values, targets = in_values(learner, task)
-        loss, correct = checked_update(learner, values, targets, rate=task.rate)
+        loss, correct = checked_update(learner, values, targets, rate=task.rate, share=task.share)
         learner.follow(task.number)
-        yield [Step(task.number, task.epoch, loss, correct, len(values), task.rate)]
+        yield [Step(task.number, task.epoch, loss, correct, task.share.pictures, task.rate)]
 
 
 def _in_windows(learner: Learner, tasks: Iterator[Task], window: int) -> Iterator[list[Step]]:
@@ -193,10 +196,11 @@ def _in_windows(learner: Learner, tasks: Iterator[Task], window: int) -> Iterato
     taken: list[_Taken] = []
     for task in tasks:
         values, targets = in_values(learner, task)
-        loss, correct = update(learner, values, targets, rate=task.rate)
+        loss, correct = update(learner, values, targets, rate=task.rate, share=task.share)
         learner.follow(task.number)
-        taken.append(_Taken(task.number, task.epoch, loss, correct, len(values), task.rate))
-        if len(taken) >= window or time.monotonic() - began > SECONDS:
+        pictures = task.share.pictures
+        taken.append(_Taken(task.number, task.epoch, loss, correct, pictures, task.rate))
+        if learner.sharing.is_over(len(taken), window, time.monotonic() - began):
             yield _read(learner, taken, kept)
             kept, taken, began = Snapshot.of(learner), [], time.monotonic()
     if taken:
@@ -207,8 +211,9 @@ def _read(learner: Learner, taken: Sequence[_Taken], kept: Snapshot) -> list[Ste
     """Read the numbers of steps from the device, all at once; where one is not finite, go back."""
     losses = torch.stack([step.loss.double() for step in taken])
     hits = torch.stack([step.correct.double() for step in taken])
-    finite = is_finite(learner.model).double().expand(1)
-    *numbers, good = torch.cat([losses, hits, finite]).tolist()
+    broken = is_finite(learner.model).logical_not().double().expand(1)
+    own: list[float] = torch.cat([losses, hits, broken]).tolist()
+    *numbers, bad_weights = learner.sharing.sums(own)
     steps = [
         Step(step.number, step.epoch, loss, int(correct), step.pictures, step.rate)
         for step, loss, correct in zip(
@@ -216,7 +221,7 @@ def _read(learner: Learner, taken: Sequence[_Taken], kept: Snapshot) -> list[Ste
         )
     ]
     bad = next((place for place, step in enumerate(steps) if not math.isfinite(step.loss)), None)
-    if bad is None and good:
+    if bad is None and not bad_weights:
         return steps
     kept.put_back(learner)
     if bad is None:
@@ -234,5 +239,5 @@ def in_values(learner: Learner, task: Task) -> tuple[Tensor, Tensor]:
     pixels = learner.augment(pixels, rows, seed=seed, epoch=task.epoch)
     pixels, targets = learner.mix(pixels, labels, rows, seed=seed, epoch=task.epoch)
     # Seeded a step, not a run: a resumed run draws the same dropout without a saved state.
-    torch.manual_seed(devices.seed_of(recipe.seed, STEPS, task.number - 1))
-    return learner.preprocessing.values(pixels), targets
+    torch.manual_seed(devices.seed_of(recipe.seed, STEPS, task.number - 1, *learner.sharing.draws))
+    return learner.preprocessing.values(taught(pixels, task.share)), taught(targets, task.share)

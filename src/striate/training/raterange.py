@@ -63,7 +63,7 @@ def trying(learner: Learner, pictures: Pictures) -> Iterator[Tried]:
                 break
             rate = LOWEST * 10 ** (len(losses) / A_DECADE)
             values, targets = in_values(learner, task)
-            losses.append(update(learner, values, targets, rate=rate)[0].item())
+            losses.append(update(learner, values, targets, rate=rate, share=task.share)[0].item())
             yield Tried(rate, losses[-1])
         progress.step += per_epoch
         progress.epochs += 1

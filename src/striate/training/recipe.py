@@ -19,6 +19,7 @@ NORMALISATIONS = ("dataset", "picture", "sound", "zca", "none", "imagenet")
 COLOURS = ("auto", "grey", "rgb")
 CLASS_WEIGHTS = ("none", "root", "balanced")
 SAMPLINGS = ("natural", "balanced")
+STATISTICS = ("global", "rank")
 POLICIES = ("none", "trivial-wide", "rand-augment")
 # Where the defaults depart for an optimiser.
 OF_OPTIMISER: dict[str, Mapping[str, Any]] = {
@@ -122,6 +123,11 @@ class Recipe:
         0.0,
         "Evaluate and save a mean of the weights, of which this share stays in a step: 0.999 is "
         "usual; 0: none.",
+    )
+    batch_statistics: str = choice(
+        "global",
+        "Of several processes (torchrun): batch norms see the whole batch (global), or each "
+        "process's part (rank: fewer messages, another result).",
     )
     precision: str = choice("auto", "auto (bfloat16 on a GPU, else float32), float32 or bfloat16.")
     patience: int | None = choice(
@@ -267,6 +273,7 @@ class Recipe:
         choose("policy", self.policy, POLICIES)
         choose("class weights", self.class_weights, CLASS_WEIGHTS)
         choose("sampling", self.sampling, SAMPLINGS)
+        choose("batch statistics", self.batch_statistics, STATISTICS)
         if self.sampling == "balanced" and self.class_weights != "none":
             raise UsageError(
                 f"--sampling balanced shows all classes equally often, and --class-weights "

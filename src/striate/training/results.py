@@ -3,13 +3,14 @@
 import dataclasses
 from typing import Any
 
-from striate import epochs, evaluation, figures, files, metrics
+from striate import epochs, evaluation, figures, files, metrics, ranks
 from striate.epochs import End
 from striate.evaluation import Evaluation
-from striate.runs import folder
+from striate.runs import Bundle, folder
 from striate.stopping import Halt
 from striate.wording import counted, percent
 
+from .loop import steps_an_epoch
 from .session import Session
 
 MISTAKES = 15  # in the picture
@@ -18,7 +19,7 @@ MISTAKES = 15  # in the picture
 def finish(session: Session, halt: Halt, *, trust_code: bool = False) -> None:
     """Evaluate the bundle on the test split (else validation, else train) and write the results."""
     path = session.folder
-    bundle = folder.load_bundle(path, trust_code=trust_code)
+    bundle = _finished(session, trust_code=trust_code)
     split = evaluation.preferred(session.pictures)
     found = evaluation.evaluate(
         bundle,
@@ -27,12 +28,26 @@ def finish(session: Session, halt: Halt, *, trust_code: bool = False) -> None:
         device=session.learner.device,
         poll=halt.poll,
     )
+    if not ranks.is_first():
+        return
     recorded = folder.read_json(path, folder.DATA)["leaks"]
     leak = next((entry for entry in recorded if entry["split"] == split), None)
     found = dataclasses.replace(found, leak=leak)
     folder.write_predictions(path, found.table())
     files.write(path / folder.OVERVIEW, overview(session, found))
     files.write(path / folder.RESULT, files.json_bytes(_result(session, found)))
+
+
+def _finished(session: Session, *, trust_code: bool) -> Bundle:
+    """Load the network that was kept, on the first process; the others get its weights from it."""
+    if ranks.is_first():
+        found = folder.load_bundle(session.folder, trust_code=trust_code)
+    else:
+        model = session.learner.judged.cpu()  # as the first one's is
+        found = Bundle(model, session.preparation, session.classes, session.architecture, {})
+    for tensor in (*found.model.parameters(), *found.model.buffers()):
+        ranks.from_first(tensor)
+    return found
 
 
 def ended(session: Session) -> End:
@@ -86,5 +101,15 @@ def _result(session: Session, found: Evaluation) -> dict[str, Any]:
         "best_epoch": epochs.best(progress.history, session.learner.recipe.monitor)["epoch"],
         "ended": ended(session).reason,
         "train_seconds": round(progress.seconds, 3),
+        "per_second": round(_taught(session) / max(progress.seconds, 1e-9), 1),
+        "step_size": session.learner.recipe.step_size,
+        "processes": ranks.count(),
         "parameters": sum(p.numel() for p in session.learner.model.parameters()),
     }
+
+
+def _taught(session: Session) -> int:
+    """Count the examples that all steps were taken on; one that is shown again counts again."""
+    recipe, shown = session.learner.recipe, len(session.pictures["train"])
+    steps = steps_an_epoch(shown, recipe)
+    return session.progress.epochs * min(shown, steps * recipe.step_size)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from striate import evaluation, metrics
+from striate import evaluation, metrics, ranks
 from striate.data.batches import Pictures
 from striate.data.preparation.kinds import Preparation
 from striate.epochs import best, is_over, score
@@ -25,6 +25,7 @@ from . import optim, stages
 from .loop import POINTS, Progress, Step, epoch, steps_an_epoch
 from .stages import Teaching
 from .step import DivergedError, Learner
+from .together import shared
 
 # Share of an epoch's steps that is waiting for data, from which something is suggested.
 MUCH = 0.2
@@ -91,6 +92,7 @@ def teach(session: Session, halt: Halt) -> Iterator[Event]:
         yield from _epochs(session, halt)
     except Stopped as stop:
         where = save(session)
+        ranks.wait()  # until it is saved, no process leaves
         raise Stopped(
             f"stopped after step {session.progress.step}, saved in {where}: continue with "
             f"`striate train --resume {session.folder}`",
@@ -107,16 +109,22 @@ def teach(session: Session, halt: Halt) -> Iterator[Event]:
             f"out of memory at step {session.progress.step + 1}: try --batch-size {half}, with "
             f"--accumulate {2 * recipe.accumulate} for steps as large as these"
         ) from error
-    folder.write_bundle(session.folder)
+    if ranks.is_first():
+        folder.write_bundle(session.folder)
 
 
 def save(session: Session, *, rank: tuple[float, ...] | None = None) -> Path:
-    """Save a checkpoint now; a state that is not finite is a DivergedError."""
+    """Save a checkpoint now; a state that is not finite is a DivergedError.
+
+    Of several processes, whose states are alike, the first saves its own.
+    """
     learner, progress = session.learner, session.progress
     state = learner.model.state_dict()
     broken = [name for name, tensor in state.items() if not _finite(tensor)]
     if broken:
         raise DivergedError(f"{broken[0]} is not finite")
+    if not ranks.is_first():
+        return checkpoints.place(session.folder, progress.step)
     document = {
         **bundle.card(session.architecture, session.preparation, session.classes),
         "metrics": _validation(progress.history[-1]) if rank else {},
@@ -140,10 +148,11 @@ def _epochs(session: Session, halt: Halt) -> Iterator[Event]:
         yield from _entered(session, halt)
         if progress.step < (progress.epochs + 1) * per_epoch:
             yield from _steps(session, halt)
-        row = _evaluate(session, halt)
+        row = ranks.of_first(_evaluate(session, halt))
         progress.close_epoch(row)
         yield Saved(progress.step, save(session, rank=score(row, recipe.monitor)))
-        folder.write_history(session.folder, progress.history)
+        if ranks.is_first():
+            folder.write_history(session.folder, progress.history)
         yield Epoch(row, best=best(progress.history, recipe.monitor) is row)
         if not advised and (line := _advice_on_data(session, row["waiting"])):
             advised = True
@@ -159,7 +168,7 @@ def _entered(session: Session, halt: Halt) -> Iterator[Note]:
     began = time.monotonic()
     if session.teaching:
         session.learner = stages.entered(learner, stage)
-    session.teaching = stages.teaching(session.learner, stage, session.pictures, halt.poll)
+    session.teaching = shared(stages.teaching(session.learner, stage, session.pictures, halt.poll))
     progress.seconds += time.monotonic() - began
     if session.teaching.line:
         yield Note(session.teaching.line)
@@ -240,6 +249,7 @@ def _advice_on_data(session: Session, waiting: float) -> str:
 def _advice(session: Session, error: DivergedError) -> DivergedError:
     with contextlib.suppress(DivergedError):  # the weights are not finite: an older state is kept
         save(session)
+    ranks.wait()
     recipe = session.learner.recipe
     clip = "" if recipe.clip else ", or --clip 1"
     step = session.progress.step + 1

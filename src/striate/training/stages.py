@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from striate import devices, features
+from striate import devices, features, ranks
 from striate.data.augmenting.mixing import unmixed
 from striate.data.batches import Pictures
 from striate.data.preparation.kinds import Preparation
@@ -225,15 +225,21 @@ def _as_features(
     """Yield the splits by name, with what the head is given in place of pixels."""
     total, done = sum(map(len, pictures.values())), 0
     width = _width(learner.model.get_submodule(learner.head))
+    size = FEW if learner.device.type == "cpu" else MANY
     for name, part in pictures.items():
-        vectors = torch.empty(len(part), width, device=learner.device)
-        for batch in part.all(FEW if learner.device.type == "cpu" else MANY):
+        own = ranks.mine(len(part))
+        vectors = torch.empty(own.stop - own.start, width, device=learner.device)
+        rows = torch.arange(len(part))[own]
+        for batch in part.batches(rows, ranks.rounds(len(part), size)):
             poll(Reading(done, total, part.split.kind, "computing features of"))
+            if not len(batch.rows):
+                continue
             values = _values(learner, batch.pixels)
             with torch.no_grad():
-                vectors[batch.rows] = features.given(learner.model, learner.head, values)
-            done += len(values)
-        yield name, part.holding(vectors)
+                found = features.given(learner.model, learner.head, values)
+            vectors[batch.rows - own.start] = found
+            done += len(values) * ranks.count()
+        yield name, part.holding(ranks.gathered(vectors).to(learner.device))
     poll(Reading(total, total, part.split.kind, "computing features of"))
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from striate import data as sources
-from striate import devices, models
+from striate import devices, models, ranks
 from striate.data import Data, Split, sampling
 from striate.data.augmenting.mixing import Mixture, mix_of
 from striate.data.batches import Pictures, Unreadable, bytes_of, part_of, read, usual_memory
@@ -25,7 +25,7 @@ from striate.stopping import Halt
 from striate.usercode import NO_CONSENT, Consent
 from striate.wording import counted
 
-from . import optim, stages, trial
+from . import optim, stages, together, trial
 from .averaging import average_of
 from .loop import WEIGHTS, Progress
 from .losses import loss_of
@@ -93,7 +93,7 @@ def prepare(
         said = sources.taken(data, splits, **shares)
     data = dataclasses.replace(data, warnings=(*data.warnings, *said))
     device = devices.pick(means.device)
-    recipe = dataclasses.replace(recipe, precision=_precision(recipe, device))
+    recipe = dataclasses.replace(recipe, precision=precision(recipe, device))
     kind = KINDS[data.kind]
     unfitted = kind.unfitted(recipe, architecture)
     # Built before the pictures are read, so that what it refuses is said at once.
@@ -139,13 +139,19 @@ def begin(prepared: Prepared, run: Path, *, save_every: float) -> Ready:
         Progress(),
         save_every,
     )
-    folder.write_start(
-        run,
-        recipe=as_table(learner.recipe),
-        data=_record(data, architecture, pictures, unreadable, leaking),
-        splits={name: _listing(part.split, data.classes) for name, part in pictures.items()},
-        fingerprints=fingerprint_table(prints),
-    )
+    recipe = as_table(learner.recipe)
+    record = _record(data, architecture, pictures, unreadable, leaking)
+    together.check(learner.recipe, len(pictures["train"]))
+    ranks.require_same(recipe, "the choices")
+    ranks.require_same((record["classes"], record["fingerprints"]), f"the {data.kind}")
+    if ranks.is_first():
+        folder.write_start(
+            run,
+            recipe=recipe,
+            data=record,
+            splits={name: _listing(part.split, data.classes) for name, part in pictures.items()},
+            fingerprints=fingerprint_table(prints),
+        )
     save(session)
     notes = [*_notes(data, pictures, unreadable), *(leak.line() for leak in leaking), *loaded]
     return Ready(session, notes)
@@ -196,9 +202,12 @@ def resume(
         epochs=progress.epochs,
     )
     restore(checkpoint, learner)
-    moved = _moved(run, record, opened)
-    folder.write_recipe(run, as_table(recipe))
-    folder.write_history(run, progress.history)
+    ranks.require_same(progress.step, "the steps done")
+    moved: list[str] = []
+    if ranks.is_first():
+        moved = _moved(run, record, opened)
+        folder.write_recipe(run, as_table(recipe))
+        folder.write_history(run, progress.history)
     session = Session(
         run,
         restored.architecture,
@@ -246,7 +255,8 @@ def _read(
 ) -> tuple[dict[str, Pictures], list[Unreadable]]:
     pictures: dict[str, Pictures] = {}
     unreadable: list[Unreadable] = []
-    room = usual_memory() if means.memory is None else bytes_of(means.memory)
+    wanted = usual_memory() if means.memory is None else bytes_of(means.memory)
+    room = ranks.least(wanted)  # all processes keep the same in memory
     for name, split in splits.items():
         pictures[name], missing = read(
             split,
@@ -345,7 +355,8 @@ def _turned(model: nn.Module, recipe: Recipe, preparation: Preparation) -> list[
     return matrices(model, preparation.shape, ends=recipe.muon_ends)
 
 
-def _precision(recipe: Recipe, device: torch.device) -> str:
+def precision(recipe: Recipe, device: torch.device) -> str:
+    """Return in which precision a recipe is carried out on a device."""
     if device.type == "cpu" and recipe.precision == "bfloat16":
         raise UsageError("--precision bfloat16 is for a GPU: on a CPU it is slower than float32")
     if recipe.precision != "auto":

@@ -18,6 +18,7 @@ from . import optim
 from .averaging import Average
 from .losses import Loss, cross_entropy
 from .recipe import Recipe
+from .sharing import Alone, Portion, Share, Sharing, whole
 
 
 class DivergedError(DataError):
@@ -75,6 +76,7 @@ class Learner(NamedTuple):
     rate: Rate = optim.rate
     head: str = ""  # the path of the last layer, where a choice needs it
     turned: Collection[Tensor] = ()  # weights for Muon
+    sharing: Sharing = Alone()
 
     @property
     def judged(self) -> nn.Module:
@@ -88,16 +90,17 @@ class Learner(NamedTuple):
 
 
 def update(
-    learner: Learner, values: Tensor, targets: Tensor, *, rate: float
+    learner: Learner, values: Tensor, targets: Tensor, *, rate: float, share: Share | None = None
 ) -> tuple[Tensor, Tensor]:
     """Take one step on values (N, ...) and targets: the loss before it in nats, and the hits.
 
-    Targets are labels (N,), or shares of classes (N, K), of which the greatest is a hit.
+    Targets are labels (N,), or shares of classes (N, K), of which the greatest is a hit. Where they
+    are a `share` of a batch, both numbers are its parts of the batch's.
 
     Both are numbers on the device, and nothing waits for them. A step is taken whatever they are:
     what is not finite spreads to the weights, where `is_finite` finds it later.
     """
-    loss, correct = _gradients(learner, values, targets, rate)
+    loss, correct = _gradients(learner, values, targets, rate, share)
     if learner.recipe.clip is not None:
         nn.utils.clip_grad_norm_(learner.model.parameters(), learner.recipe.clip)
     learner.optimiser.step()
@@ -105,26 +108,27 @@ def update(
 
 
 def checked_update(
-    learner: Learner, values: Tensor, targets: Tensor, *, rate: float
+    learner: Learner, values: Tensor, targets: Tensor, *, rate: float, share: Share | None = None
 ) -> tuple[float, int]:
-    """Take one step as `update` does, after a look at its numbers.
+    """Take one step as `update` does, after a look at its numbers, which are the whole batch's.
 
     Raises DivergedError and takes no step where the loss or the gradient is not finite; running
     statistics are then as they were before.
     """
     model, clip = learner.model, learner.recipe.clip
     before = [buffer.clone() for buffer in model.buffers()]
-    loss, correct = _gradients(learner, values, targets, rate)
+    own, hits = _gradients(learner, values, targets, rate, share)
     norm = nn.utils.get_total_norm(p.grad for p in model.parameters() if p.grad is not None)
-    if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
+    broken = not math.isfinite(norm.item())
+    loss, correct, anywhere = learner.sharing.sums([own.item(), hits.item(), float(broken)])
+    if not math.isfinite(loss) or anywhere:
         _put_back(list(model.buffers()), before)
-        what = "loss is" if not math.isfinite(loss.item()) else "gradient's norm is"
-        number = loss if not math.isfinite(loss.item()) else norm
-        raise DivergedError(f"the {what} {number.item()}")
+        what = f"loss is {loss}" if not math.isfinite(loss) else f"gradient's norm is {norm.item()}"
+        raise DivergedError(f"the {what}")
     if clip is not None:
         nn.utils.clip_grads_with_norm_(model.parameters(), clip, norm)
     learner.optimiser.step()
-    return loss.item(), int(correct)
+    return loss, int(correct)
 
 
 class Snapshot(NamedTuple):
@@ -163,36 +167,39 @@ def is_finite(model: nn.Module) -> Tensor:
 
 
 def _gradients(
-    learner: Learner, values: Tensor, targets: Tensor, rate: float
+    learner: Learner, values: Tensor, targets: Tensor, rate: float, share: Share | None
 ) -> tuple[Tensor, Tensor]:
-    """Set the rates and compute the gradients; return the loss () and the hits ()."""
+    """Set the rates and compute the gradients; return the loss () and the hits () of a share."""
     model, optimiser, recipe = learner.model, learner.optimiser, learner.recipe
     learner.mode(model)
     for group in optimiser.param_groups:
         group["lr"] = rate * group["share"]
-    # Parts of nearly equal sizes: of a last one of a single picture norms would have no variance.
-    parts = -(-len(values) // recipe.batch_size)
+    share = share or whole(len(values), recipe.batch_size)
+    parts = zip(values.split(share.sizes), targets.split(share.sizes), share.portions, strict=True)
     losses: list[Tensor] = []
     hits: list[Tensor] = []
-    for part, wanted in zip(values.tensor_split(parts), targets.tensor_split(parts), strict=True):
-        loss, correct = _answered(learner, part, wanted)
-        loss = loss * (len(part) / len(values))
+    for number, (part, wanted, portion) in enumerate(parts, 1):
+        last = number == len(share.portions)
+        loss, correct = _answered(learner, part, wanted, portion, last=last)
         if not losses:
             optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        learner.sharing.backward(loss, model, last=last)
         losses.append(loss.detach())
         hits.append(correct)
     return torch.stack(losses).sum(), torch.stack(hits).sum()
 
 
-def _answered(learner: Learner, values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean loss () of examples, and the hits ()."""
+def _answered(
+    learner: Learner, values: Tensor, targets: Tensor, portion: Portion, *, last: bool
+) -> tuple[Tensor, Tensor]:
+    """Return a portion's part of the loss (), and its hits ()."""
     with _precision(learner.recipe, learner.device):
-        logits = learner.model(devices.ordered(values))
+        logits = learner.sharing.answer(learner.model, devices.ordered(values), portion, last=last)
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
     loss = learner.loss(precise, targets, smoothing=learner.recipe.label_smoothing)
     labels = targets if targets.ndim == 1 else targets.argmax(1)
-    return loss, (logits.detach().argmax(1) == labels).sum()
+    hits = (logits.detach().argmax(1) == labels).sum()
+    return loss * portion.weight, hits if portion.weight else 0 * hits
 
 
 @torch.no_grad()
