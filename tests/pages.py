@@ -34,6 +34,7 @@ def parts(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
     for name, (kind, shape, offset) in document["arrays"].items():
         count = int(np.prod(shape))
         arrays[name] = np.frombuffer(content, f"<{kind}", count, offset).reshape(shape)
+    document["files"] = arrays["files"].tobytes().decode().split("\0")
     return document, arrays
 
 

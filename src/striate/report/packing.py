@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SHEET = 2048  # pixels; every WebGL2 device takes textures of this size
+MANY = 12_000  # pictures from which on they are kept more coarsely: 20,000 in 6 MB, not in 8
+_QUALITY = {False: 80, True: 60}
 _SMALL = 40  # pixels: of pictures up to here, grey ones are kept without loss
 
 
@@ -25,6 +27,11 @@ def packed(arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Any], bytes]:
     return table, bytes(content)
 
 
+def names(texts: Iterable[str]) -> NDArray[np.uint8]:
+    """Put names one behind the other, with zeros between them: among the arrays they are packed."""
+    return np.frombuffer("\0".join(texts).encode(errors="surrogatepass"), np.uint8)
+
+
 def sheets(pictures: NDArray[np.uint8]) -> dict[str, Any]:
     """Lay pictures (N, S, S) or (N, S, S, 3) out in sheets, as data URLs, and say how."""
     side = pictures.shape[1]
@@ -37,7 +44,10 @@ def sheets(pictures: NDArray[np.uint8]) -> dict[str, Any]:
         "cell": cell,
         "sheet": SHEET,
         "ink": bool(pictures.ndim == 3 and edge.mean() < 16),
-        "sheets": [_url(sheet, small=side <= _SMALL) for sheet in _laid(pictures, cell)],
+        "sheets": [
+            _url(sheet, small=side <= _SMALL, quality=_QUALITY[len(pictures) > MANY])
+            for sheet in _laid(pictures, cell)
+        ],
     }
 
 
@@ -59,12 +69,12 @@ def _laid(pictures: NDArray[np.uint8], cell: int) -> list[NDArray[np.uint8]]:
     return found
 
 
-def _url(sheet: NDArray[np.uint8], *, small: bool) -> str:
+def _url(sheet: NDArray[np.uint8], *, small: bool, quality: int) -> str:
     buffer = io.BytesIO()
     picture = Image.fromarray(sheet)
     kind = "png" if small and sheet.ndim == 2 else "webp"
     if kind == "png":
         picture.save(buffer, "PNG", optimize=True)
     else:
-        picture.save(buffer, "WEBP", quality=80, method=4)
+        picture.save(buffer, "WEBP", quality=quality, method=4)
     return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from .packing import packed
+from .packing import names, packed
 
 
 class Layout(NamedTuple):
@@ -75,7 +75,9 @@ def page(
     document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], layout: Layout = REPORT
 ) -> str:
     """Return the whole page of a document and the arrays beside it."""
-    table, content = packed(arrays)
+    shown = dict(document)
+    files = shown.pop("files", [])
+    table, content = packed({**arrays, "files": names(files)})
     style = _asset("report.css")
     script = (
         '"use strict";\n(async () => {\n'
@@ -87,7 +89,7 @@ def page(
         f"style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
     )
     text = json.dumps(
-        {**document, "arrays": table}, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        {**shown, "arrays": table}, ensure_ascii=False, allow_nan=False, separators=(",", ":")
     )
     parts = {
         "POLICY": policy,

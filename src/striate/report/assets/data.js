@@ -2,6 +2,7 @@
 const D = JSON.parse($("#data").textContent);
 const P = D.pictures;
 const A = await unpack($("#arrays").textContent, D.arrays);
+D.files = new TextDecoder().decode(A.files).split("\0");
 const load = (urls) => Promise.all(urls.map(async (url) => {
   const image = new Image();
   image.src = url;
