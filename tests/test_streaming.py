@@ -13,7 +13,8 @@ from striate import api
 from striate import data as sources
 from striate.data.sources.sharding import write_shards
 from striate.errors import DataError, Stopped, UsageError
-from striate.training.session import Event, Session, Step
+from striate.training.loop import Step
+from striate.training.session import Event, Session
 from striate.training.start import Means
 
 CHOICES: dict[str, Any] = {

@@ -12,7 +12,7 @@ from striate.usercode import NO_CONSENT, Consent
 from striate.wording import original, shown
 
 from .folds import held_out, held_out_note
-from .sources import lists, moving, named, own, records, shards, speech
+from .sources import lists, moving, named, own, records, remote, shards, speech
 from .sources.archives import COMPRESSED, Archive
 from .sources.archives import SUFFIXES as ARCHIVES
 from .sources.columns import USUAL, Columns
@@ -106,6 +106,8 @@ def reopen(origin: Origin, consent: Consent = NO_CONSENT) -> Data:
         return own.from_reference(origin.code, consent)
     if origin.kind == "named":  # never read as people's words are: those may name a file of Python
         return _named(origin.text)
+    if remote.is_address(origin.text):
+        return shards.at_address(original(origin.text))
     path = Path(original(origin.text))
     if not path.exists() and not shards.is_pattern(path):
         raise DataError(
@@ -144,6 +146,8 @@ def _named(text: str) -> Data:
 def _by_text(text: str, columns: Columns) -> Data:
     if text.partition(":")[0] in SOURCES:
         return _named(text)
+    if remote.is_address(text):
+        return shards.at_address(text)
     if usercode.is_reference(text):
         return own.from_reference(usercode.read(text))
     path = Path(text).expanduser()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from striate import devices, files
-from striate.decoding import Decoders, Failed, each
+from striate.decoding import Decoders, Failed, each, fetching
 from striate.errors import DataError, UsageError
 from striate.images import PictureError
 from striate.processors import memory_bytes
@@ -27,7 +27,7 @@ from .preparation.kinds import Preparation, allowance
 from .preparation.preprocessing import Moments
 from .splits import Split, is_stored
 
-LOOKED_AT = 64  # pictures that are looked at together as they pass, where none are kept
+LOOKED_AT = 16  # pictures that are looked at together as they pass, where none are kept
 # Of the machine's memory, for the pixels of all splits together.
 MEMORY_SHARE = 1 / 4
 # Of an accelerator's free memory, for the pixels of one split.
@@ -73,12 +73,15 @@ class Pictures:
         self.pixels = pixels
         self.moments = moments  # of all pixels, where they were looked at as they were read
         self._in_file = in_file  # the pixels are a file's, which is mapped into memory
-        self._preprocessing = preprocessing
+        self.preprocessing = preprocessing
+        fetch = fetching(split.pictures)
         self._decoders = Decoders(
-            functools.partial(_pixels, split, preprocessing),  # not a method: that were a cycle
+            # Not a method: that were a cycle.
+            preprocessing.pixels if fetch else functools.partial(_pixels, split, preprocessing),
             workers,
             guarded=is_stored(split.pictures),
             allowance=allowance(preprocessing),
+            fetch=fetch,
         )
 
     def on(self, device: torch.device) -> "Pictures":
@@ -91,11 +94,11 @@ class Pictures:
         if self.pixels.nbytes > DEVICE_SHARE * devices.free_bytes(device):
             return self
         pixels = self.pixels.to(device)
-        return Pictures(self.split, self._preprocessing, pixels=pixels)
+        return Pictures(self.split, self.preprocessing, pixels=pixels)
 
     def holding(self, pixels: Tensor) -> "Pictures":
         """Return the same pictures with other pixels, a row each: what a network makes of them."""
-        return Pictures(self.split, self._preprocessing, pixels=pixels)
+        return Pictures(self.split, self.preprocessing, pixels=pixels)
 
     def close(self) -> None:
         """End the decoders; batches that are not held in memory open them again."""
@@ -112,16 +115,16 @@ class Pictures:
     @property
     def shape(self) -> tuple[int, ...]:
         """Of an example's pixels: channels, height and width of a picture."""
-        return self._preprocessing.pixel_shape
+        return self.preprocessing.pixel_shape
 
     def image(self, row: int) -> NDArray[np.uint8]:
         """Draw what the network saw: uint8 (H, W) or (H, W, 3)."""
         batch = next(self.batches(torch.tensor([row]), 1))
-        return self._preprocessing.image(batch.pixels[0].cpu())
+        return self.preprocessing.image(batch.pixels[0].cpu())
 
     def faster(self) -> str:
         """Say in a few words how batches would come sooner; "" where pixels are in memory."""
-        needed, room = pixel_bytes(self.split, self._preprocessing), memory_bytes() // 2
+        needed, room = pixel_bytes(self.split, self.preprocessing), memory_bytes() // 2
         # With a digit after the point: rounded up, so that the pixels fit.
         hold = f"--memory {math.ceil(needed / 1e8) / 10:g}G holds their pixels in memory"
         if self.pixels is not None:
@@ -142,7 +145,7 @@ class Pictures:
                 yield Batch(chunk, self.pixels[chunk], labels[chunk])
             return
         for chunk, pixels in self._decoded(rows, size):
-            yield Batch(chunk, _stacked(pixels, self._preprocessing), self.labels[chunk])
+            yield Batch(chunk, _stacked(pixels, self.preprocessing), self.labels[chunk])
 
     def all(self, size: int = 512) -> Iterator[Batch]:
         """Yield all pictures in the split's order."""

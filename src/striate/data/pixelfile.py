@@ -19,10 +19,10 @@ from torch import Tensor
 
 from striate import files
 from striate.errors import DataError
-from striate.images import Stored
 
 from .preparation.kinds import Preparation
 from .sources.archives import Inside
+from .sources.members import Member
 from .splits import Split
 
 # What decides about pixels beside the files and the preprocessing.
@@ -46,10 +46,7 @@ def place(folder: Path, split: Split, preprocessing: Preparation) -> Path:
         digest.update(f"{line}\n".encode())
     states: dict[Path, str] = {}
     for picture in split.pictures:
-        file = picture.archive.path if isinstance(picture, Inside) else picture
-        if not isinstance(picture, Inside) or file not in states:
-            states[file] = _state(file)
-        digest.update(f"{picture}\n{states[file]}\n".encode(errors="surrogateescape"))
+        digest.update(f"{picture}\n{_state_of(picture, states)}\n".encode(errors="surrogateescape"))
     return folder / f"{digest.hexdigest()[:32]}.pixels"
 
 
@@ -100,10 +97,21 @@ def _version(package: str) -> str:
         return "none"
 
 
-def _state(file: Path | Stored) -> str:
+def _state_of(picture: Any, states: dict[Path, str]) -> str:
+    """Return the state of a picture's file, or of the archive that it is in: of each once."""
+    if isinstance(picture, Member):
+        return picture.state
+    if not isinstance(picture, Inside):
+        return _state(picture) if isinstance(picture, Path) else ""
+    file = picture.archive.path
+    assert isinstance(file, Path), "what lies elsewhere is shards"
+    if file not in states:
+        states[file] = _state(file)
+    return states[file]
+
+
+def _state(file: Path) -> str:
     """Return a file's size and time; a file that is gone has none."""
-    if not isinstance(file, Path):
-        return ""
     try:
         status = file.stat()
     except OSError:

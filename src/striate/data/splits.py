@@ -51,7 +51,10 @@ class Split:
         """Keep the pictures at these places, in this order."""
         pictures = self.pictures
         chosen = pictures[rows] if isinstance(pictures, np.ndarray) else Chosen(pictures, rows)
-        return Split(chosen, self.labels[rows], [self.names[row] for row in rows], self.kind)
+        names = self.names
+        if isinstance(names, list):
+            return Split(chosen, self.labels[rows], [names[row] for row in rows], self.kind)
+        return Split(chosen, self.labels[rows], Chosen(names, rows), self.kind)
 
 
 class Chosen(Sequence[Any]):
@@ -66,10 +69,22 @@ class Chosen(Sequence[Any]):
     def __getitem__(self, place: Any) -> Any:
         return self.items[int(self._rows[place])]
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Tell whether they are fetched over a network."""
+        return getattr(self.items, "is_elsewhere", False)
+
+    def fetch(self, places: Sequence[int]) -> list[Any]:
+        """Fetch some of them side by side."""
+        found: list[Any] = self.items.fetch([int(self._rows[place]) for place in places])  # type: ignore[attr-defined]
+        return found
+
 
 def is_stored(pictures: Any) -> bool:
-    """Tell a list, of files mostly, from an array in memory and from a user's own Dataset."""
-    return is_stored(pictures.items) if isinstance(pictures, Chosen) else type(pictures) is list
+    """Tell files, and members of shards, from an array in memory and from a user's own Dataset."""
+    if isinstance(pictures, Chosen):
+        return is_stored(pictures.items)
+    return type(pictures) is list or getattr(pictures, "is_stored", False)
 
 
 class Origin(NamedTuple):

@@ -23,7 +23,7 @@ from striate.stopping import Poll, Reading, unheard
 from .guarded import LostError, Process
 from .wire import Failed
 
-__all__ = ["AHEAD", "Decoders", "Failed", "ahead", "each"]
+__all__ = ["AHEAD", "Decoders", "Failed", "ahead", "each", "fetching"]
 
 # Decoded pictures that wait for their turn, in chunks: enough to hide an uneven decoder. Of large
 # chunks fewer wait, as they are memory: no more than so many pictures, but always one chunk.
@@ -33,6 +33,9 @@ _PIECE = 16  # pictures in one question to a process
 _LEAST_PIECES = 4  # of a chunk, where all pictures are looked at once
 
 Work = Callable[[Any], Any]
+Fetch = Callable[[Sequence[Any]], list[Any]]
+# Threads that fetch what is elsewhere, beside those that wait for a process.
+_FETCHING = 4
 
 
 class Decoders:
@@ -43,6 +46,9 @@ class Decoders:
     usual memory and time: 2 where pictures may be twice as large. Others are threads: for what
     holds no foreign bytes, or for a user's own Dataset, which need not survive a fork. With no
     workers the work is done where it is asked for. `seconds` is another time than the usual.
+
+    With `fetch`, items are first exchanged for what it gives, several at once, in threads of this
+    process: what is read over a network. What it raises, `ask` raises.
     """
 
     def __init__(
@@ -53,8 +59,10 @@ class Decoders:
         guarded: bool,
         allowance: float = 1.0,
         seconds: float | None = None,
+        fetch: Fetch | None = None,
     ) -> None:
         self._work = work
+        self._fetch = fetch
         self.workers = workers
         self._guarded = guarded and sys.platform == "linux"
         self._allowance = allowance
@@ -86,7 +94,7 @@ class Decoders:
         have work for.
         """
         if self.workers < 1:
-            yield from ([self._attempt(item) for item in chunk] for chunk in chunks)
+            yield from ([self._attempt(item) for item in self._here(chunk)] for chunk in chunks)
             return
         opened = self._open(min(self.workers, self.workers if most is None else most or 1))
         pending: deque[list[Future[list[Any]]]] = deque()
@@ -94,7 +102,7 @@ class Decoders:
             for chunk in chunks:
                 pieces = [chunk[start : start + _PIECE] for start in range(0, len(chunk), _PIECE)]
                 pending.append(
-                    [opened.threads.submit(self._done, opened, list(piece)) for piece in pieces]
+                    [opened.threads.submit(self._fetched, opened, list(piece)) for piece in pieces]
                 )
                 if len(pending) > max(1, min(AHEAD, _MOST_AHEAD // max(len(chunk), 1))):
                     yield _joined(pending.popleft())
@@ -122,7 +130,8 @@ class Decoders:
         """Have as many processes as are wanted, and a thread to ask each."""
         with self._opening:
             if self._opened is None:
-                threads = ThreadPoolExecutor(self.workers, thread_name_prefix="striate-decode")
+                many = self.workers + (_FETCHING if self._fetch else 0)
+                threads = ThreadPoolExecutor(many, thread_name_prefix="striate-decode")
                 self._opened = _Opened(threads, [], SimpleQueue())
                 self._close = weakref.finalize(self, _end, self._opened)
             opened = self._opened
@@ -140,6 +149,12 @@ class Decoders:
             return self._work(item)
         except PictureError as error:
             return Failed(error.reason)
+
+    def _here(self, items: Sequence[Any]) -> Sequence[Any]:
+        return self._fetch(items) if self._fetch else items
+
+    def _fetched(self, opened: "_Opened", items: list[Any]) -> list[Any]:
+        return self._done(opened, list(self._here(items)))
 
     def _done(self, opened: "_Opened", items: list[Any]) -> list[Any]:
         if not self._guarded:
@@ -181,6 +196,14 @@ def _end(opened: _Opened) -> None:
         process.end()
 
 
+def fetching(pictures: Any) -> Fetch | None:
+    """Return what fetches pictures by their places, where they are elsewhere."""
+    if not getattr(pictures, "is_elsewhere", False):
+        return None
+    fetch: Fetch = pictures.fetch
+    return fetch
+
+
 def ahead(
     work: Work,
     pictures: Sequence[Any] | NDArray[Any],
@@ -191,11 +214,14 @@ def ahead(
     allowance: float = 1.0,
 ) -> Generator[list[Any]]:
     """Do `work` on the pictures at these places with decoders of its own, as `Decoders.ask`."""
+    fetch = fetching(pictures)
 
     def at(place: int) -> Any:
         return work(pictures[place])
 
-    with Decoders(at, workers, guarded=guarded, allowance=allowance) as decoders:
+    with Decoders(
+        work if fetch else at, workers, guarded=guarded, allowance=allowance, fetch=fetch
+    ) as decoders:
         yield from decoders.ask(chunks, sum(map(len, chunks)))
 
 

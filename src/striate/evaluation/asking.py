@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from .answers import Evaluation
 from .views import PLAIN, Views, averaged
 
 BATCH = 256
+VALUES = 1 << 22  # of a batch on a CPU: a network's maps take many times as much memory
 
 
 def preferred(splits: Iterable[str]) -> str:
@@ -173,12 +175,18 @@ def logits(
     model.eval()
     found = []
     own = torch.arange(len(pictures))[ranks.mine(len(pictures))]
-    for batch in pictures.batches(own, ranks.rounds(len(pictures), BATCH)):
+    for batch in pictures.batches(own, ranks.rounds(len(pictures), _size(pictures.shape, device))):
         poll()
         if len(batch.rows):
             found.append(_answer(model, preprocessing, batch.pixels, device=device))
     # Read once: an accelerator is not waited for in each batch.
     return ranks.gathered(torch.cat(found).cpu() if found else None)
+
+
+def _size(shape: tuple[int, ...], device: torch.device) -> int:
+    """Return how many pictures are answered at once: of large ones fewer, on a CPU."""
+    most = VALUES // math.prod(shape) if device.type == "cpu" else BATCH
+    return min(BATCH, max(1, most))
 
 
 def answer(

@@ -21,6 +21,10 @@ from .levels import GREYS, eight_bit
 
 MAX_PIXELS = 50_000_000
 _JPEGS = ("JPEG", "MPO")
+# The start of the commonest kind of JPEG, and kinds of its segments: those with EXIF, XMP or
+# Adobe's colours, and that with pixels (ITU-T T.81, table B.1).
+_JFIF = b"\xff\xd8\xff\xe0"
+_TELLING, _SCAN = (0xE1, 0xEE), 0xDA
 
 # What undoes each value of EXIF's Orientation tag (EXIF 2.32, section 4.6.4).
 _TURNS = {
@@ -73,11 +77,13 @@ def decode(
     decoded before the header's size is checked.
     """
     known = name or ("picture" if isinstance(source, bytes) else str(source))
-    with (
-        _refusing(known),
-        opened(source, known) as handle,
-        open_picture(handle, known) as image,
-    ):
+    with _refusing(known), opened(source, known) as handle:
+        plain = _of_plain_jpeg(handle, max_pixels, least)
+        return _opened(handle, known, max_pixels, least) if plain is None else plain
+
+
+def _opened(handle: IO[bytes], known: str, max_pixels: int, least: int | None) -> NDArray[np.uint8]:
+    with open_picture(handle, known) as image:
         factor = _factor(image, max_pixels, least, known)
         quick = _of_jpeg(image, handle, least, factor)
         if quick is None:
@@ -149,8 +155,47 @@ def _of_jpeg(
     handle.seek(0)
     content = handle.read()
     handle.seek(place)
+    return _by_turbo(content, "GRAY" if image.mode == "L" else "RGB", least, factor)
+
+
+def _of_plain_jpeg(
+    handle: IO[bytes], max_pixels: int, least: int | None
+) -> NDArray[np.uint8] | None:
+    """Decode the commonest kind of JPEG without Pillow, whose look at the header takes a third.
+
+    None for one that may be turned, in other colours, too large, or damaged: Pillow has its say.
+    """
+    start = handle.read(len(_JFIF))
+    content = start + handle.read() if start.startswith(_JFIF) else b""
+    handle.seek(0)
+    if not content or not _is_plain(content):
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+    except ValueError:
+        return None
+    if height * width > max_pixels or colours not in ("Gray", "YCbCr"):
+        return None
+    return _by_turbo(content, "GRAY" if colours == "Gray" else "RGB", least, 1)
+
+
+def _is_plain(content: bytes) -> bool:
+    """Tell whether nothing before a JPEG's pixels says how to turn it, or that it is not YCbCr."""
+    place = 2
+    while content[place : place + 1] == b"\xff" and len(content) > place + 3:
+        kind = content[place + 1]
+        if kind in _TELLING:
+            return False
+        if kind == _SCAN:
+            return True
+        place += 2 + int.from_bytes(content[place + 2 : place + 4])
+    return False
+
+
+def _by_turbo(
+    content: bytes, wanted: str, least: int | None, factor: int
+) -> NDArray[np.uint8] | None:
     side = least or 0
-    wanted = "GRAY" if image.mode == "L" else "RGB"
     try:
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
             content,
@@ -161,7 +206,7 @@ def _of_jpeg(
         )
     except ValueError:
         return None  # damaged, or of a rare coding: Pillow has the last word
-    return pixels[:, :, 0] if image.mode == "L" else pixels
+    return pixels[:, :, 0] if wanted == "GRAY" else pixels
 
 
 def _orientation(image: Image.Image) -> int:

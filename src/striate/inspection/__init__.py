@@ -2,7 +2,7 @@
 
 from .clean import Cleaned, clean
 from .duplicates import Pair, near
-from .fingerprints import Fingerprints, Gathering, fingerprint_table, fingerprints
+from .fingerprints import Fingerprints, Gathering, fingerprint_table, fingerprints, from_table
 from .leaks import Leak, leak_line, leaks
 from .report import Report, inspect
 from .seen import Seen, seen, seen_line
@@ -18,6 +18,7 @@ __all__ = [
     "clean",
     "fingerprint_table",
     "fingerprints",
+    "from_table",
     "inspect",
     "leak_line",
     "leaks",

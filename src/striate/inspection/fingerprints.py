@@ -63,6 +63,8 @@ class Gathering:
             grey, colours = duplicates.shrunk(pixels)
             grey[duplicates.are_blocks(pixels)] = 0
             self._small.append((grey, colours))
+        if len(self._digests) > MOST_THUMBED:
+            self._small.clear()  # 259 bytes a picture, of which none will be looked at
 
     def share(self) -> None:
         """Take in what other processes saw, each of them of its part of the split."""

@@ -12,12 +12,21 @@ from torch import Tensor, nn
 
 from striate import data as sources
 from striate import devices, models, ranks
-from striate.data import Data, Split, sampling
+from striate.data import Data, Split, pixelfile, sampling
 from striate.data.augmenting.mixing import Mixture, mix_of
 from striate.data.batches import Pictures, Unreadable, bytes_of, part_of, read, usual_memory
 from striate.data.preparation.kinds import Preparation
+from striate.data.splits import is_stored
 from striate.errors import DataError, UsageError
-from striate.inspection import Fingerprints, Gathering, Leak, fingerprint_table, leaks
+from striate.inspection import (
+    Fingerprints,
+    Gathering,
+    Leak,
+    fingerprint_table,
+    fingerprints,
+    from_table,
+    leaks,
+)
 from striate.models import Architecture
 from striate.runs import bundle, checkpoints, folder
 from striate.runs.weights import load_weights
@@ -187,7 +196,7 @@ def resume(
     for name, part in pictures.items():
         if changed := sources.relabelled(part.split, restored.classes, recorded):
             raise DataError(f"the {name} pictures: {sources.relabelled_line(changed)}")
-        if not _is_same(part, record["fingerprints"][name]):
+        if not _is_same(run, name, part, record):
             raise DataError(
                 f"the {name} pictures of {opened.name} have changed since this run "
                 "began: put the old ones back, or train anew"
@@ -227,9 +236,30 @@ def fingerprint(pictures: Pictures) -> str:
     return _of_names(pictures) if pictures.pixels is None else _of_pixels(pictures)
 
 
-def _is_same(pictures: Pictures, recorded: str) -> bool:
-    """Tell whether a fingerprint is of these pictures, wherever their pixels were or are now."""
-    return recorded == _of_names(pictures) or recorded == _of_pixels(pictures)
+def _is_same(run: Path, name: str, pictures: Pictures, record: Mapping[str, Any]) -> bool:
+    """Tell whether pictures are those of a run, wherever their pixels were held or are now.
+
+    Names and labels are known to be the same. Where pixels are not held and no file has changed,
+    none is decoded; else the pixels of each are compared, if need be decoded once.
+    """
+    state = record.get("states", {}).get(name)
+    if state is not None and state == _state(pictures):
+        return True
+    recorded = record["fingerprints"][name]
+    if recorded != _of_names(pictures):
+        return bool(recorded == _of_pixels(pictures))
+    table, names = folder.read_fingerprints(run), folder.read_splits(run)
+    if table is None:  # a run of an earlier version: more is not known
+        return True
+    return from_table(table, names)[name].digests == fingerprints(pictures).digests
+
+
+def _state(pictures: Pictures) -> str | None:
+    """Return what differs once one of the files has changed; None where pixels are held."""
+    split = pictures.split
+    if pictures.pixels is not None or not is_stored(split.pictures):
+        return None
+    return pixelfile.place(Path(), split, pictures.preprocessing).stem
 
 
 def _of_names(pictures: Pictures) -> str:
@@ -395,6 +425,7 @@ def _record(
         "splits": {name: sum(count) for name, count in counts.items()},
         "counts": counts,
         "fingerprints": {name: fingerprint(part) for name, part in pictures.items()},
+        "states": {name: state for name, part in pictures.items() if (state := _state(part))},
         "unreadable": [entry._asdict() for entry in unreadable],
         "warnings": list(data.warnings),
         "left_out": dict(data.left_out),

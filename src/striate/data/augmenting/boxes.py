@@ -46,6 +46,8 @@ def crop_and_resize(images: Tensor, chance: Chance, *, least: float) -> Tensor:
 
 def resized(images: Tensor, box: Box) -> Tensor:
     """Enlarge a box of each picture to the picture's size, as torchvision's `resized_crop`."""
+    if images.device.type == "cpu":
+        return _resized_one_by_one(images, box)
     height, width = images.shape[2:]
     y = _source(box.top, box.height, height).float().to(images.device)  # (N, H)
     x = _source(box.left, box.width, width).float().to(images.device)  # (N, W)
@@ -58,6 +60,18 @@ def resized(images: Tensor, box: Box) -> Tensor:
         images.float().contiguous(), grid, padding_mode="border", align_corners=False
     )
     return sampled.round().clamp(0, 255).to(torch.uint8)
+
+
+def _resized_one_by_one(images: Tensor, box: Box) -> Tensor:
+    """Do the same on a CPU in half the time: what one picture takes stays in its cache."""
+    found = torch.empty_like(images)
+    for row, (top, left, down, across) in enumerate(
+        zip(*(part.tolist() for part in box), strict=True)
+    ):
+        part = images[row : row + 1, :, top : top + down, left : left + across].float()
+        large = F.interpolate(part, images.shape[2:], mode="bilinear", align_corners=False)
+        found[row] = large[0].round_().clamp_(0, 255)
+    return found
 
 
 def _source(first: Tensor, extent: Tensor, side: int) -> Tensor:

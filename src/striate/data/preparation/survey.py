@@ -1,6 +1,6 @@
 """What pictures look like before they are decoded: sizes and colours, read from their headers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from striate import images
+from striate.decoding import fetching
 from striate.images import PictureError
 
 # Enough to know the usual size. Colour is asked of all, up to the first that is not grey.
 LOOKED_AT = 2000
+FETCHED = 64  # pictures that are fetched side by side, where they are elsewhere
 
 
 class Survey(NamedTuple):
@@ -30,7 +32,7 @@ def survey(pictures: Sequence[Any] | NDArray[np.uint8]) -> Survey:
             pictures.shape[1], pictures.shape[2], pictures.ndim == 3 or pictures.shape[3] <= 2
         )
     places = np.linspace(0, len(pictures) - 1, min(LOOKED_AT, len(pictures))).astype(int)
-    seen = [found for place in places if (found := _header(pictures, int(place)))]
+    seen = [found for found in _headers(pictures, places.tolist()) if found]
     if not seen:
         return Survey(64, 64, False)
     heights, widths, greys = zip(*seen, strict=True)
@@ -46,27 +48,38 @@ def smaller_than(pictures: Sequence[Any] | NDArray[np.uint8], side: int) -> NDAr
     if isinstance(pictures, np.ndarray):
         return np.full(len(pictures), min(pictures.shape[1:3]) < side)
 
-    def is_smaller(place: int) -> bool:
-        found = _header(pictures, place)
-        return found is not None and min(found[:2]) < side
+    def are_smaller(places: Sequence[int]) -> Iterator[bool]:
+        found = _headers(pictures, places)
+        return (one is not None and min(one[:2]) < side for one in found)
 
     places = np.linspace(0, len(pictures) - 1, min(500, len(pictures))).astype(int)
-    if not any(is_smaller(int(place)) for place in places):
+    if not any(are_smaller(places.tolist())):
         return np.zeros(len(pictures), np.bool_)
-    return np.array([is_smaller(place) for place in range(len(pictures))], np.bool_)
+    return np.fromiter(are_smaller(range(len(pictures))), np.bool_, len(pictures))
 
 
 def _all_grey(pictures: Sequence[Any]) -> bool:
-    headers = (_header(pictures, place) for place in range(len(pictures)))
-    return all(found[2] for found in headers if found)
+    return all(found[2] for found in _headers(pictures, range(len(pictures))) if found)
 
 
-def _header(pictures: Sequence[Any], place: int) -> tuple[int, int, bool] | None:
-    """Return height, width, and whether it is grey; None for what no preprocessing would take."""
+def _headers(
+    pictures: Sequence[Any], places: Sequence[int]
+) -> Iterator[tuple[int, int, bool] | None]:
+    """Yield height, width and whether it is grey; None for what no preprocessing would take."""
+    fetch = fetching(pictures)
+    for start in range(0, len(places), FETCHED):
+        some = places[start : start + FETCHED]
+        yield from map(_header, fetch(some) if fetch else (_item(pictures, one) for one in some))
+
+
+def _item(pictures: Sequence[Any], place: int) -> Any:
     try:
-        picture = pictures[place]
+        return pictures[place]
     except PictureError:
         return None
+
+
+def _header(picture: Any) -> tuple[int, int, bool] | None:
     if isinstance(picture, Path | images.Stored):
         return images.header(picture)
     if isinstance(picture, Image.Image):

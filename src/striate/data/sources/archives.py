@@ -14,12 +14,15 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, TypeGuard
 
 from striate.errors import DataError
 from striate.images import PictureError
 from striate.wording import counted
+
+from .remote import Remote
 
 SUFFIXES = (".zip", ".tar")
 # First bytes of what has no places to read from.
@@ -35,6 +38,11 @@ COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar
 # A picture of 50 megapixels has less, even with 16 bits for each of three colours.
 MAX_MEMBER_BYTES = 512 << 20
 _UTF8 = 0x800  # a zip member's flag: its name is UTF-8
+# Bytes that are read at once of a file elsewhere as it is listed: a request takes as long as many.
+_BLOCK = 1 << 20
+# Members that may be labels are kept as such a file passes by: they are read once, in that moment.
+_LABELS = (".json", ".cls", ".class", ".txt")
+_LABEL_BYTES = 64 << 10
 
 
 class Refused(NamedTuple):
@@ -47,7 +55,7 @@ class Refused(NamedTuple):
 class Archive:
     """The members of a zip or tar file, as a tree of folders and files."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | Remote) -> None:
         """List the members; DataError if the file is no archive, or a compressed tar."""
         self.path = path
         self.folders: dict[str, set[str]] = {"": set()}
@@ -60,9 +68,9 @@ class Archive:
                 f"{path} is compressed as a whole ({packed}) and cannot be read in place: unpack "
                 "it, or make a plain .tar or a .zip of it"
             )
-        members = _zip_members if _is_zip(path) else _tar_members
+        members = _zip_members(path) if _is_zip(path) else _tar_members(path)
         turned = guessed = 0
-        for member in members(path):
+        for member in members:
             name = member.name.replace("\\", "/")
             if not name.endswith("/"):  # a folder, as some write it
                 turned += name != member.name
@@ -90,6 +98,13 @@ class Archive:
         except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             said = " ".join(str(error).split()) or type(error).__name__
             raise PictureError(f"{self.path}/{inner}", f"damaged in the archive: {said}") from error
+
+    def part(self, inner: str) -> "Part":
+        """Return where a member of a tar stands."""
+        found = self._readers[inner]
+        if not isinstance(found, Part):
+            raise DataError(f"{self.path} is a zip file, and its name says .tar: rename it")
+        return found
 
     def _add(self, name: str, reason: str, reader: Callable[[], bytes]) -> None:
         reason = reason or _reason(name)
@@ -175,9 +190,23 @@ class Member(NamedTuple):
     guessed: bool = False  # whether the name may be another
 
 
-def _packed(path: Path) -> str:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some bytes of a file, which are read when they are asked for."""
+
+    file: "File | Remote"
+    offset: int
+    size: int
+    check: int  # CRC-32 of the header before them
+
+    def __call__(self) -> bytes:
+        """Read them."""
+        return self.file.part(self.offset, self.size)
+
+
+def _packed(path: Path | Remote) -> str:
     """Say by what a file is compressed as a whole; nothing where it is not."""
-    with contextlib.suppress(OSError), path.open("rb") as handle:
+    with contextlib.suppress(OSError), _to_list(path) as handle:
         start = handle.read(8)
         known = next((name for mark, name in _PACKED.items() if start.startswith(mark)), "")
         if known:
@@ -185,8 +214,12 @@ def _packed(path: Path) -> str:
     return path.suffix if path.name.lower().endswith(COMPRESSED) else ""
 
 
-def _is_zip(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
+def _to_list(path: Path | Remote) -> IO[bytes]:
+    return path.open("rb") if isinstance(path, Path) else io.BufferedReader(_Reader(path), _BLOCK)
+
+
+def _is_zip(path: Path | Remote) -> TypeGuard[Path]:
+    if not isinstance(path, Path) or not zipfile.is_zipfile(path):
         return False
     with path.open("rb") as handle:  # a zip file's end may lie in the last file of a tar
         return handle.read(265)[257:262] != b"ustar"
@@ -194,7 +227,7 @@ def _is_zip(path: Path) -> bool:
 
 def _zip_members(path: Path) -> Iterator[Member]:
     try:
-        archive = zipfile.ZipFile(io.BufferedReader(_Reader(path)))
+        archive = zipfile.ZipFile(io.BufferedReader(_Reader(File(path))))
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         raise DataError(f"{path} is a damaged zip file: {error}") from error
     for info in archive.infolist():
@@ -238,14 +271,14 @@ def _unzip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
         return handle.read(info.file_size)
 
 
-def _tar_members(path: Path) -> Iterator[Member]:
+def _tar_members(path: Path | Remote) -> Iterator[Member]:
     try:
-        with path.open("rb") as handle, tarfile.open(fileobj=handle, mode="r:") as archive:
-            opened = _File(path)
+        with _to_list(path) as handle, tarfile.open(fileobj=handle, mode="r:") as archive:
+            opened = File(path) if isinstance(path, Path) else path
             for info in archive:
                 if not info.isdir():
-                    reader = functools.partial(opened.part, info.offset_data, info.size)
-                    yield Member(info.name, _tar_reason(info, opened.size), reader)
+                    reason = _tar_reason(info, opened.size)
+                    yield Member(info.name, reason, _tar_reader(info, opened, handle))
                 vars(archive)["members"] = []  # else it keeps them all
             # tarfile takes any end for the end; of a whole archive it is a block of zeros.
             if opened.part(archive.offset, tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
@@ -253,6 +286,18 @@ def _tar_members(path: Path) -> Iterator[Member]:
                 yield Member("", reason, functools.partial(opened.part, 0, 0))
     except (OSError, tarfile.TarError, ValueError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is no archive, or a damaged one: {error}") from error
+
+
+def _tar_reader(
+    info: tarfile.TarInfo, file: "File | Remote", handle: IO[bytes]
+) -> Callable[[], bytes]:
+    handle.seek(max(0, info.offset_data - tarfile.BLOCKSIZE))
+    check = zlib.crc32(handle.read(tarfile.BLOCKSIZE))
+    is_label = info.name.lower().endswith(_LABELS) and info.size <= _LABEL_BYTES
+    if isinstance(file, Remote) and info.isreg() and is_label:
+        content = handle.read(info.size)
+        return lambda: content
+    return Part(file, info.offset_data, info.size, check)
 
 
 def _tar_reason(info: tarfile.TarInfo, size: int) -> str:
@@ -268,8 +313,8 @@ def _tar_reason(info: tarfile.TarInfo, size: int) -> str:
 class _Reader(io.RawIOBase):
     """A file to read, with a position of its own in each process that inherits it."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = _File(path)
+    def __init__(self, file: "File | Remote") -> None:
+        self._file = file
         self._position = 0
 
     def readable(self) -> bool:
@@ -291,12 +336,14 @@ class _Reader(io.RawIOBase):
         return len(content)
 
 
-class _File:
+class File:
     """A file that stays open as long as something may still read from it."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDONLY)
-        self.size = os.fstat(self._descriptor).st_size
+        status = os.fstat(self._descriptor)
+        self.size = status.st_size
+        self.state = f"{status.st_size} {status.st_mtime_ns}"  # another where it was changed
 
     def __del__(self) -> None:
         if hasattr(self, "_descriptor"):

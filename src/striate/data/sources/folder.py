@@ -186,6 +186,7 @@ def made(
     refuse_twins(root, classes)
     names = tuple(shown(name) for name in classes)
     place = root.archive.path if isinstance(root, Inside) else root
+    assert isinstance(place, Path), "what lies elsewhere is shards"
     path = place.absolute()
     name = shown(path.name if path.name != ".." else path.resolve().name) or "root"
     kind = "archive" if isinstance(root, Inside) else "folder"
@@ -193,7 +194,7 @@ def made(
     return Data(name, Origin(kind, shown(path)), names, splits, layout, (*warnings, *alike))
 
 
-def refuse_twins(root: Place, names: Sequence[str]) -> None:
+def refuse_twins(root: Place | str, names: Sequence[str]) -> None:
     """Raise DataError where two names of classes are the same in canonical form."""
     count = Counter(map(canonical, names))
     twins = [name for name in names if count[canonical(name)] > 1]

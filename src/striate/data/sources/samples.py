@@ -6,7 +6,7 @@ after it is the ending, by which a member is told (https://github.com/webdataset
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ _FIRST = ("jpg", "jpeg", "webp", "png")
 # Words of a picture's ending where several have longer ones: 0001.image.jpg and 0001.mask.png.
 _PICTURES = ("image", "img", "input", "rgb", "photo", "picture")
 _LONGEST_NAME = 100  # letters; a longer .txt is a caption
+_CAPTION = "\n"  # stands for one
 
 Group = dict[str, Inside]  # a sample's members by their endings, in small letters
 
@@ -83,41 +84,79 @@ def has_labels(opened: Archive) -> bool:
     return "json" in beside and _is_label(beside["json"])
 
 
-def labels(samples: Sequence[Sample]) -> tuple[list[str], str]:
-    """Read the label of each sample; say where all of them stand: .json, .cls, .txt or folders.
+class Texts:
+    """What members say of the labels of pictures: a value a picture, shard after shard."""
 
-    DataError names a sample that has none where others do: the name of its folder would be a class
-    beside those of the labels. Texts beside pictures in several folders are no labels.
-    """
-    known: list[str] = []
-    lacking = samples[0]
-    homes = {PurePosixPath(one.picture.inner).parent for one in samples}
-    for kind, read in _READERS.items():
-        found = [read(one.labels[kind]) if kind in one.labels else None for one in samples]
-        named = [name for name in found if name]
-        if not named or (kind == "txt" and (len(homes) > 1 or _are_captions(named))):
-            continue
-        if len(named) == len(samples):
-            return named, f".{kind}"
-        known.append(f"{len(named)} have one in .{kind}")
-        lacking = samples[found.index(None)]
-    if known:
-        raise DataError(
-            f"{shown(str(lacking.picture))} has no label: of {counted(len(samples), 'pictures')} "
-            f"{' and '.join(known)}; write one for each, all in files of one kind"
-        )
-    return _folders(samples), "folders"
+    def __init__(self) -> None:
+        self._said: dict[str, list[str | None]] = {kind: [] for kind in _READERS}
+        self._broken: dict[str, str] = {}
+        self._folders: list[str] = []
+        self._homes: set[str] = set()
+        self._same: dict[str, str] = {}  # one object for each text: most come again and again
+
+    def add(self, said: Mapping[str, Sequence[str | None]], broken: Mapping[str, str]) -> None:
+        """Add the texts of a shard's pictures by kind, and why one of a kind cannot be read."""
+        for kind, texts in said.items():
+            same = self._same.setdefault
+            self._said[kind] += [text and same(text, text) for text in texts]
+        for kind, why in broken.items():
+            self._broken.setdefault(kind, why)
+
+    def place(self, inner: str) -> None:
+        """Add where a picture lies."""
+        home = PurePosixPath(inner).parent
+        self._homes.add(str(home))
+        self._folders.append(self._same.setdefault(home.name, home.name))
+
+    def labels(self, name: Callable[[int], str]) -> tuple[list[str], str]:
+        """Return each picture's label; say where all of them stand: .json, .cls, .txt or folders.
+
+        DataError names a picture that has none where others do: the name of its folder would be a
+        class beside those of the labels. Texts beside pictures in several folders are no labels.
+        """
+        known: list[str] = []
+        lacking, count = 0, len(self._folders)
+        for kind, found in self._said.items():
+            if kind in self._broken:
+                raise DataError(self._broken[kind])
+            named = [text for text in found if text]
+            if not named or (kind == "txt" and (len(self._homes) > 1 or _are_captions(named))):
+                continue
+            if len(named) == count:
+                return named, f".{kind}"
+            known.append(f"{len(named)} have one in .{kind}")
+            lacking = found.index(None)
+        if known:
+            raise DataError(
+                f"{name(lacking)} has no label: of {counted(count, 'pictures')} "
+                f"{' and '.join(known)}; write one for each, all in files of one kind"
+            )
+        return self._of_folders(name), "folders"
+
+    def _of_folders(self, name: Callable[[int], str]) -> list[str]:
+        found = list(map(canonical, self._folders))
+        without = [row for row, label in enumerate(found) if not label]
+        if without:
+            raise DataError(
+                f"{name(without[0])} has no label ({len(without)} such): a picture in a "
+                "shard has one in NAME.cls or NAME.json, or lies in a folder of its class"
+            )
+        return found
 
 
-def _folders(samples: Sequence[Sample]) -> list[str]:
-    found = [canonical(PurePosixPath(one.picture.inner).parent.name) for one in samples]
-    without = [one for one, name in zip(samples, found, strict=True) if not name]
-    if without:
-        raise DataError(
-            f"{shown(str(without[0].picture))} has no label ({len(without)} such): a picture in a "
-            "shard has one in NAME.cls or NAME.json, or lies in a folder of its class"
-        )
-    return found
+def said(samples: Sequence[Sample]) -> tuple[dict[str, list[str | None]], dict[str, str]]:
+    """Read what members say of labels: texts by kind, and why one of a kind cannot be read."""
+    found: dict[str, list[str | None]] = {kind: [] for kind in _READERS}
+    broken: dict[str, str] = {}
+    for sample in samples:
+        for kind, read in _READERS.items():
+            text = None
+            try:
+                text = read(sample.labels[kind]) if kind in sample.labels else None
+            except DataError as error:
+                broken.setdefault(kind, str(error))
+            found[kind].append(text)
+    return found, broken
 
 
 def _groups(opened: Archive) -> dict[str, Group]:
@@ -223,14 +262,24 @@ def _of_text(member: Inside) -> str | None:
     return canonical(text) if text.strip() else None
 
 
-_READERS = {"json": _of_json, "cls": _of_text, "txt": _of_text}
+def _of_caption(member: Inside) -> str | None:
+    # Of a caption it is enough to know that it is one: there may be millions.
+    text = _of_text(member)
+    return _CAPTION if text and _is_caption(text) else text
+
+
+_READERS = {"json": _of_json, "cls": _of_text, "txt": _of_caption}
 
 
 def _are_captions(texts: Sequence[str]) -> bool:
     """Tell texts that describe a picture from names of classes, which come again and again."""
-    if any("\n" in text or len(text) > _LONGEST_NAME for text in texts):
+    if any(map(_is_caption, texts)):
         return True
     return len(set(texts)) > max(2, len(texts) / 2)
+
+
+def _is_caption(text: str) -> bool:
+    return "\n" in text or len(text) > _LONGEST_NAME
 
 
 def _text(member: Inside) -> str:

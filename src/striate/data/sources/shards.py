@@ -1,27 +1,30 @@
 """WebDataset's tar shards (https://github.com/webdataset/webdataset), read in place.
 
-The members' places are listed once; then every picture is one read at a known offset, so shuffling
-is over all of them and as exact to resume as it is for files.
+The members' places are listed once; then every picture is one read at a known offset, here or over
+a network, so shuffling is over all of them and as exact to resume as it is for files.
 """
 
-import dataclasses
 import glob
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 
-from striate.data.classes import class_order
+from striate.data.classes import class_order, look_alikes
 from striate.data.splits import Data, Origin, Split, split_name
 from striate.errors import DataError
 from striate.wording import counted, shown
 
-from . import samples
+from . import indexes, remote, samples
 from .archives import Archive
-from .folder import made, subfolders
-from .samples import Grouped, Sample
+from .folder import refuse_twins, subfolders
+from .indexes import Index, Place
+from .members import Members, Names
+from .remote import Remote
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
@@ -50,9 +53,7 @@ def expand(path: Path) -> list[Path]:
         return list(_tars(path))
     if not is_pattern(path):
         return [path]
-    texts = [str(path)]
-    while any(_BRACES.search(text) for text in texts):
-        texts = [one for text in texts for one in _filled(text)]
+    texts = _numbered(str(path))
     found = [one for text in texts for one in (_globbed(Path(text)) or [Path(text)])]
     missing = [one for one in found if not one.is_file()]
     if missing:
@@ -62,33 +63,89 @@ def expand(path: Path) -> list[Path]:
 
 def shards(path: Path) -> Data:
     """Open shards; the split of each follows from its name: train-000.tar, val-000.tar."""
-    files = expand(path)
     home = path if path.is_dir() else path.parent
-    parts: dict[str, list[Sample]] = {}
-    refused: dict[str, list[str]] = {}
-    found: list[Grouped] = []
+    return _opened(expand(path), Origin("shards", shown(path.absolute())), shown(path), home)
+
+
+def at_address(address: str) -> Data:
+    """Open shards over HTTP(S) or in S3: one, several with numbers in braces, or a folder's."""
+    texts = _numbered(address)
+    has_name = [
+        text.partition("?")[0].lower().endswith(".tar") and "*" not in text for text in texts
+    ]
+    found = [
+        [text] if one else remote.listed(text) for text, one in zip(texts, has_name, strict=True)
+    ]
+    addresses = [one for listed in found for one in listed]
+    if not addresses:
+        raise DataError(f"{shown(address)} holds no .tar files")
+    with ThreadPoolExecutor(indexes.AT_ONCE) as pool:
+        files = list(pool.map(Remote, addresses))
+    for one in {urlsplit(file.address).netloc: file for file in files}.values():
+        one.require_parts()
+    return _opened(files, Origin("shards", shown(address)), shown(address), files[0])
+
+
+def _opened(files: Sequence[Place], origin: Origin, said: str, home: Place) -> Data:
+    by_split: dict[str, list[Place]] = {}
     for file in files:
-        opened = Archive(file)
-        for name, reason in opened.refused:
-            refused.setdefault(reason, []).append(shown(name))
-        found.append(samples.grouped(opened))
-        parts.setdefault(_split_of(file), []).extend(found[-1].samples)
-    listed = [sample for part in parts.values() for sample in part]
-    if not listed:
-        raise DataError(f"{shown(path)} has no pictures in it")
-    labels, where = samples.labels(listed)
+        by_split.setdefault(_split_of(file), []).append(file)
+    found = _Found({name: Members() for name in by_split})
+    ordered = [(name, file) for name, listed in by_split.items() for file in listed]
+    listing = indexes.indexes([file for _, file in ordered])
+    for (name, file), index in zip(ordered, listing, strict=True):
+        found.add(name, file, index)
+    if not any(map(len, found.parts.values())):
+        raise DataError(f"{said} has no pictures in it")
+    labels, where = found.texts.labels(found.picture)
     classes = class_order(labels)
-    splits = _splits(parts, labels, classes)
+    refuse_twins(shown(str(home)), classes)
+    splits = _splits(found.parts, labels, classes)
     sizes = ", ".join(f"{name} {len(split)}" for name, split in splits.items())
     layout = (
-        f"{shown(path)}: {counted(len(files), 'tar shards')}, labels by {where}, "
+        f"{said}: {counted(len(files), 'tar shards')}, labels by {where}, "
         f"{counted(len(classes), 'classes')} ({sizes} pictures)"
     )
-    whole = made(home, classes, splits, layout, [*_refusals(refused), *_left_out(found)])
-    place = str(path.absolute())
-    name = _BRACES.sub("", path.name).strip("*-_.").removesuffix(".tar").strip("*-_.")
-    origin = Origin("shards", shown(place))
-    return dataclasses.replace(whole, origin=origin, name=shown(name) or whole.name)
+    names = tuple(shown(name) for name in classes)
+    alike = [f"classes look alike: {', '.join(map(repr, same))}" for same in look_alikes(names)]
+    warnings = (*_refusals(found.refused), *_left_out(found), *alike)
+    return Data(_name(origin, home), origin, names, splits, layout, warnings)
+
+
+def _name(origin: Origin, home: Place) -> str:
+    """Name the data after their folder or pattern, for the run's folder."""
+    last = _BRACES.sub("", origin.text.partition("?")[0].rstrip("/").rpartition("/")[2])
+    name = last.strip("*-_.").removesuffix(".tar").strip("*-_.")
+    return name or (shown(home.absolute().name) if isinstance(home, Path) else "") or "shards"
+
+
+class _Found:
+    """What is found in shard after shard."""
+
+    def __init__(self, parts: dict[str, Members]) -> None:
+        self.parts = parts  # by split
+        self.texts = samples.Texts()
+        self.refused: dict[str, list[str]] = {}  # names by reason
+        self.further: Counter[str] = Counter()
+        self.strays: list[str] = []
+
+    def add(self, split: str, file: Place, index: Index) -> None:
+        self.parts[split].add(file, index)
+        self.texts.add(index.said, index.broken)
+        for inner in index.inner:
+            self.texts.place(inner)
+        for name, reason in index.refused:
+            self.refused.setdefault(reason, []).append(name)
+        self.further.update(index.further)
+        self.strays += index.strays
+
+    def picture(self, row: int) -> str:
+        """Name a picture by its place among those of all splits."""
+        for part in self.parts.values():
+            if row < len(part):
+                return shown(str(part[row]))
+            row -= len(part)
+        raise AssertionError("a place among all pictures")
 
 
 def _tars(folder: Path) -> Iterator[Path]:
@@ -110,22 +167,28 @@ def _filled(text: str) -> list[str]:
     return [f"{text[: match.start()]}{n:0{len(first)}d}{text[match.end() :]}" for n in numbers]
 
 
-def _split_of(file: Path) -> str:
-    words = re.split(r"[^a-z]+", file.stem.lower())
+def _numbered(text: str) -> list[str]:
+    """Fill the numbers in braces in."""
+    texts = [text]
+    while any(_BRACES.search(one) for one in texts):
+        texts = [one for text in texts for one in _filled(text)]
+    return texts
+
+
+def _split_of(file: Place) -> str:
+    words = re.split(r"[^a-z]+", file.name.removesuffix(file.suffix).lower())
     return next((name for word in words if (name := split_name(word))), "train")
 
 
 def _splits(
-    parts: Mapping[str, Sequence[Sample]], labels: Sequence[str], classes: tuple[str, ...]
+    parts: Mapping[str, Members], labels: Sequence[str], classes: tuple[str, ...]
 ) -> dict[str, Split]:
     places = {name: place for place, name in enumerate(classes)}
-    left = iter(labels)
-    splits = {}
-    for part, of in parts.items():
-        numbers = np.array([places[next(left)] for _ in of], dtype=np.int64)
-        pictures = [sample.picture for sample in of]
-        names = [shown(f"{one.archive.path.name}/{one.inner}") for one in pictures]
-        splits[part] = Split(pictures, numbers, names)
+    numbers = np.fromiter((places[label] for label in labels), np.int64, len(labels))
+    splits, start = {}, 0
+    for name, part in parts.items():
+        splits[name] = Split(part, numbers[start : start + len(part)], Names(part))
+        start += len(part)
     return splits
 
 
@@ -138,16 +201,14 @@ def _refusals(refused: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
-def _left_out(found: Sequence[Grouped]) -> list[str]:
+def _left_out(found: _Found) -> list[str]:
     said = []
-    further = sum((one.further for one in found), Counter[str]())
-    if further:
-        endings = ", ".join(f"{count} {ending}" for ending, count in further.items())
+    if found.further:
+        endings = ", ".join(f"{count} {ending}" for ending, count in found.further.items())
         said.append(f"a sample has one picture: further ones are left out ({endings})")
-    strays = [member for one in found for member in one.strays]
-    if strays:
+    if found.strays:
         said.append(
-            f"beside no picture and left out: {len(strays)} of .json and .txt "
-            f"({shown(str(strays[0]))} for one)"
+            f"beside no picture and left out: {len(found.strays)} of .json and .txt "
+            f"({shown(found.strays[0])} for one)"
         )
     return said
