@@ -6,6 +6,7 @@ Outside `joined` there is one process, whatever the environment says, and torch 
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # All four name a meeting place; torchrun sets them, and so does a PyTorchJob of Kubernetes.
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 FAILED = "failed"  # key of the store: the first to count it says what has failed
+LINGERING = 3.0  # seconds
 LOST = (
     "another process of this work has ended, or cannot be reached: this one ends too. A training "
     "is kept as of its last checkpoint: the same command goes on with --resume RUN in place of "
@@ -116,12 +118,15 @@ def joined(device: str = "auto") -> Iterator[None]:
         yield
         return
     _state.times += 1
-    _state.store, _state.speaks = _met(place, device), None
+    store = _met(place, device)
+    _state.store, _state.speaks = store, None
     try:
         yield
         wait()
     except BaseException as error:
-        _state.speaks = _is_first_to_fail(_state.store)
+        _state.speaks = _is_first_to_fail(store)
+        _leave()  # now: whoever waits for this process is told so
+        _linger(store)
         if is_lost(error):
             raise DataError(LOST) from error
         raise
@@ -161,15 +166,26 @@ def _met(place: Place, device: str) -> "Store":
     return store
 
 
-def _is_first_to_fail(store: "Store | None") -> bool:
+def _is_first_to_fail(store: "Store") -> bool:
     """Tell whether no other process has failed before; where nobody can be asked, it counts."""
-    assert store is not None
     with contextlib.suppress(RuntimeError):
         return store.add(FAILED, 1) == 1
     return True
 
 
+def _linger(store: "Store") -> None:
+    """Let the others ask who was first to fail: without torchrun this process has the store."""
+    if started().rank or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        return
+    until = time.monotonic() + LINGERING
+    with contextlib.suppress(RuntimeError):
+        while store.add(FAILED, 0) < started().processes and time.monotonic() < until:
+            time.sleep(0.05)
+
+
 def _leave() -> None:
+    if _state.store is None:
+        return
     from torch import distributed
 
     _state.store = None
