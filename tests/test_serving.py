@@ -879,7 +879,9 @@ def ended_with_answers(process: "subprocess.Popen[str]", url: str) -> int:
     for one in waiting:
         with one, one.makefile("rb") as answer:
             assert b" 200 " in answer.readline()
-            assert b'"predictions"' in answer.read()
+            rest = answer.read()
+            assert b"\r\nconnection: close\r\n" in rest.lower()
+            assert b'"predictions"' in rest
     code = process.wait(60)
     assert "Traceback" not in process.stderr.read()
     with pytest.raises(OSError, match="refused"):

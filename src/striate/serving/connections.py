@@ -12,6 +12,7 @@ from .limits import CONNECTION_SECONDS
 from .unparsed import Unparsed
 
 _LOOK = 1.0  # seconds between two looks at all of them
+CLOSE = (b"connection", b"close")
 _HELD = 1 << 16  # bytes of an answer that are joined
 
 
@@ -42,6 +43,12 @@ class Connection(H11Protocol):
             )
         elif data:
             super().data_received(data)
+
+    def end(self) -> None:
+        """Say in the answer that is being made that nothing more can be asked here."""
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_started:
+            cycle.default_headers = [*cycle.default_headers, CLOSE]
 
     def is_waited_for(self) -> bool:
         """Tell whether it has sent a part of a request, or nothing yet, or does not read."""
@@ -83,6 +90,16 @@ class _Joined:
         if self._held:
             self._transport.write(self._held)
             self._held = b""
+
+
+def end_all(server: uvicorn.Server) -> None:
+    """Have every answer from now on say that it is its connection's last."""
+    state = server.server_state
+    connections: set[Any] = set(state.connections)
+    for one in connections:
+        one.end()
+    state.default_headers = [*state.default_headers, CLOSE]
+    server.config.encoded_headers.append(CLOSE)  # of which those are made anew each second
 
 
 async def cut_off(server: uvicorn.Server) -> None:

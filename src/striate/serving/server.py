@@ -16,7 +16,7 @@ from striate.wording import counted
 from . import app as routes
 from .address import Address, bind
 from .app import State
-from .connections import Connection, cut_off
+from .connections import Connection, cut_off, end_all
 from .limits import CONNECTION_SECONDS, CONNECTIONS, Limits
 from .networks import Networks, Served
 from .opening import Loading
@@ -133,6 +133,7 @@ def _end(server: uvicorn.Server, shared: State, number: int, tell: Tell) -> None
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
     shared.ending.set()
+    end_all(server)
     server.should_exit = True
     tell("ending: answering what was accepted; press again to stop now")
 
