@@ -1,6 +1,7 @@
 """Reports on paper and on a phone, and what they say of sounds and clips."""
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ def background(page: Any) -> str:
 def test_paper_is_white_whatever_the_screen(browser: Any, report: Path) -> None:
     page = opened(browser, report, A4)
     assert background(page) == "rgb(20, 23, 26)"
+    assert len(re.findall(r"\b(?:Choose|Click)\b", page.locator("main").inner_text())) >= 3
     assert np.median(stage(page)) < 40
     page.emulate_media(media="print", color_scheme="dark")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -74,6 +76,7 @@ def test_paper_is_white_whatever_the_screen(browser: Any, report: Path) -> None:
     drawn = stage(page)
     assert np.median(drawn) > 240
     assert (drawn < 200).mean() > 0.02  # the pictures are there
+    assert not re.search(r"\b(Choose|Click|Point at)\b", page.locator("main").inner_text())
     for controls in ("nav", ".tools", ".zoom", ".atlas .side", ".more"):
         assert not page.locator(controls).first.is_visible(), controls
     assert page.locator(".matrix").is_visible()
