@@ -139,15 +139,15 @@ def _sheet(found: Gathered, what: str, rows: NDArray[np.int64], form: str) -> by
         share = percent(float(answers.confidence[row]), 0)
         true, taken = (answers.classes[of[row]] for of in (answers.labels, answers.predicted))
         own = figures.mistake(true, taken, share, answers.files[row])
-        images.append(found.pictures[row])
+        picture = _within(found.pictures[row], found.frame)
+        images.append(picture)
         if cam is None:
             captions.append(own[:3])
             continue
-        blank = np.full_like(found.pictures[row], 255)
         images.append(
-            figures.looked(found.pictures[row], cam[known[row]], limit, box=_BOX)
+            figures.looked(picture, cam[known[row]], limit, box=_BOX)
             if row in known
-            else blank
+            else np.full_like(picture, 255)
         )
         captions.append([Line("true"), Line(true, ending=6), own[3]])
         captions.append([Line("predicted"), Line(taken, ending=6), own[2]])
@@ -158,6 +158,15 @@ def _sheet(found: Gathered, what: str, rows: NDArray[np.int64], form: str) -> by
     return figures.sheet(
         images, captions, columns=_PAIRS.number, group=_PAIRS.group, title=title, form=form
     )
+
+
+def _within(picture: Pixels, frame: tuple[float, float]) -> Pixels:
+    """Cut an input that is not square out of the square that it lies in the middle of."""
+    edges = []
+    for side, share in zip(picture.shape[:2], frame, strict=True):
+        kept = max(1, round(side * share))
+        edges.append(slice((side - kept) // 2, (side - kept) // 2 + kept))
+    return picture[edges[0], edges[1]]
 
 
 def _calibration(found: Gathered, form: str) -> bytes:
