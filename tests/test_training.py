@@ -408,7 +408,7 @@ def taught(window: int, count: int = 26, **choices: Any) -> tuple[Learner, list[
     learning = learner(net, **{"batch_size": 4, "flip": True, "rotate": 9.0, **choices})
     held = torch.from_numpy(split.pictures)[:, None]
     pictures = Pictures(split, PLAIN, pixels=held)
-    with mock.patch.object(sharing, "SECONDS", math.inf):  # which cut windows short on a busy machine
+    with mock.patch.object(sharing, "SECONDS", math.inf):  # no window cut short
         windows = list(epoch(learning, pictures, Progress(), window=window))
     full, rest = divmod(steps_an_epoch(count, learning.recipe), window)
     assert [len(steps) for steps in windows] == [window] * full + [rest] * (rest > 0)
