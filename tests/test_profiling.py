@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def big() -> nn.Module:
         wide=nn.Conv2d(32, 48, 3, padding=1),
         pool=nn.MaxPool2d(2),
         flat=nn.Flatten(),
-        head=nn.Linear(48 * 12 * 12, 10),
+        head=nn.Linear(48 * 12 * 12, 256),
     )
 
 
@@ -121,33 +121,46 @@ def prepared(net: str, batch: int, **choices: Any) -> tuple[Learner, Pictures]:
     return learner, Pictures(split, preparation, pixels=pixels)
 
 
-def test_times_by_layer_are_those_of_torchs_profiler() -> None:
-    learner, pictures = prepared("big", 24)
-    looking = Steps(learner, pictures, unheard)
-    looking.plain(2)
+def beside_torch(looking: Steps) -> list[tuple[str, float, float]]:
+    """Return what both say of some steps: the profiler's name, our seconds, its seconds."""
     with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as profiler:
         measured = looking.by_layer(5)
     events = {one.key: one.cpu_time_total / 1e6 for one in profiler.key_averages()}
-    engine = "autograd::engine::evaluate_function: "
-    forward, backward = Counter[str](), Counter[str]()
+    sums: dict[tuple[str, str], float] = defaultdict(float)
     for part, seconds in measured.seconds.items():
-        if part.phase in (FORWARD, BACKWARD) and part.layer:
-            sums = forward if part.phase == FORWARD else backward
-            sums[part.layer.replace("wide", "conv")] += seconds  # type: ignore[assignment]
-    said = {
-        "aten::conv2d": forward["conv"],
-        "aten::relu": forward["act"],
-        "aten::max_pool2d": forward["pool"],
-        "aten::linear": forward["head"],
-        f"{engine}ConvolutionBackward0": backward["conv"],
-        f"{engine}MaxPool2DWithIndicesBackward0": backward["pool"],
-        f"{engine}AddmmBackward0": backward["head"],
+        if part.layer:
+            sums[part.phase, part.layer.replace("wide", "conv")] += seconds
+    engine = "autograd::engine::evaluate_function: "
+    names = {
+        "aten::conv2d": (FORWARD, "conv"),
+        "aten::relu": (FORWARD, "act"),
+        "aten::max_pool2d": (FORWARD, "pool"),
+        "aten::linear": (FORWARD, "head"),
+        f"{engine}ConvolutionBackward0": (BACKWARD, "conv"),
+        f"{engine}MaxPool2DWithIndicesBackward0": (BACKWARD, "pool"),
+        f"{engine}AddmmBackward0": (BACKWARD, "head"),
     }
-    whole = sum(events[name] for name in said)
-    for name, seconds in said.items():
+    return [(name, sums[ours], events[name]) for name, ours in names.items()]
+
+
+def test_times_by_layer_are_those_of_torchs_profiler() -> None:
+    looking = Steps(*prepared("big", 24), unheard)
+    looking.plain(2)
+    rounds: list[list[str]] = []
+    # Another program may take the processor between a mark of ours and one of the profiler's.
+    for _ in range(5):
+        rows = beside_torch(looking)
+        ours, theirs = (sum(column) for column in list(zip(*rows, strict=True))[1:])
         # What is short is mostly the marks and the profiler themselves.
-        assert seconds == pytest.approx(events[name], rel=0.3, abs=0.01 * whole), name
-    assert sum(said.values()) == pytest.approx(whole, rel=0.1)
+        apart = [
+            f"{name}: {mine}, {its}"
+            for name, mine, its in rows
+            if abs(mine - its) > max(0.3 * its, 0.01 * theirs)
+        ]
+        rounds.append(apart + [f"all: {ours}, {theirs}"] * (abs(ours - theirs) > 0.1 * theirs))
+        if not rounds[-1]:
+            return
+    pytest.fail(f"{rounds}")
 
 
 @pytest.mark.parametrize("net", NETWORKS)
@@ -303,6 +316,7 @@ FACTS = Facts(
     processors=4,
     batch_size=64,
     optimiser="adamw",
+    changes=("flip", "hue"),
     gain=1.05,
     free=10**10,
     of_peak=0.4,
@@ -324,8 +338,10 @@ def with_phase(name: str, share: float) -> dict[str, Any]:
         ({**with_phase("data wait", 0.5), "held": False}, "data", "--workers 4 decodes faster"),
         ({**with_phase("data wait", 0.5), "held": False, "workers": 4}, "data", "4 processors de"),
         ({**with_phase("data wait", 0.5), "held": False}, "data", "--cache FOLDER"),
-        (with_phase("augmentation", 0.3), "augmentation", "30 % of a step is augmentation"),
-        (with_phase("copy", 0.3), "augmentation", "30 % the copy"),
+        (with_phase("augmentation", 0.3), "augmentation", "what helps least of --flip, --hue"),
+        ({**with_phase("augmentation", 0.3), "changes": ()}, "augmentation", "no random change"),
+        ({**with_phase("augmentation", 0.3), "kind": "sounds"}, "augmentation", "spectrograms"),
+        (with_phase("copy", 0.3), "copy", "30 % of a step is the copy to the device"),
         (with_phase("optimiser", 0.25), "optimiser", "25 % of a step is adamw's update"),
         ({"gain": 1.4}, "batch", "of one of 128, 1.40 times as many pictures a second"),
         ({"gain": 1.4, "free": 3 * 10**8}, "nothing", ""),

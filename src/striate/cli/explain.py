@@ -96,12 +96,10 @@ def _draw(found: "Sequence[Explanation]", out: Path, run: Path, kind: str) -> No
 
     readable = sum(one.error is None for one in found)
     shown = min(readable, drawing.SHOWN)
-    which = counted(shown, kind)
-    if shown < readable:
-        which = f"the first {shown} of {counted(readable, kind)} (a sheet holds {shown})"
-    title = f"{run.resolve().name}: {which}, where it looked, what it saw alike"
+    title = f"{run.resolve().name}: {counted(shown, kind)}, where it looked, what it saw alike"
     files.write(out, drawing.explanation_sheet(found, title=title))
-    console.say(f"wrote {out}: {which}")
+    more = f" of {readable:,}" if shown < readable else ""
+    console.say(f"wrote {out}: {counted(shown, kind)}{more}")
 
 
 def _print(found: "Sequence[Explanation]") -> None:

@@ -69,6 +69,15 @@ def profile(
             help="Folder that keeps decoded pixels which do not fit into memory, for later runs.",
         ),
     ] = None,
+    memory: Annotated[
+        str | None,
+        Parameter(
+            group=USUAL,
+            metavar="SIZE",
+            help="Memory for the pixels of all splits: 500M, 2G, 0 for none. [default: a quarter "
+            "of the machine's]",
+        ),
+    ] = None,
     trust_code: TrustCode = False,
     out: Annotated[
         Path | None, Parameter(alias="-o", group=OUTPUT, help="HTML file to write as well.")
@@ -98,7 +107,7 @@ def profile(
             data,
             steps=steps,
             out=out,
-            means=Means(device, workers, strict, cache=cache),
+            means=Means(device, workers, strict, cache=cache, memory=memory),
             tell=console.say,
             halt=halt,
             path_column=path_column,

@@ -135,7 +135,7 @@ def _memory(found: Profile) -> str:
         said += f", of them {size(memory.step)} for the network and its step"
     if memory.predicted is not None:
         said += f"; predicted {size(memory.predicted)}"
-    return said if memory.ratio is None else f"{said}, {memory.ratio:.2f} times which it took"
+    return said if memory.ratio is None else f"{said} (measured over predicted: {memory.ratio:.2f})"
 
 
 def _numbered(number: int, line: str) -> Table:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from striate.choices import flag
 from striate.description.numbers import size as bytes_as
 from striate.wording import counted, percent
 
@@ -31,6 +32,7 @@ class Facts(NamedTuple):
     processors: int
     batch_size: int
     optimiser: str
+    changes: Sequence[str]  # the random ones that are asked for
     gain: float | None  # of a batch of twice the size; None: it was not tried
     free: int  # bytes of the device
     of_peak: float | None
@@ -69,12 +71,22 @@ def _preparing(facts: Facts) -> Advice | None:
     share = facts.share(AUGMENTATION) + facts.share(COPY)
     if share <= PREPARING:
         return None
-    line = (
-        f"{percent(facts.share(AUGMENTATION), 0)} of a step is augmentation and normalisation, "
-        f"{percent(facts.share(COPY), 0)} the copy to the device: fewer random changes "
-        "(--print-config lists them) save most"
-    )
-    return Advice("augmentation", line, share)
+    if facts.share(COPY) > facts.share(AUGMENTATION):
+        line = (
+            f"{percent(facts.share(COPY), 0)} of a step is the copy to the device: a smaller "
+            "--size copies less, and pixels that fit into a quarter of its free memory are copied "
+            "once"
+        )
+        return Advice("copy", line, share)
+    what = "augmentation and normalisation"
+    if facts.kind == "sounds":
+        what = "augmentation and spectrograms, which are computed in each step"
+    ways = "a smaller --seconds, --mels or --sample-rate saves most"
+    if facts.changes:
+        ways = f"leave out what helps least of {', '.join(map(flag, facts.changes))}"
+    elif facts.kind != "sounds":
+        ways = "no random change is asked for, so a smaller --size saves most"
+    return Advice("augmentation", f"{percent(share, 0)} of a step is {what}: {ways}", share)
 
 
 def _updating(facts: Facts) -> Advice | None:
@@ -123,9 +135,12 @@ def _dominating(facts: Facts) -> Advice | None:
     reached = ""
     if first.of_peak is not None:
         reached = f", at {percent(first.of_peak, 0)} of the machine's peak"
+    smaller = "half its inputs or outputs"
+    if first.kind.startswith("Conv"):
+        smaller = "half its channels, or maps of half the side there (--size, a stride),"
     line = (
         f"{first.name} ({first.kind}) takes {percent(first.share, 0)} of both passes{reached}: "
-        "half its channels, or maps of half the side there (--size, a stride), save most"
+        f"{smaller} save most"
     )
     return Advice("layer", line, first.share * facts.passes)
 

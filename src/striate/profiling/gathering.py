@@ -12,6 +12,7 @@ from striate.data.batches import Pictures
 from striate.description import Description, describe
 from striate.errors import UsageError
 from striate.tracing.ledger import tensors
+from striate.training.recipe import augmentations
 from striate.training.start import Prepared
 from striate.training.step import Learner
 from striate.wording import counted
@@ -260,6 +261,7 @@ def _facts(
         processors=devices.processors(),
         batch_size=_at_once(made.looking, learner),
         optimiser=learner.recipe.optimiser,
+        changes=augmentations(learner.recipe, made.prepared.data.kind),
         gain=_gain(made, memory),
         free=devices.available_bytes(learner.device),
         of_peak=None if rate is None else rate / made.peak[made.beside],

@@ -8,6 +8,14 @@ from striate.wording import counted, duration, percent
 
 from .comparison import NO_PICTURES
 
+SPOKEN = {
+    "data wait": "waiting for data",
+    "copy": "the copy to the device",
+    "forward": "the forward pass",
+    "backward": "the backward pass",
+    "optimiser": "the optimiser's update",
+}
+
 
 def document(found: Profile) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the page's document, and no arrays."""
@@ -33,7 +41,8 @@ def document(found: Profile) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _finding(found: Profile) -> str:
     first = max(found.phases, key=lambda phase: phase.share)
-    return f"{percent(first.share, 0)} of a step is {first.name}".replace(" %", "\u00a0%")
+    what = SPOKEN.get(first.name, first.name)
+    return f"{percent(first.share, 0)} of a step is {what}".replace(" %", "\u00a0%")
 
 
 def _facts(found: Profile) -> list[tuple[str, str]]:

@@ -11,6 +11,9 @@ function begin(id, heading, text) {
   return host;
 }
 
+/** A flag stays on one line. */
+const unbroken = (text) => text.split(/(--[\w-]+)/).map((part, k) => k % 2 ? make("span", {class: "flag"}, part) : part);
+
 function advice() {
   const host = $("#advice");
   host.setAttribute("aria-labelledby", "title");
@@ -20,7 +23,7 @@ function advice() {
     make("div", {}, make("p", {class: "what"}, "A step of training"),
       note(`Mean of ${count(D.steps, "step")}; the fastest took ${ms(D.fastest)}, the slowest ${ms(D.slowest)}`))));
   const first = make("div", {}, h3("What to change first"),
-    make("ol", {class: "advice"}, D.advice.map((one) => make("li", {}, one.line))));
+    make("ol", {class: "advice"}, D.advice.map((one) => make("li", {}, unbroken(one.line)))));
   const facts = make("dl", {class: "facts"}, D.facts.map(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]));
   if (D.notes.length) first.append(make("div", {class: "warning", role: "note"}, h3("To keep in mind"), D.notes.map((text) => para(text))));
   host.append(make("div", {class: "columns"}, first, facts));
@@ -46,7 +49,7 @@ function tree(pass) {
 const depth = (node) => 1 + max(0, ...[...node.parts.values()].map(depth));
 
 function step() {
-  const host = begin("step", D.finding, [`Above, the phases of a step as it is; below the passes, their layers, as measured in ${count(D.layerSteps, "more step")} with marks at each layer, and scaled to the pass.`, invite(" Point at a part, or tab to it.")]);
+  const host = begin("step", D.finding, `Above, the phases of a step as it is; below the passes, their layers, as measured in ${count(D.layerSteps, "more step")} with marks at each layer, and scaled to the pass. Point at a part, or tab to it.`);
   const told = make("p", {class: "told", "aria-live": "polite"});
   const tell = (text) => () => told.textContent = text;
   const rows = [[]], trees = Object.fromEntries(PASSES.map((pass) => [pass, tree(pass)]));
@@ -54,8 +57,8 @@ function step() {
   const block = (level, x, share, tone, name, text) => {
     if (share < 0.0005) return;
     (rows[level] ??= []).push(make("button", {type: "button", class: `block ${tone}`, "aria-label": text,
-      onmouseenter: tell(text), onfocus: tell(text)}, share > 0.02 ? name : ""));
-    rows[level].at(-1).place = [x, share];
+      onmouseenter: tell(text), onfocus: tell(text)}));
+    Object.assign(rows[level].at(-1), {place: [x, share], label: name});
   };
   const unfold = (node, level, x, share, tone) => {
     let at = x;
@@ -81,6 +84,13 @@ function step() {
     }
     bars.append(line);
   }
+  /** Write names where they fit: all are written, then measured, then those too long are taken away. */
+  const write = () => {
+    const all = rows.flat();
+    all.forEach((one) => one.textContent = one.label);
+    const long = all.map((one) => one.scrollWidth > one.clientWidth);
+    all.forEach((one, k) => { if (long[k]) one.textContent = ""; });
+  };
   const table = make("table", {class: "numbers"}, make("caption", {}, "The phases; what is left over is the rest"),
     make("thead", {}, make("tr", {}, ["Phase", "Time", "Share"].map((text) => make("th", {scope: "col"}, text)))),
     make("tbody", {}, D.phases.map((phase) => make("tr", {}, make("th", {scope: "row", class: `swatch ${TONES[phase.name]}`}, phase.name),
@@ -88,6 +98,7 @@ function step() {
   const longest = [...D.phases].sort((a, b) => b.share - a.share)[0];
   tell(`${longest.name}: ${percent(longest.share)} of a step, ${ms(longest.seconds)}`)();
   host.append(bars, told, make("div", {class: "scroll", tabindex: 0}, table));
+  new ResizeObserver(write).observe(bars);
 }
 
 function layers() {
