@@ -229,6 +229,11 @@ def test_what_a_flag_takes_is_said_in_words(
     assert one_line(capsys) == f"striate: {flag} takes {wanted}, not 'many'"
 
 
+def test_arguments_are_given_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "digits", "--arguments", "width=8"]) == 2
+    assert one_line(capsys) == "striate: --arguments takes a name: --arguments.NAME VALUE"
+
+
 def test_an_unknown_split_is_a_usage_error(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["evaluate", str(run), "--split", "tests"]) == 2
     assert "it has" in one_line(capsys)

@@ -15,6 +15,7 @@ from scipy import stats
 import striate
 from striate import cli
 from striate.errors import DataError, UsageError
+from striate.report.comparison import results_table
 from striate.runs import folder
 from striate.seeing import Answers, matching, paired, settings
 from striate.seeing.settings import read
@@ -84,6 +85,31 @@ def test_numbers_are_scipys(runs: Path, capsys: pytest.CaptureFixture[str]) -> N
     said = capsys.readouterr().out
     assert pair["sentence"] in said
     assert "the recipes differ in:" in said
+
+
+def test_results_that_are_written_the_same_are_left_out(runs: Path, tmp_path: Path) -> None:
+    first, second = (tmp_path / name for name in ("first", "second"))
+    for copy, seed in ((first, 0), (second, 1)):
+        shutil.copytree(runs / f"rate-0.2-seed-{seed}", copy)
+    folder.write_recipe(second, {**folder.read_recipe(second), "rate": 0.3})
+    results = {path: folder.read_result(path) for path in (first, second)}
+    results[first] |= {"epochs": 2, "top5": 0.98761, "train_seconds": 1.0, "loss": 0.4}
+    results[second] |= {"epochs": 2, "top5": 0.98759, "train_seconds": 1.0, "loss": 0.5}
+
+    def table() -> list[list[str]]:
+        for path, result in results.items():
+            (path / folder.RESULT).write_text(json.dumps(result))
+        return results_table(striate.compare(first, second))
+
+    (head, *rows), shown = table(), list(results.values())
+    assert head[:2] == ["", "test accuracy"]
+    assert "loss" in head
+    assert not {"runs", "split", "epochs", "top-5", "seconds", "pictures"} & set(head)
+    assert [row[1] for row in rows] == [f"{100 * one['accuracy']:.2f} %" for one in shown]
+    assert all(len(set(column)) > 1 for column in zip(*rows, strict=True))
+    results[second]["accuracy"] = results[first]["accuracy"]
+    results[second]["split"] = "validation"
+    assert table()[0][:3] == ["", "split", "accuracy"]
 
 
 def test_results_of_folds_are_not_independent() -> None:

@@ -14,9 +14,11 @@ from conftest import CLASSES, drawing
 from PIL import Image
 
 import striate
-from striate import api, cli, features, files, models, seeing
+from striate import api, cli, features, figures, files, models, seeing
 from striate.errors import DataError, UsageError
+from striate.figures.sheet import caption_lines
 from striate.runs import bundle, folder
+from striate.seeing.explaining import Where
 from striate.sounds import Sound
 
 TINY: dict[str, Any] = {"size": 20, "batch_size": 12, "arguments": {"width": 8, "stages": 2}}
@@ -206,6 +208,61 @@ def test_explain_prints_rows_and_draws_a_sheet(
     assert cli.main(["explain", str(run.folder), "data/ring/bad.png"]) == 1
     assert "none of the pictures could be read" in capsys.readouterr().err
     assert cli.main(["explain", str(run.folder), "new", "-o", "s.jpg"]) == 2
+
+
+def captions_of(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[list[str]], list[Any]]]:
+    """Keep each sheet's title, lines and pictures as it is drawn."""
+    kept = list[tuple[str, list[list[str]], list[Any]]]()
+    draw = figures.sheet
+
+    def sheet(images: Any, captions: Any, **choices: Any) -> bytes:
+        lines = [caption_lines(caption, 10_000) for caption in captions]
+        kept.append((choices["title"], lines, list(images)))
+        return draw(images, captions, **choices)
+
+    monkeypatch.setattr(figures, "sheet", sheet)
+    return kept
+
+
+def test_a_sheet_says_of_how_many_pictures_it_is(
+    run: api.Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kept = captions_of(monkeypatch)
+    for number in range(25):
+        shutil.copy("new/ring.png", tmp_path / f"{number}.png")
+    pictures = sorted(map(str, tmp_path.glob("*.png")))
+    sheet = tmp_path / "made" / "sheet.png"
+    for count, said in (
+        (24, "24 pictures"),
+        (25, "the first 24 of 25 pictures (a sheet holds 24)"),
+    ):
+        line = ["explain", str(run.folder), *pictures[:count], "-o", str(sheet)]
+        assert cli.main(line) == 0
+        assert f"wrote {sheet}: {said}\n" in capsys.readouterr().err
+        assert kept[-1][0] == f"run: {said}, where it looked, what it saw alike"
+
+
+def test_shuffled_maps_have_a_scale_each_and_the_others_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = captions_of(monkeypatch)
+    corner = np.zeros((4, 4), np.float32)
+    corner[0, 0] = 1
+
+    def explained(own: float, other: float) -> seeing.Explanation:
+        where = Where("conv", (3, 3), own * corner, other * corner, 0.5)
+        return seeing.Explanation("a.png", np.zeros((8, 8), np.uint8), [("cat", 1.0)], where)
+
+    seeing.explanation_sheet([explained(1, 1), explained(0.1, 0.01), explained(-1, -1)], title="t")
+    ((_, lines, images),) = kept
+    orange = [int(images[6 * row + place].picture[0, 0, 0]) for row in range(3) for place in (1, 2)]
+    assert orange[0] == orange[1] == orange[3] > 6 * orange[2] > 0
+    assert orange[4:] == [0, 0]
+    scales = [lines[6 * row + 2][-1] for row in range(3)]
+    assert scales == ["a scale of its own", "a scale of its own", "nowhere above 0"]
 
 
 def test_what_there_cannot_be_is_said(run: api.Run, home: Path, tmp_path: Path) -> None:

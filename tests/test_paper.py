@@ -1,21 +1,27 @@
 """Reports on paper and on a phone, and what they say of sounds and clips."""
 
 import io
+import re
+import wave
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from striate import seeing
+from striate import api, figures, seeing
+from striate.report import drawings
 from striate.report.document import document
 from striate.report.gathered import Gathered
+from striate.report.gathering import gather
 from striate.report.page import page as whole_page
 from striate.report.places import Placed
 from striate.seeing import Answers
+from striate.usercode import Consent
 
 A4 = 703  # pixels between margins of 12 mm
 
@@ -67,6 +73,7 @@ def background(page: Any) -> str:
 def test_paper_is_white_whatever_the_screen(browser: Any, report: Path) -> None:
     page = opened(browser, report, A4)
     assert background(page) == "rgb(20, 23, 26)"
+    assert len(re.findall(r"\b(?:Choose|Click)\b", page.locator("main").inner_text())) >= 3
     assert np.median(stage(page)) < 40
     page.emulate_media(media="print", color_scheme="dark")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -74,6 +81,7 @@ def test_paper_is_white_whatever_the_screen(browser: Any, report: Path) -> None:
     drawn = stage(page)
     assert np.median(drawn) > 240
     assert (drawn < 200).mean() > 0.02  # the pictures are there
+    assert not re.search(r"\b(Choose|Click|Point at)\b", page.locator("main").inner_text())
     for controls in ("nav", ".tools", ".zoom", ".atlas .side", ".more"):
         assert not page.locator(controls).first.is_visible(), controls
     assert page.locator(".matrix").is_visible()
@@ -127,3 +135,82 @@ def test_filters_of_spectrograms_have_high_notes_on_top() -> None:
     for kind, expected in (("pictures", weights), ("sounds", weights[:, :, ::-1])):
         arrays = document(replace(made(kind), filters=filters))[1]
         assert np.array_equal(arrays["filters"], expected)
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> tuple[api.Run, Gathered]:
+    """A network that was taught two tones, of an input that is not square, and its report."""
+    place, time = tmp_path_factory.mktemp("heard"), np.arange(8000) / 8000
+    for row in range(24):
+        tone = np.sin(2 * np.pi * (400 + 900 * (row % 2) + 10 * row) * time)
+        path = place / "data" / f"tone-{row % 2}" / f"{row}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with wave.open(str(path), "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes((tone * 9000).astype("<i2").tobytes())
+    choices: dict[str, Any] = {"epochs": 1, "batch_size": 8, "arguments": {"width": 4}}
+    run = api.train(place / "data", out=place / "run", model="convnet", **choices)
+    consent, device = Consent(run.folder, False), torch.device("cpu")
+    return run, gather(
+        run.folder, run.bundle, consent=consent, device=device, workers=1, with_map=False
+    )
+
+
+def test_where_it_looked_in_a_sound_has_high_notes_on_top(heard: tuple[api.Run, Gathered]) -> None:
+    run, found = heard
+    high, wide = run.bundle.preprocessing.shape[1:]
+    assert high < wide
+    assert found.frame == (high / wide, 1)
+    assert not any("looked" in warning for warning in found.warnings)
+    assert found.cam is not None
+    assert found.cam.shape[2] > 1
+    layer = seeing.last(run.model, run.bundle.preprocessing.shape).name
+    for place, row in enumerate(found.cam_of[:3]):
+        file = run.folder.parent / "data" / found.files[row]
+        values = run.bundle.preprocessing(file)[None]
+        for side, label in enumerate((found.answers.predicted[row], found.answers.labels[row])):
+            (own,) = seeing.grad_cam(run.model, values, torch.tensor([label]), layer).numpy()
+            np.testing.assert_allclose(found.cam[place, side], own[::-1], rtol=1e-4, atol=1e-6)
+
+
+def test_a_map_lies_where_its_input_does(
+    browser: Any, heard: tuple[api.Run, Gathered], tmp_path: Path
+) -> None:
+    run, found = heard
+    high, wide = run.bundle.preprocessing.shape[1:]
+    flat = replace(found, cam=np.ones((len(found.cam_of), 3, 2, 3), np.float32))
+    (tmp_path / "r.html").write_text(whole_page(*document(flat)), "utf-8")
+    page = opened(browser, tmp_path / "r.html", 1000)
+    page.evaluate("location.hash = '#picture=0'")
+    page.locator("#panel [data-look='0']").click()
+    script = """canvas => [canvas.height, canvas.width,
+        ...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]"""
+    tall, broad, *pixels = page.locator("#panel .big canvas").evaluate(script)
+    red, green, blue, _ = np.moveaxis(np.reshape(pixels, (tall, broad, 4)), 2, 0)
+    orange = (red > green + 40) & (red > blue + 40)
+    top, bottom = np.flatnonzero(orange.any(axis=1))[[0, -1]]
+    assert orange[top : bottom + 1].mean() > 0.98
+    assert (bottom + 1 - top) / tall == pytest.approx(high / wide, abs=0.02)
+    assert top == pytest.approx(tall - 1 - bottom, abs=0.02 * tall)
+    corner = page.locator("#panel .corner")
+    assert [corner.get_attribute(side) for side in ("height", "width")] == ["2", "3"]
+    box = corner.bounding_box()
+    assert box["height"] / box["width"] == pytest.approx(high / wide, abs=0.03)
+    page.close()
+
+
+def test_figures_show_a_sound_without_the_square_that_it_lies_in(
+    heard: tuple[api.Run, Gathered], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, found = heard
+    kept = list[list[Any]]()
+    monkeypatch.setattr(figures, "sheet", lambda images, *_, **__: kept.append(images) or b"")
+    next(draw for name, draw in drawings.of_report(found, run.folder) if name == "doubts")("png")
+    row = int(found.answers.doubts(1)[0])
+    preparation = run.bundle.preprocessing
+    drawn = preparation.image(preparation.pixels(run.folder.parent / "data" / found.files[row]))
+    picture, looked = kept[0][:2]
+    assert picture.shape == drawn.shape
+    assert np.array_equal(picture, drawn)
+    high, wide = looked.picture.shape[:2]
+    assert high / wide == pytest.approx(drawn.shape[0] / drawn.shape[1], abs=0.02)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from pages import parts
 from PIL import Image
+from test_paper import made
 
 from striate import api, cli, devices, seeing
 from striate.errors import UsageError
-from striate.report import packing
+from striate.report import drawings, packing
 from striate.report.curves import curves_finding
 from striate.report.document import document
 from striate.report.gathering import gather
@@ -75,6 +76,19 @@ def test_every_figure_is_a_png_and_an_svg(written: Path) -> None:
             picture.load()
             assert picture.width > 400
         assert ElementTree.parse(into / f"{name}.svg").getroot().tag.endswith("}svg")
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_names_of_classes_are_whole_below_mistakes(looked: bool) -> None:
+    found = made()
+    if looked:
+        found.cam, found.cam_of = np.ones((8, 3, 4, 4), np.float32), found.answers.mistakes(8)
+    (svg,) = (draw("svg") for name, draw in drawings.of_report(found, Path()) if name == "mistakes")
+    texts = ["".join(one.itertext()) for one in ElementTree.fromstring(svg).iter() if one.text]
+    own = [name if looked else f"true {name}" for name in found.answers.classes]
+    taken = [name if looked else f"predicted {name}" for name in found.answers.classes]
+    assert {*own, *taken} <= {text.strip() for text in texts}
+    assert not any("…" in text for text in texts)
 
 
 def test_neighbours_are_the_nearest_training_pictures(run: Path, written: Path) -> None:

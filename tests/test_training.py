@@ -3,10 +3,12 @@
 import hashlib
 import itertools
 import json
+import math
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from striate.data.splits import Data, Origin, Split
 from striate.errors import DataError, Stopped, UsageError
 from striate.runs import bundle, checkpoints, folder
 from striate.stopping import Halt, Reading
-from striate.training import conductor, optim, start
+from striate.training import conductor, optim, sharing, start
 from striate.training.loop import SHORT, Progress, Step, epoch, steps_an_epoch
 from striate.training.pictures import Augmented
 from striate.training.recipe import Recipe
@@ -406,7 +408,8 @@ def taught(window: int, count: int = 26, **choices: Any) -> tuple[Learner, list[
     learning = learner(net, **{"batch_size": 4, "flip": True, "rotate": 9.0, **choices})
     held = torch.from_numpy(split.pictures)[:, None]
     pictures = Pictures(split, PLAIN, pixels=held)
-    windows = list(epoch(learning, pictures, Progress(), window=window))
+    with mock.patch.object(sharing, "SECONDS", math.inf):  # no window cut short
+        windows = list(epoch(learning, pictures, Progress(), window=window))
     full, rest = divmod(steps_an_epoch(count, learning.recipe), window)
     assert [len(steps) for steps in windows] == [window] * full + [rest] * (rest > 0)
     return learning, [step for steps in windows for step in steps]

@@ -112,6 +112,8 @@ def _unconverted(error: CoercionError) -> Exception:
     """Say what a flag takes in words, not in types; as cyclopts does where a type has none."""
     token, parts = error.token, _parts(error.target_type)
     known = all(part in _WANTED or get_origin(part) is Literal for part in parts)
+    if token and token.keyword and any(get_origin(part) is dict for part in parts):
+        return UsageError(f"{token.keyword} takes a name: {token.keyword}.NAME VALUE")
     if token is None or not token.keyword or not known or not _WANTED.keys() & set(parts):
         return error
     wanted = " or ".join(_WANTED.get(part) or " or ".join(get_args(part)) for part in parts)

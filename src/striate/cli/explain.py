@@ -96,10 +96,12 @@ def _draw(found: "Sequence[Explanation]", out: Path, run: Path, kind: str) -> No
 
     readable = sum(one.error is None for one in found)
     shown = min(readable, drawing.SHOWN)
-    title = f"{run.resolve().name}: {counted(shown, kind)}, where it looked, what it saw alike"
+    which = counted(shown, kind)
+    if shown < readable:
+        which = f"the first {shown} of {counted(readable, kind)} (a sheet holds {shown})"
+    title = f"{run.resolve().name}: {which}, where it looked, what it saw alike"
     files.write(out, drawing.explanation_sheet(found, title=title))
-    more = f" of {readable:,}" if shown < readable else ""
-    console.say(f"wrote {out}: {counted(shown, kind)}{more}")
+    console.say(f"wrote {out}: {which}")
 
 
 def _print(found: "Sequence[Explanation]") -> None:

@@ -111,20 +111,30 @@ def _printed(text: str) -> str:
 
 
 def results_table(found: Standings) -> list[list[str]]:
-    """Return the headings, then a row a setting: only what differs, accuracy in any case."""
-    names = [name for name in MEASURES if name in found.results or name == "accuracy"]
-    several = any(len(setting.runs) > 1 for setting in found.settings)
-    head = ["", *(["runs"] if several else []), "split", *(_heading(name) for name in names)]
-    rows = [
-        [
-            setting.name,
-            *([str(len(setting.runs))] if several else []),
-            str(setting.runs[0].result["split"]),
-            *(written(name, seeing.spread(setting, name)) for name in names),
-        ]
-        for setting in found.settings
+    """Return the headings, then a row a setting: accuracy, and what else differs as it is written.
+
+    Of several runs a setting their number is there too; a split that all share is in a heading.
+    """
+    settings = found.settings
+    splits = [str(setting.runs[0].result["split"]) for setting in settings]
+    accuracy = "accuracy" if len(set(splits)) > 1 else f"{splits[0]} accuracy"
+    columns = [
+        ("runs", [str(len(setting.runs)) for setting in settings]),
+        ("split", splits),
+        (accuracy, _column(settings, "accuracy")),
+        *((_heading(name), _column(settings, name)) for name in MEASURES if name != "accuracy"),
     ]
-    return [head, *rows]
+    several = any(len(setting.runs) > 1 for setting in settings)
+    kept = {accuracy, *(["runs"] if several else [])}
+    shown = [(head, column) for head, column in columns if head in kept or len(set(column)) > 1]
+    rows = [
+        [setting.name, *(column[k] for _, column in shown)] for k, setting in enumerate(settings)
+    ]
+    return [["", *(head for head, _ in shown)], *rows]
+
+
+def _column(settings: Sequence[Setting], name: str) -> list[str]:
+    return [written(name, seeing.spread(setting, name)) for setting in settings]
 
 
 _HEADINGS = {"n": "pictures", "train_seconds": "seconds", "top5": "top-5"}

@@ -153,7 +153,7 @@ def _looked(gathered: Gathered, arrays: Arrays) -> dict[str, Any] | None:
     arrays["cam_agreement"] = agreement
     known = agreement[np.isfinite(agreement)]
     middle = float(np.median(known)) if len(known) else None
-    return {"scales": scales, "agreement": middle, "n": len(cam)}
+    return {"scales": scales, "agreement": middle, "n": len(cam), "frame": gathered.frame}
 
 
 def _calibration(answers: Answers, findings: dict[str, str]) -> dict[str, Any] | None:

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate import figures, files, seeing
-from striate.figures import ChartLine, Fitted, Line, Lines, Mapped
+from striate.figures import ChartLine, Columns, Fitted, Line, Lines, Mapped
 from striate.figures.cells import coloured, enlarged
+from striate.figures.sheet import WIDE
 from striate.figures.style import FORMS
 from striate.runs import folder
 from striate.seeing.featuremaps import Maps
@@ -22,7 +23,8 @@ SHOWN = 24  # pictures on a sheet
 ORDERED = 20  # classes from which on the confusions are ordered into blocks
 _MAPS = 8  # of a layer
 _CELL = 150  # pixels of a map
-_BOX = 172  # of a picture with where the network looked
+_PAIRS = Columns(8, 2)  # a picture, and where the network looked
+_BOX = _PAIRS.pitch - 22  # side of a picture, within its frame
 
 Draw = Callable[[str], bytes]  # a form, png or svg -> a file's content
 Pixels = NDArray[np.uint8]
@@ -125,7 +127,10 @@ def _sheets(found: Gathered) -> Iterator[tuple[str, Draw]]:
 
 
 def _sheet(found: Gathered, what: str, rows: NDArray[np.int64], form: str) -> bytes:
-    """Draw pictures, each beside where the network looked where that is known."""
+    """Draw pictures, each beside where the network looked where that is known.
+
+    The name of a class has a line of its own in the narrow columns of pairs.
+    """
     answers, known = found.answers, {int(row): place for place, row in enumerate(found.cam_of)}
     cam = None if found.cam is None else np.maximum(found.cam[:, 0], 0)
     limit = 1.0 if cam is None else float(np.percentile(cam, 99.5))
@@ -133,17 +138,35 @@ def _sheet(found: Gathered, what: str, rows: NDArray[np.int64], form: str) -> by
     for row in map(int, rows):
         share = percent(float(answers.confidence[row]), 0)
         true, taken = (answers.classes[of[row]] for of in (answers.labels, answers.predicted))
-        images.append(found.pictures[row])
-        captions.append(figures.mistake(true, taken, share, answers.files[row])[:3])
-        if cam is not None and row in known:
-            images.append(figures.looked(found.pictures[row], cam[known[row]], limit, box=_BOX))
-            captions.append([Line("where it looked")])
-        elif cam is not None:
-            images.append(np.full_like(found.pictures[row], 255))
-            captions.append([Line("")])
-    group = None if cam is None else 2
+        own = figures.mistake(true, taken, share, answers.files[row])
+        picture = _within(found.pictures[row], found.frame)
+        images.append(picture)
+        if cam is None:
+            captions.append(own[:3])
+            continue
+        images.append(
+            figures.looked(picture, cam[known[row]], limit, box=_BOX)
+            if row in known
+            else np.full_like(picture, 255)
+        )
+        captions.append([Line("true"), Line(true, ending=6), own[3]])
+        captions.append([Line("predicted"), Line(taken, ending=6), own[2]])
     title = f"{found.title}: {what}"
-    return figures.sheet(images, captions, columns=8, group=group, title=title, form=form)
+    if cam is None:
+        return figures.sheet(images, captions, columns=WIDE, title=title, form=form)
+    title += "; beside each, where the network looked"
+    return figures.sheet(
+        images, captions, columns=_PAIRS.number, group=_PAIRS.group, title=title, form=form
+    )
+
+
+def _within(picture: Pixels, frame: tuple[float, float]) -> Pixels:
+    """Cut an input that is not square out of the square that it lies in the middle of."""
+    edges = []
+    for side, share in zip(picture.shape[:2], frame, strict=True):
+        kept = max(1, round(side * share))
+        edges.append(slice((side - kept) // 2, (side - kept) // 2 + kept))
+    return picture[edges[0], edges[1]]
 
 
 def _calibration(found: Gathered, form: str) -> bytes:

@@ -66,6 +66,7 @@ class Gathered:
     maps: list[Maps] = field(default_factory=list)
     maps_of: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     cam: NDArray[np.float32] | None = None  # (L, 3, h, w): for the answer, the truth, shuffled
+    frame: tuple[float, float] = (1.0, 1.0)  # how much of a picture's sides the input fills
     cam_of: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     cam_agreement: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     excited: list["Excited"] = field(default_factory=list)  # of deeper layers

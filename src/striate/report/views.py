@@ -51,9 +51,8 @@ def add_views(found: Gathered, opened: Opened, split: Split) -> None:
     if preparation.kind == "sounds":  # drawn with high notes on top
         found.maps = [one._replace(values=one.values[:, :, ::-1]) for one in found.maps]
     found.excited = excited(opened, split, found.maps)
-    if preparation.shape[1] != preparation.shape[2]:
-        found.warnings.append("Where it looked is shown of square inputs alone: it is left out.")
-        return
+    high, wide = preparation.shape[1:]
+    found.frame = (high / max(high, wide), wide / max(high, wide))
     found.cam_of = looked_at(found.answers)
     _look(found, opened, split, layer)
 
@@ -118,6 +117,8 @@ def _look(found: Gathered, opened: Opened, split: Split, layer: Layer) -> None:
             maps.append(torch.stack([own.maps, true, own.shuffled], 1).float().cpu())
             agreement.append(own.agreement.cpu())
     found.cam = torch.cat(maps).numpy()
+    if found.kind == "sounds":
+        found.cam = found.cam[:, :, ::-1]
     found.cam_agreement = torch.cat(agreement).double().numpy()
 
 

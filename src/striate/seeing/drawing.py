@@ -23,14 +23,14 @@ _BOX = _LAYOUT.pitch - 22  # side of a picture, within its frame
 def explanation_sheet(found: Sequence[Explanation], *, title: str = "") -> bytes:
     """Draw each picture, where the network looked, and what it saw alike: PNG.
 
-    Where it looked is on one scale for the whole sheet; by shuffled weights on another.
+    Where it looked is on one scale for the whole sheet; by shuffled weights, which say nothing of
+    the classes, each map is on its own.
     """
     drawn = [one for one in found if one.picture is not None][:SHOWN]
-    maps = [(one.where.values, one.where.shuffled) for one in drawn if one.where]
-    limits = [_limit([pair[side] for pair in maps]) for side in (0, 1)]
+    limit = _limit([one.where.values for one in drawn if one.where])
     images, captions = list[Pixels | Fitted](), list[list[Line]]()
     for one in drawn:
-        row = [_picture(one), *_where(one, limits), *_neighbours(one)]
+        row = [_picture(one), *_where(one, limit), *_neighbours(one)]
         images += [picture for picture, _ in row]
         captions += [caption for _, caption in row]
     return figures.sheet(images, captions, columns=_LAYOUT.number, group=_LAYOUT.group, title=title)
@@ -38,7 +38,7 @@ def explanation_sheet(found: Sequence[Explanation], *, title: str = "") -> bytes
 
 def _limit(maps: Sequence[NDArray[np.float32]]) -> float:
     """Find the largest number of all maps that are finite, at least 0."""
-    return max((float(one.max()) for one in maps if np.isfinite(one).all()), default=0.0)
+    return max((0.0, *(float(one.max()) for one in maps if np.isfinite(one).all())))
 
 
 def filter_sheet(found: Filters, *, shared: bool = False, form: str = "png") -> bytes:
@@ -76,19 +76,21 @@ def _picture(one: Explanation) -> Cell:
     return one.picture, [*named, Line(one.file, ending=len(one.file))]
 
 
-def _where(one: Explanation, limits: Sequence[float]) -> list[Cell]:
+def _where(one: Explanation, limit: float) -> list[Cell]:
     """Draw where it looked, and where it would have with shuffled weights."""
     assert one.picture is not None
     if one.where is None:
         return [(_blank(one.picture), [Line(text)]) for text in ("no map", "")]
     size = "x".join(map(str, one.where.field))
     answer = one.classes[0][0]
+    own = _limit([one.where.shuffled])
+    scale = "a scale of its own" if own > 0 else "nowhere above 0"
     of = [Line(f"for {answer}"), Line(f"layer {one.where.layer}"), Line(f"a place sees {size} px")]
     return [
-        (figures.looked(one.picture, one.where.values, limits[0], box=_BOX), of),
+        (figures.looked(one.picture, one.where.values, limit, box=_BOX), of),
         (
-            figures.looked(one.picture, one.where.shuffled, limits[1], box=_BOX),
-            [Line("by shuffled weights"), Line(_agreement(one.where))],
+            figures.looked(one.picture, one.where.shuffled, own, box=_BOX),
+            [Line("by shuffled weights"), Line(_agreement(one.where)), Line(scale)],
         ),
     ]
 

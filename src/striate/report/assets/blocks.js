@@ -5,7 +5,7 @@ const DRAWN = 560; // pixels of the matrix, about
 function blocks(table, K) {
   const order = D.order, step = ceil(K / DRAWN), across = ceil(K / step), cell = max(1, floor(DRAWN / across));
   const totals = Array.from({length: K}, (_, t) => table.subarray(t * K, t * K + K).reduce((a, b) => a + b, 0));
-  const told = make("p", {class: "note", "aria-live": "polite"}, "Point at a dot to see which classes it is of; click it to see its pictures.");
+  const told = make("p", {class: "note", "aria-live": "polite"}, invite(`Point at a dot to see which classes it is of; click it to see its ${D.kind}.`));
   const box = make("div", {class: "blocks"});
   let alone = true, canvas;
   /** Of a drawn cell, which stands for several where there are very many: the most frequent pair. */

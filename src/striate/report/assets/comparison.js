@@ -8,8 +8,8 @@ function standings() {
   if (D.sentences.length) host.append(make("div", {class: "sentences"}, D.sentences.map((text) => para(text))));
   if (D.warnings.length) host.append(make("div", {class: "warning", role: "note"},
     h3("To keep in mind"), D.warnings.map((text) => para(text))));
-  host.append(numbers(head[1] === "runs" ? "Mean ± standard deviation over the runs of a setting; only what differs"
-    : "Only what differs", head, rows.map(([, ...cells], k) => [named(k), ...cells]), true));
+  host.append(numbers(head[1] === "runs" ? "Mean ± standard deviation over the runs of a setting: accuracy, and what else differs"
+    : "Accuracy, and what else differs", head, rows.map(([, ...cells], k) => [named(k), ...cells]), true));
 }
 
 function choices() {

@@ -16,6 +16,8 @@ const knob = (props, ...children) => make("button", {type: "button", ...props}, 
 const plainly = (kind, props = {}) => (...children) => make(kind, props, ...children);
 const [note, h3, span, strong, bold, para, caption] = [plainly("p", {class: "note"}),
   ...["h3", "span", "strong", "b", "p", "figcaption"].map((kind) => plainly(kind))];
+/** What a reader may do on a screen; paper leaves it out. */
+const invite = plainly("span", {class: "invite"});
 const draw = (kind, props = {}, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", kind), props, children);
 

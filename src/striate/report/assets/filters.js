@@ -13,7 +13,7 @@ function filters() {
 /** Show for some maps of deeper layers the parts of pictures that excite each of them most. */
 function excitation(host) {
   const {layers, pictures, through} = D.excited;
-  host.append(h3("What excites deeper layers"), note(`For each map the parts of ${num(through)} ${D.splits[0]} ${D.kind} to which it answers most, one a ${ONE}, the strongest first; as much as one place of the map sees. The maps are those shown under Feature maps. Click a part to open its ${ONE}.`));
+  host.append(h3("What excites deeper layers"), note(`For each map the parts of ${num(through)} ${D.splits[0]} ${D.kind} to which it answers most, one a ${ONE}, the strongest first; as much as one place of the map sees. The maps are those shown under Feature maps.`, invite(` Click a part to open its ${ONE}.`)));
   let start = 0;
   layers.forEach((layer, k) => {
     const rows = A[`excited_${k}`], [maps, top] = rows.shape, from = start;

@@ -6,7 +6,7 @@ function mistakes() {
   const judged = [];
   for (let id = 0; id < P.n; id++) if (isJudged(id)) judged.push(id);
   if (!judged.length) return drop("mistakes");
-  const host = open("mistakes", D.findings.mistakes, `Choose a cell to see its ${D.kind}. Click one to see what the network made of it.`);
+  const host = open("mistakes", D.findings.mistakes, invite(`Choose a cell to see its ${D.kind}. Click one to see what the network made of it.`));
   const K = D.classes.length, table = new Int32Array(K * K);
   for (const id of judged) table[A.label[id] * K + A.predicted[id]]++;
   const heading = make("h3", {"aria-live": "polite"}), gallery = make("div", {class: "cards"}), more = make("div", {class: "more"});

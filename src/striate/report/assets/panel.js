@@ -49,8 +49,9 @@ function showPicture(id) {
 
 /** The map at its own resolution, so that nobody takes it for a sharp one. */
 function corner(row, look) {
-  const canvas = heat(row, look);
-  canvas.className = "crisp corner";
+  const [map, high, wide] = looked(row, look), [tall, broad] = D.looked.frame;
+  const canvas = raster(wide, high, (i) => [255, 122, 0, map[i] * 0.8], {class: "crisp corner"});
+  canvas.style.aspectRatio = `${broad} / ${tall}`;
   return canvas;
 }
 

@@ -39,23 +39,32 @@ function picture(id, size, look = -1) {
 /**
  * Where the network looked for the class predicted (0), the true one (1), or with weights shuffled
  * (2): the more, the less transparent; a line around what reaches half of this map's own peak.
+ * An input that is not square lies in the middle of its picture, and so does its map.
  */
-function heat(row, look, size = A.cam.shape[3]) {
-  const [, , high, wide] = A.cam.shape, start = (row * 3 + look) * high * wide, native = size === wide;
-  const map = A.cam.subarray(start, start + high * wide), half = max(...map) / 2;
-  const values = new Float32Array(size * size);
+function heat(row, look, size) {
+  const [map, high, wide] = looked(row, look), half = max(...map) / 2, [tall, broad] = D.looked.frame;
+  const values = new Float32Array(size * size).fill(-1);
+  const within = (pixel, share) => ((pixel + 0.5) / size - (1 - share) / 2) / share;
   for (let v = 0; v < size; v++) for (let u = 0; u < size; u++) {
-    const y = clamp((v + 0.5) / size * high - 0.5, 0, high - 1), x = clamp((u + 0.5) / size * wide - 0.5, 0, wide - 1);
+    const down = within(v, tall), across = within(u, broad);
+    if (abs(down - 0.5) > 0.5 || abs(across - 0.5) > 0.5) continue;
+    const y = clamp(down * high - 0.5, 0, high - 1), x = clamp(across * wide - 0.5, 0, wide - 1);
     const y0 = floor(y), x0 = floor(x), y1 = min(y0 + 1, high - 1), x1 = min(x0 + 1, wide - 1);
     const at = (a, b) => map[a * wide + b], mix = (a, b, t) => a + (b - a) * t;
     values[v * size + u] = mix(mix(at(y0, x0), at(y0, x1), x - x0), mix(at(y1, x0), at(y1, x1), x - x0), y - y0);
   }
   const reach = max(1, round(size / 110));
   return raster(size, size, (i) => {
-    const u = i % size, edge = !native && half > 1 && values[i] >= half && [-reach, reach, -reach * size, reach * size].some((step) =>
-      values[i + step] < half && (abs(step) > reach || (u + step >= 0 && u + step < size)));
-    return edge ? [255, 160, 60, 255] : [255, 122, 0, values[i] * 0.8];
+    const u = i % size, edge = half > 1 && values[i] >= half && [-reach, reach, -reach * size, reach * size].some((step) =>
+      values[i + step] >= 0 && values[i + step] < half && (abs(step) > reach || (u + step >= 0 && u + step < size)));
+    return edge ? [255, 160, 60, 255] : [255, 122, 0, max(values[i], 0) * 0.8];
   });
+}
+
+/** A map's values from 0 to 255, and its sides. */
+function looked(row, look) {
+  const [, , high, wide] = A.cam.shape, start = (row * 3 + look) * high * wide;
+  return [A.cam.subarray(start, start + high * wide), high, wide];
 }
 
 const tile = (id, size, ...more) => knob({class: "tile" + (isWrong(id) ? " wrong" : ""), "data-picture": id,

@@ -49,7 +49,7 @@ function tree(pass) {
 const depth = (node) => 1 + max(0, ...[...node.parts.values()].map(depth));
 
 function step() {
-  const host = begin("step", D.finding, `Above, the phases of a step as it is; below the passes, their layers, as measured in ${count(D.layerSteps, "more step")} with marks at each layer, and scaled to the pass. Point at a part, or tab to it.`);
+  const host = begin("step", D.finding, [`Above, the phases of a step as it is; below the passes, their layers, as measured in ${count(D.layerSteps, "more step")} with marks at each layer, and scaled to the pass.`, invite(" Point at a part, or tab to it.")]);
   const told = make("p", {class: "told", "aria-live": "polite"});
   const tell = (text) => () => told.textContent = text;
   const rows = [[]], trees = Object.fromEntries(PASSES.map((pass) => [pass, tree(pass)]));

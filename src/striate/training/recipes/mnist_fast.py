@@ -8,7 +8,7 @@ RECIPE = Named(
     choices={
         "model": "compact",
         "epochs": 1,
-        "rate": 0.2,
+        "rate": 0.4,
         "crop_padding": 1,
         "rotate": 0.0,
         "zoom": 0.0,
