@@ -13,7 +13,7 @@ function ramp(value, signed) {
 function featureMaps() {
   if (!D.layers.length) return drop("maps");
   const host = open("maps", D.findings.maps,
-    [invite(`Choose a ${ONE}. `), `Each layer shows its most varied maps for it, all maps of a layer on one scale.`]);
+    [invite(`Choose a ${ONE}. `), `Each layer shows its most varied maps for the chosen ${ONE}, all maps of a layer on one scale.`]);
   const pictures = [...A.maps_of], rows = make("div", {class: "layers"}), shownNow = make("p", {class: "note shown", "aria-live": "polite"});
   let chosen = 0;
   const buttons = pictures.map((id, at) => knob({class: "tile" + (isWrong(id) ? " wrong" : ""),
