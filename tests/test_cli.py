@@ -68,6 +68,9 @@ def test_training_prints_one_json_document(here: Path, capsys: pytest.CaptureFix
         "ended",
         "train_seconds",
         "parameters",
+        "processes",
+        "step_size",
+        "per_second",
     }
     assert found["run"] == "runs/digits-convnet-1"
     assert (here / found["run"] / "bundle" / "model.json").exists()

@@ -211,9 +211,9 @@ def _read(learner: Learner, taken: Sequence[_Taken], kept: Snapshot) -> list[Ste
     """Read the numbers of steps from the device, all at once; where one is not finite, go back."""
     losses = torch.stack([step.loss.double() for step in taken])
     hits = torch.stack([step.correct.double() for step in taken])
-    broken = is_finite(learner.model).logical_not().double().expand(1)
-    own: list[float] = torch.cat([losses, hits, broken]).tolist()
-    *numbers, bad_weights = learner.sharing.sums(own)
+    finite = is_finite(learner.model).double().expand(1)
+    *own, good = torch.cat([losses, hits, finite]).tolist()
+    *numbers, broken = learner.sharing.sums([*own, float(not good)])  # on how many processes
     steps = [
         Step(step.number, step.epoch, loss, int(correct), step.pictures, step.rate)
         for step, loss, correct in zip(
@@ -221,7 +221,7 @@ def _read(learner: Learner, taken: Sequence[_Taken], kept: Snapshot) -> list[Ste
         )
     ]
     bad = next((place for place, step in enumerate(steps) if not math.isfinite(step.loss)), None)
-    if bad is None and not bad_weights:
+    if bad is None and not broken:
         return steps
     kept.put_back(learner)
     if bad is None:
