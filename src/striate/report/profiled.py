@@ -70,7 +70,7 @@ def _machine(found: Profile) -> list[tuple[str, str]]:
     memory = found.memory
     rows.append((f"Memory, {memory.how}", size(memory.peak)))
     if memory.step is not None:
-        rows.append(("Of it network and step", size(memory.step)))
+        rows.append(("Of which network and step", size(memory.step)))
     if memory.predicted is not None:
         rows.append(("As predicted", size(memory.predicted)))
     if memory.ratio is not None:

@@ -103,7 +103,7 @@ function step() {
 
 function layers() {
   const some = 24, first = D.layers[0];
-  const host = begin("layers", `${first.name} takes ${percent(first.share, 0)} of both passes`,
+  const host = begin("layers", `Of both passes ${first.name} takes ${percent(first.share, 0)}`,
     "A module's own operations, in both passes, the longest first. A rate counts the multiplications that describe counts, forward and for each gradient; a dash: it multiplies nothing.");
   const widest = first.share;
   const row = (layer) => make("tr", {}, make("th", {scope: "row"}, layer.name, make("small", {}, layer.kind)),
