@@ -15,7 +15,7 @@ from striate.training.session import Begun, Epoch, Event, Session
 from striate.wording import counted, duration, percent, shown
 
 WIDE = 72  # letters a line from which the bar has room for its speed
-SHOWN = 0.05  # share of an epoch's steps that is waiting for data, from which it is shown
+SHOWN = 0.1  # share of an epoch's steps that is waiting for data, from which it is shown
 
 
 class View(Protocol):
