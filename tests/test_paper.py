@@ -160,7 +160,7 @@ def test_where_it_looked_in_a_sound_has_high_notes_on_top(heard: tuple[api.Run, 
     run, found = heard
     high, wide = run.bundle.preprocessing.shape[1:]
     assert high < wide
-    assert found.frame == (high / wide, 1)
+    assert found.frame == pytest.approx((high / wide, 1))
     assert not any("looked" in warning for warning in found.warnings)
     assert found.cam is not None
     assert found.cam.shape[2] > 1
@@ -204,7 +204,12 @@ def test_figures_show_a_sound_without_the_square_that_it_lies_in(
 ) -> None:
     run, found = heard
     kept = list[list[Any]]()
-    monkeypatch.setattr(figures, "sheet", lambda images, *_, **__: kept.append(images) or b"")
+
+    def keep(images: list[Any], *_: Any, **__: Any) -> bytes:
+        kept.append(images)
+        return b""
+
+    monkeypatch.setattr(figures, "sheet", keep)
     next(draw for name, draw in drawings.of_report(found, run.folder) if name == "doubts")("png")
     row = int(found.answers.doubts(1)[0])
     preparation = run.bundle.preprocessing
