@@ -1,7 +1,11 @@
 """How many processors and how much memory this process may use; no torch is loaded for it."""
 
 import contextlib
+import ctypes
+import functools
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 # Where a container says how much memory it may use: of cgroups version 2, and of version 1.
@@ -27,3 +31,17 @@ def memory_bytes() -> int:
         with contextlib.suppress(OSError, ValueError):  # not in a container, or "max"
             known.append(int(Path(path).read_text()))
     return min(known)
+
+
+def return_memory() -> None:
+    """Give the system back what was freed: glibc keeps what lies between blocks in use."""
+    _trim()(0)
+
+
+@functools.cache
+def _trim() -> Callable[[int], object]:
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            found: Callable[[int], object] = ctypes.CDLL(None).malloc_trim
+            return found
+    return lambda _: None

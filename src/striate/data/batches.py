@@ -19,7 +19,7 @@ from striate import devices, files
 from striate.decoding import Decoders, Failed, each, fetching
 from striate.errors import DataError, UsageError
 from striate.images import PictureError
-from striate.processors import memory_bytes
+from striate.processors import memory_bytes, return_memory
 from striate.stopping import Poll, Reading, unheard
 
 from . import pixelfile
@@ -27,6 +27,9 @@ from .preparation.kinds import Preparation, allowance
 from .preparation.preprocessing import Moments
 from .splits import Split, is_stored
 
+# After so many bytes of pixels that pass by, memory that was freed goes back to the system: threads
+# take it and the main one frees it, which else leaves ten times as much in pieces.
+PASSED = 32 << 20
 LOOKED_AT = 16  # pictures that are looked at together as they pass, where none are kept
 # Of the machine's memory, for the pixels of all splits together.
 MEMORY_SHARE = 1 / 4
@@ -156,13 +159,27 @@ class Pictures:
     ) -> Iterator[tuple[Tensor, list[Tensor]]]:
         chunks = rows.split(size)
         # Listed as they are wanted: whole numbers of Python take 36 bytes each.
-        places = (chunk.tolist() for chunk in chunks)
+        places, passing = (chunk.tolist() for chunk in chunks), _Passing()
         with contextlib.closing(self._decoders.ask(places, len(rows))) as found:
             for chunk, results in zip(chunks, found, strict=True):
                 for row, result in zip(chunk.tolist(), results, strict=True):
                     if isinstance(result, Failed):
                         raise PictureError(self.split.names[row], result.reason)
                 yield chunk, results
+                passing.add(results)
+
+
+class _Passing:
+    """Counts the bytes of pixels that pass by, and gives back what was freed of them."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def add(self, pixels: list[Tensor]) -> None:
+        self._bytes += sum(one.nbytes for one in pixels)
+        if self._bytes > PASSED:
+            self._bytes = 0
+            return_memory()
 
 
 def _stacked(pixels: list[Tensor], preprocessing: Preparation) -> Tensor:
@@ -274,10 +291,15 @@ def decoded(
         poll=part_of({"": split}, "", poll),
     )
     with contextlib.closing(found):
+        passing = _Passing()
         for row, result in found:
             if strict and isinstance(result, Failed):
                 raise PictureError(split.names[row], result.reason)
-            yield result.reason if isinstance(result, Failed) else result
+            if isinstance(result, Failed):
+                yield result.reason
+            else:
+                passing.add([result])
+                yield result
 
 
 def _in_memory(results: Iterator[Tensor | str], whole: Tensor) -> Found:
