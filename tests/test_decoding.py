@@ -311,7 +311,7 @@ def test_what_is_no_answer_is_one_failed_picture(
 def test_a_process_that_says_something_else_is_replaced(
     said: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guarded, "SECONDS", 0.3)
+    monkeypatch.setattr(guarded, "SECONDS", 1.0)
     odd: list[int] = []
 
     def tell(link: Any, kind: bytes, size: int) -> None:
