@@ -117,7 +117,7 @@ def test_the_share_of_waiting_is_recorded_and_something_suggested_once(tmp_path:
 
 @pytest.mark.parametrize("text", ["", "2X", "-1", "1,5G", "G"])
 def test_a_memory_that_is_no_size_is_refused(shards: Path, tmp_path: Path, text: str) -> None:
-    with pytest.raises(UsageError, match="a size is a number of bytes such as 500M or 2G"):
+    with pytest.raises(UsageError, match="is not an amount of memory like 900M or 4G"):
         api.train(shards, out=tmp_path / "run", means=Means(memory=text), **CHOICES)
     assert not (tmp_path / "run").exists()
 

@@ -59,7 +59,7 @@ def experiment(
     if name is None:
         _list(as_json=as_json)
         return
-    from striate.painting.settings import seconds
+    from striate.quantities import seconds
 
     limit = seconds(time) if time else None
     found = _carried_out(name, short=short, seeds=seeds, limit=limit, device=device, out=out)

@@ -11,7 +11,8 @@ from striate import console
 from striate.choices import flag
 from striate.errors import UsageError
 from striate.flags import flags_of, given
-from striate.painting.settings import Settings, seconds, size_in_bytes
+from striate.painting.settings import Settings
+from striate.quantities import seconds, size_in_bytes
 
 from .app import OUTPUT, RUN_OPTIONS, AsJson, TrustCode, app, examples, print_json, switch
 

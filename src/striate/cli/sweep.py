@@ -76,7 +76,7 @@ def sweep(
     """
     with console.working("starting"):
         from striate import groups, terminal, usercode
-        from striate.painting.settings import seconds
+        from striate.quantities import seconds
         from striate.stopping import Halt
         from striate.training.start import Means
 

@@ -5,7 +5,6 @@ import functools
 import itertools
 import math
 import os
-import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from striate import devices, files
 from striate.decoding import Decoders, Failed, each, fetching
-from striate.errors import DataError, UsageError
+from striate.errors import DataError
 from striate.images import PictureError
 from striate.processors import memory_bytes, return_memory
 from striate.stopping import Poll, Reading, unheard
@@ -129,7 +128,7 @@ class Pictures:
         """Say in a few words how batches would come sooner; "" where pixels are in memory."""
         needed, room = pixel_bytes(self.split, self.preprocessing), memory_bytes() // 2
         # With a digit after the point: rounded up, so that the pixels fit.
-        hold = f"--memory {math.ceil(needed / 1e8) / 10:g}G holds their pixels in memory"
+        hold = f"--memory {math.ceil(10 * needed / 2**30) / 10:g}G holds their pixels in memory"
         if self.pixels is not None:
             return (hold if needed < room else "a faster disk for --cache") if self._in_file else ""
         if self._decoders.workers < devices.processors():
@@ -196,18 +195,6 @@ def usual_memory() -> int:
     """Return how many bytes of pixels are kept in memory where nobody says how many."""
     # torchrun starts several processes on a machine, which share it.
     return int(MEMORY_SHARE * memory_bytes()) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-
-
-def bytes_of(text: str | int) -> int:
-    """Read a number of bytes: 500M, 2G, 1.5GB, or a plain number.
-
-    >>> bytes_of("2G"), bytes_of("1.5 gb"), bytes_of("500M"), bytes_of("0")
-    (2000000000, 1500000000, 500000000, 0)
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", str(text).strip().lower())
-    if match is None:
-        raise UsageError(f"a size is a number of bytes such as 500M or 2G, not {text!r}")
-    return int(float(match[1]) * 1000 ** " kmgt".index(match[2] or " "))
 
 
 def pixel_bytes(split: Split, preprocessing: Preparation) -> int:

@@ -102,33 +102,3 @@ def from_table(table: Mapping[str, Any]) -> Settings:
     for key in table:
         choose("setting of a painting", key, known)
     return Settings(**table)
-
-
-def seconds(text: str) -> float:
-    """Read a time.
-
-    >>> seconds("90"), seconds("1.5m"), seconds("2h")
-    (90.0, 90.0, 7200.0)
-    """
-    return _quantity(text, {"s": 1, "m": 60, "h": 3600}, "a time like 60s, 5m or 1h")
-
-
-def size_in_bytes(text: str) -> int:
-    """Read an amount of memory.
-
-    >>> size_in_bytes("4G") == 4 * 1024**3
-    True
-    """
-    steps = {"K": 2**10, "M": 2**20, "G": 2**30}
-    return int(_quantity(text.upper().removesuffix("B"), steps, "an amount like 900M or 4G"))
-
-
-def _quantity(text: str, units: Mapping[str, float], wanted: str) -> float:
-    known = text[-1:] in units
-    try:
-        value = float(text[:-1] if known else text)
-    except ValueError:
-        value = math.nan
-    if not (value > 0 and math.isfinite(value)):
-        raise UsageError(f"{text!r} is not {wanted}")
-    return value * (units[text[-1]] if known else 1)

@@ -1,6 +1,5 @@
 """What the machine can do, measured: products of matrices a second; the memory that was taken."""
 
-import ctypes
 import resource
 import sys
 import time
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+
+from striate.processors import return_memory
 
 # The sides of square matrices: many small products find a moment in which nothing else runs, large
 # ones fill many processors.
@@ -102,11 +103,10 @@ class MemoryWatch:
 def _begin_resident() -> int:
     """Set this process's peak to what it holds now, and return that; 0 where Linux does not."""
     try:
-        # What was freed goes back to the system, or steps would take it again unseen.
-        ctypes.CDLL(None).malloc_trim(0)
+        return_memory()  # or steps would take it again unseen
         Path("/proc/self/clear_refs").write_text("5")
         return _of_status("VmRSS")
-    except (OSError, AttributeError):  # no Linux, no glibc, or not allowed in here
+    except OSError:  # no Linux, or not allowed in here
         return 0
 
 

@@ -12,8 +12,9 @@ from .guard import ADDED, Refusal, answered
 
 # A request with any other header is parsed: a transfer in pieces, a browser's, an upgrade.
 _PLAIN = frozenset(
-    b"host content-length content-type authorization accept accept-encoding user-agent".split()
-) | {b"connection"}
+    b"host connection content-length content-type authorization accept accept-encoding "
+    b"user-agent".split()
+)
 _LONGEST = 4096  # bytes of all headers
 _START = re.compile(rb"POST (/v1/[a-z]+)(?:\?[!-~]*)? HTTP/1\.1")
 _LINE = re.compile(rb"([A-Za-z-]+):[ \t]*([ -~]*)")

@@ -14,7 +14,7 @@ from striate import data as sources
 from striate import devices, models, ranks
 from striate.data import Data, Split, pixelfile, sampling
 from striate.data.augmenting.mixing import Mixture, mix_of
-from striate.data.batches import Pictures, Unreadable, bytes_of, part_of, read, usual_memory
+from striate.data.batches import Pictures, Unreadable, part_of, read, usual_memory
 from striate.data.preparation.kinds import Preparation
 from striate.data.splits import is_stored
 from striate.errors import DataError, UsageError
@@ -28,6 +28,7 @@ from striate.inspection import (
     leaks,
 )
 from striate.models import Architecture
+from striate.quantities import size_in_bytes
 from striate.runs import bundle, checkpoints, folder
 from striate.runs.weights import load_weights
 from striate.stopping import Halt
@@ -285,7 +286,7 @@ def _read(
 ) -> tuple[dict[str, Pictures], list[Unreadable]]:
     pictures: dict[str, Pictures] = {}
     unreadable: list[Unreadable] = []
-    wanted = usual_memory() if means.memory is None else bytes_of(means.memory)
+    wanted = usual_memory() if means.memory is None else size_in_bytes(str(means.memory))
     room = ranks.least(wanted)  # all processes keep the same in memory
     for name, split in splits.items():
         pictures[name], missing = read(

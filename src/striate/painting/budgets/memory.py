@@ -12,6 +12,7 @@ from striate.painting.losses.style_losses import LOSSES, PROJECTIONS
 from striate.painting.networks.protocol import Network
 from striate.painting.pictures import canvas
 from striate.painting.settings import Settings
+from striate.processors import return_memory
 
 TILES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256)
 # Pairs of gradients that L-BFGS may remember; fewer are a slower descent.
@@ -110,4 +111,4 @@ def arrange() -> None:
         if mallopt is not None:  # musl has none, and keeps none
             mallopt(_M_MMAP_THRESHOLD, RETURNED)
             mallopt(_M_TRIM_THRESHOLD, 2**30)
-            libc.malloc_trim(0)  # what imports, a network's file or a smaller picture have left
+    return_memory()  # what imports, a network's file or a smaller picture have left
