@@ -1,9 +1,11 @@
 """Several processes train, evaluate, predict and embed as one does, and end together."""
 
+import dataclasses
 import json
 import multiprocessing
 import os
 import pickle
+import random
 import re
 import shutil
 import signal
@@ -24,8 +26,10 @@ import torch
 import yaml
 from pyarrow import csv, parquet
 from safetensors.torch import load_file
+from timm.layers.drop import DropPath
 from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
 
 from striate import cli, ranks
 from striate.data.augmenting.mixing import Mixture, mix_of
@@ -33,6 +37,7 @@ from striate.data.batches import Pictures
 from striate.data.preparation.preprocessing import Preprocessing
 from striate.data.splits import Split
 from striate.errors import DataError, Stopped, UsageError
+from striate.layers.alike import Alike, Streams, Watch
 from striate.layers.synchronised import Synchronised
 from striate.stopping import Halt
 from striate.training import optim, sharing, together
@@ -167,6 +172,8 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
     "a mean of weights": ({"batch_size": 6, "ema": 0.9, "sampling": "balanced"}, 14),
     "muon": ({"batch_size": 6, "optimiser": "muon", "flip": True, "crop_padding": 1}, 12),
     "unused weights": ({"batch_size": 4}, 8),
+    "layers skipped at random": ({"batch_size": 6, "weight_decay": 0.01}, 13),
+    "layers skipped, of several batches": ({"batch_size": 4, "accumulate": 2}, 18),
 }
 
 
@@ -182,11 +189,40 @@ class Unused(nn.Module):
         return answer
 
 
+class Skipping(nn.Module):
+    """Skips layers at random, with their norms, as Huang et al. 2016 did."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem = nn.Conv2d(1, 4, 3, stride=2).double()
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU()).double()
+            for _ in range(3)
+        )
+        self.head = nn.Linear(4 * 9, CLASSES).double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for block in self.blocks:
+            if not self.training or torch.rand(1) < 0.5:
+                x = x + block(x)
+        answer: Tensor = self.head(x.flatten(1))
+        return answer
+
+
+def built(name: str) -> nn.Module:
+    """Build the network of a case."""
+    if name == "unused weights":
+        return Unused()
+    return Skipping() if name.startswith("layers skipped") else network()
+
+
 def taught(name: str, **more: Any) -> dict[str, Any]:
     """Teach two epochs; return the first gradient, the steps, and the network's state."""
     choices, count = CASES[name]
     recipe = Recipe(**{"rate": 0.05, "momentum": 0.9, **choices, **more})
-    model, cpu = Unused() if name == "unused weights" else network(), torch.device("cpu")
+    model, cpu = built(name), torch.device("cpu")
     labels = np.random.default_rng(0).integers(0, CLASSES, count) % CLASSES
     labels[:CLASSES] = range(CLASSES)
     pixels = np.random.default_rng(1).integers(0, 256, (count, 1, 8, 8), dtype=np.uint8)
@@ -247,6 +283,7 @@ def several(request: pytest.FixtureRequest, tmp_path_factory: Any) -> list[Any]:
             "apart": taught("a part of none", batch_size=10, batch_statistics="rank", momentum=0.0),
             "norms": [normalised(norm, ranks.rank()) for norm in NORMS],
             "others": others(),
+            "ways": ways(),
         }
 
     folder = tmp_path_factory.mktemp("several")
@@ -389,7 +426,7 @@ def _is_caught_everywhere() -> str:
     learner = Learner(
         model, optim.optimiser(model, recipe), Doubled(), Augmented(recipe), recipe, cpu
     )
-    learner = learner._replace(sharing=together.Together(learner, partly=False))
+    learner = learner._replace(sharing=together.Together(learner, together.Ways()))
     cut = learner.sharing.cut(6, recipe)
     values = torch.rand(6, 1, 8, 8).double()
     if ranks.rank() == 1:
@@ -405,6 +442,138 @@ def _is_caught_everywhere() -> str:
         )
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     return str(error.value)
+
+
+class Choosing(nn.Module):
+    """Takes one of two layers, by the brightness of its batch."""
+
+    def __init__(self, *, norm: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.dark, self.bright = nn.Linear(64, CLASSES).double(), nn.Linear(64, CLASSES).double()
+        self.norm = nn.BatchNorm1d(CLASSES).double() if norm else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.bright(x.flatten(1)) if x.mean() > 0.5 else self.dark(x.flatten(1))
+        return self.norm(y) if x.mean() > 0.5 else y
+
+
+def ways() -> dict[str, Any]:
+    """Let processes go different ways, of which the first has bright pictures."""
+    recipe = Recipe(rate=0.0, batch_size=6)
+    torch.manual_seed(3)
+    values = torch.rand(6, 1, 8, 8).double() / 2
+    values[ranks.part(6, of=ranks.count(), number=0)] += 0.5
+    found: dict[str, Any] = {"values": values}
+    for name, changes in [("plain", {}), ("norm", {}), ("apart", {"batch_statistics": "rank"})]:
+        model = Choosing(norm=name != "plain")
+        learner = Learner(
+            model,
+            optim.optimiser(model, recipe),
+            Doubled(),
+            Augmented(recipe),
+            dataclasses.replace(recipe, **changes),
+            torch.device("cpu"),
+        )
+        known = together.ways_of(learner, values[:2])
+        assert known == together.Ways(partly=True, decides=True)
+        learner = learner._replace(sharing=together.Together(learner, known))
+        cut = learner.sharing.cut(6, recipe)
+        step = cut.of(values), cut.of(torch.arange(6) % CLASSES)
+        if name == "norm":
+            with pytest.raises(UsageError) as error:
+                checked_update(learner, *step, rate=0.1, share=cut.shares[0])
+            found[name] = str(error.value)
+        else:
+            checked_update(learner, *step, rate=0.1, share=cut.shares[0])
+            found[name] = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+    return found
+
+
+def test_processes_go_ways_of_their_own_or_are_refused(several: list[Any]) -> None:
+    values, targets = several[0]["ways"]["values"], torch.arange(6) % CLASSES
+    model = Choosing(norm=False)
+    for number in range(len(several)):
+        own = ranks.part(6, of=len(several), number=number)
+        smoothing = Recipe().label_smoothing
+        loss = nn.functional.cross_entropy(
+            model(values[own]), targets[own], reduction="sum", label_smoothing=smoothing
+        )
+        (loss / 6).backward()
+    for found in (outcome["ways"] for outcome in several):
+        for gradient, parameter in zip(found["plain"], model.parameters(), strict=True):
+            torch.testing.assert_close(gradient, parameter.grad, rtol=1e-9, atol=1e-12)
+        assert "different ways through the network: a layer with batch norm" in found["norm"]
+        assert "--batch-statistics rank" in found["norm"]
+        for gradient, first in zip(found["apart"], several[0]["ways"]["apart"], strict=True):
+            torch.testing.assert_close(gradient, first, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("decides", "layer"),
+    [
+        (True, lambda x: x if torch.rand(()) < 0.5 else 2 * x),
+        (True, lambda x: x * torch.bernoulli(torch.tensor(0.5))),
+        (True, lambda x: x if random.random() < 0.5 else 2 * x),
+        (True, lambda x: x if np.random.rand() < 0.5 else 2 * x),  # noqa: NPY002
+        (True, lambda x: x if x.sum().item() > 0 else 2 * x),
+        (True, StochasticDepth(0.5, "batch")),
+        (False, StochasticDepth(0.5, "row")),
+        (False, DropPath(0.5)),
+        (False, nn.Dropout(0.5)),
+        (False, lambda x: x + torch.randn_like(x)),
+        (False, nn.BatchNorm2d(1, momentum=None)),
+        (False, nn.ReLU()),
+    ],
+)
+def test_a_network_that_decides_is_known(decides: bool, layer: Callable[[Tensor], Tensor]) -> None:
+    buffers = list(layer.buffers()) if isinstance(layer, nn.Module) else []
+    with Watch(buffers) as watch:
+        layer(torch.rand(2, 1, 4, 4, requires_grad=True))
+    assert watch.decides == decides
+
+
+def test_single_numbers_are_drawn_alike_and_others_apart() -> None:
+    def drawn(rank: int) -> list[Tensor]:
+        torch.manual_seed(7)
+        streams = Streams.on(torch.device("cpu"))
+        streams.begin(7, rank)
+        part = torch.ones(3 - rank, 5)  # parts of two sizes
+        with Alike(streams, plain=False):
+            return [
+                torch.rand(()),
+                nn.functional.dropout(part, 0.5),
+                torch.rand(1, 1),
+                torch.rand(len(part), 1),
+                torch.empty_like(part).bernoulli_(0.5),
+                torch.empty(1, 1, 1).uniform_(),
+                torch.randint(0, 1000, (4,)),
+                torch.rand(1),
+                torch.rand(3, generator=torch.Generator().manual_seed(1)),
+            ]
+
+    torch.manual_seed(7)
+    alone = [torch.rand(()), torch.rand(1, 1), torch.empty(1, 1, 1).uniform_(), torch.rand(1)]
+    first, second = drawn(0), drawn(1)
+    for found in (first, second):
+        for place, expected in zip((0, 2, 5, 7), alone, strict=True):
+            assert torch.equal(found[place], expected), place
+    assert torch.equal(first[8], second[8])
+    for place in (1, 3, 4, 6):
+        assert not torch.equal(first[place][:2], second[place][:2]), place
+    repeated = drawn(1)
+    assert all(torch.equal(a, b) for a, b in zip(second, repeated, strict=True))
+
+
+def test_where_a_part_is_of_one_only_plain_numbers_are_alike() -> None:
+    streams = Streams.on(torch.device("cpu"))
+    streams.begin(7, 1)
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    with Alike(streams, plain=True):
+        assert not torch.equal(torch.rand(1, 1, 1, 1)[0, 0, 0], expected)
+        assert torch.equal(torch.rand(1), expected)
 
 
 def test_processes_agree(several: list[Any]) -> None:

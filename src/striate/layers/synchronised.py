@@ -5,7 +5,7 @@ the whole batch (Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167); torch'
 the same on GPUs alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,29 +16,39 @@ from torch.overrides import TorchFunctionMode
 
 from striate import ranks
 
+Agree = Callable[[int], None]
+
 
 class Synchronised(TorchFunctionMode):
     """While it is entered, every batch norm in training mode is over all processes.
 
     It takes the place of the function that norms call, so any library's norms are meant, and the
     network keeps its modules and the names of its weights. Where the examples do not count, they
-    are normalised and change no statistics.
+    are normalised and change no statistics. `agree` is called before each with its channels: where
+    a network takes decisions, another process may be elsewhere.
     """
 
-    def __init__(self, *, counts: bool = True) -> None:
+    def __init__(self, *, counts: bool = True, agree: Agree | None = None) -> None:
         super().__init__()
         self._counts = counts
+        self._agree = agree
 
     def __torch_function__(
         self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         del types
         if function is F.batch_norm:
-            return batch_norm(*args, **(kwargs or {}), counts=self._counts)
+            return self._norm(*args, **(kwargs or {}))
         if function is torch.batch_norm:
             x, weight, bias, mean, variance, *rest = args
-            return batch_norm(x, mean, variance, weight, bias, *rest[:3], counts=self._counts)
+            return self._norm(x, mean, variance, weight, bias, *rest[:3])
         return function(*args, **(kwargs or {}))
+
+    def _norm(self, *args: Any, **kwargs: Any) -> Tensor:
+        if self._agree:
+            input = args[0] if args else kwargs["input"]
+            self._agree(input.shape[1])
+        return batch_norm(*args, **kwargs, counts=self._counts)
 
 
 def batch_norm(  # noqa: PLR0913

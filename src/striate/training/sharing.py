@@ -18,6 +18,7 @@ class Portion(NamedTuple):
     size: int  # of this process
     weight: float  # of their mean loss in the mean over the step's batch; 0: it stands in for none
     partners: int = 0  # examples before them that they are mixed with, which are not taught
+    fewest: int = 0  # that any of several processes has of them
 
 
 class Share(NamedTuple):

@@ -8,7 +8,7 @@ import contextlib
 import inspect
 import itertools
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from striate import devices, ranks
 from striate.data.augmenting.mixing import unmixed
 from striate.errors import UsageError
+from striate.layers.alike import Alike, Streams, Watch
 from striate.layers.synchronised import Synchronised
 from striate.wording import counted
 
@@ -35,26 +36,38 @@ def shared(teaching: Teaching) -> Teaching:
     check(learner.recipe, len(teaching.pictures["train"]))
     some = next(teaching.pictures["train"].batches(_first_two(teaching), 2))
     values = learner.preprocessing.values(some.pixels.to(learner.device))
-    partly = is_partly_used(learner, devices.ordered(values))
-    return teaching._replace(learner=learner._replace(sharing=Together(learner, partly=partly)))
+    ways = ways_of(learner, devices.ordered(values))
+    return teaching._replace(learner=learner._replace(sharing=Together(learner, ways)))
 
 
 def _first_two(teaching: Teaching) -> Tensor:
     return torch.arange(min(2, len(teaching.pictures["train"])))
 
 
-def is_partly_used(learner: Learner, values: Tensor) -> bool:
-    """Tell whether weights that learn have no part in the answer; the network stays as it was."""
+class Ways(NamedTuple):
+    """How a network comes to its answers."""
+
+    partly: bool = False  # weights that learn may have no part in one
+    decides: bool = False  # it takes decisions, at random or by its numbers: to skip a layer, say
+
+
+def ways_of(learner: Learner, values: Tensor) -> Ways:
+    """Watch a network as it answers; it stays as it was, and all processes find the same."""
     model = learner.model
     learner.mode(model)
-    before = [buffer.clone() for buffer in model.buffers()]
+    buffers = list(model.buffers())
+    before = [buffer.clone() for buffer in buffers]
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     with torch.random.fork_rng(devices=[learner.device] if values.is_cuda else []):
-        found = torch.autograd.grad(model(values).sum(), learning, allow_unused=True)
+        with Watch(buffers) as watch:
+            answer = model(values)
+        found = torch.autograd.grad(answer.sum(), learning, allow_unused=True)
     with torch.no_grad():
-        for buffer, value in zip(model.buffers(), before, strict=True):
+        for buffer, value in zip(buffers, before, strict=True):
             buffer.copy_(value)
-    return any(gradient is None for gradient in found)
+    idle = any(gradient is None for gradient in found)
+    partly, decides = ranks.sums([float(idle), float(watch.decides)])
+    return Ways(partly > 0 or decides > 0, decides > 0)
 
 
 def _without_buffers() -> dict[str, Any]:
@@ -64,20 +77,39 @@ def _without_buffers() -> dict[str, Any]:
     return {next(n for n in ("forward_sync_buffers", "broadcast_buffers") if n in known): False}
 
 
+class _BesideIdle(nn.Module):
+    """A network, and a weight that has no part in its answers.
+
+    Where all weights had one, DistributedDataParallel would warn that it looks for idle ones.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.idle = nn.Parameter(next(model.parameters()).new_zeros(1))
+
+    def forward(self, values: Tensor) -> Tensor:
+        logits: Tensor = self.model(values)
+        return logits
+
+
 class Together:
     """This process among several, each of which takes a part of every batch."""
 
-    def __init__(self, learner: Learner, *, partly: bool) -> None:
+    def __init__(self, learner: Learner, ways: Ways) -> None:
         self._network = DistributedDataParallel(
-            learner.model,
-            find_unused_parameters=partly,
+            _BesideIdle(learner.model) if ways.partly else learner.model,
+            find_unused_parameters=ways.partly,
             gradient_as_bucket_view=True,
             **_without_buffers(),
         )
         self._mixes = learner.mix is not unmixed
         self._apart = learner.recipe.batch_statistics == "rank"
         self._window, self._since = 1, time.monotonic()
-        self.draws: tuple[int, ...] = (ranks.rank(),)  # else all would have the same dropout
+        self._decides, self._streams = ways.decides, Streams.on(learner.device)
+        self._begun: int | None = None  # the seed of the step
+        # Else all would have the same dropout; a network that decides draws with `Alike`.
+        self.draws: tuple[int, ...] = () if ways.decides else (ranks.rank(),)
 
     def cut(self, total: int, recipe: Recipe, /) -> Cut:
         """Take this process's part of each part of a step's batch, and the partners of its rows."""
@@ -102,7 +134,8 @@ class Together:
             partners = int(self._mixes and len(own) > 0)
             # Of a batch that is too small for all, one takes part that counts nothing: a network
             # need not know what to do with no examples.
-            portions.append(Portion(max(1, len(own)), len(own) / pictures, partners))
+            fewest = size // ranks.count()
+            portions.append(Portion(max(1, len(own)), len(own) / pictures, partners, fewest))
             before = [(own.start - 1) % pictures] if partners else []
             rows += [*before, *(own or [start - 1])]
         return torch.tensor(rows), Share(pictures, portions)
@@ -112,13 +145,25 @@ class Together:
     ) -> Tensor:
         """Ask the network, its batch norms over all processes; gradients meet in the last."""
         del model
+        agree = _Agreeing() if self._decides and not self._apart else None
         with contextlib.ExitStack() as stack:
             if not last:
                 stack.enter_context(self._network.no_sync())
             if not self._apart:
-                stack.enter_context(Synchronised(counts=portion.weight > 0))
+                stack.enter_context(Synchronised(counts=portion.weight > 0, agree=agree))
+            if self._decides:
+                stack.enter_context(self._alike(portion))
             logits: Tensor = self._network(values)
+            if agree:
+                agree(0)
         return logits
+
+    def _alike(self, portion: Portion) -> Alike:
+        """Let decisions be drawn alike, the rest by each process, from the seed of the step."""
+        if torch.initial_seed() != self._begun:
+            self._begun = torch.initial_seed()
+            self._streams.begin(self._begun, ranks.rank())
+        return Alike(self._streams, plain=portion.fewest < 2)
 
     def backward(self, loss: Tensor, model: nn.Module, /, *, last: bool) -> None:
         """Add the gradient: the mean over the processes, so each gives its own so many times."""
@@ -142,6 +187,24 @@ class Together:
         spent = ranks.sums([now - self._since])[0] / ranks.count() / taken
         self._window, self._since = max(1, min(most, int(SECONDS / max(spent, 1e-6)))), now
         return True
+
+
+class _Agreeing:
+    """Asks, before each batch norm and at the end, whether all processes have come there."""
+
+    def __init__(self) -> None:
+        self._norms = 0
+
+    def __call__(self, channels: int) -> None:
+        self._norms += 1
+        here = torch.tensor([self._norms, channels], device="cpu")
+        if (ranks.beside(here) != here).any():
+            raise UsageError(
+                "processes took different ways through the network: a layer with batch norm is "
+                "skipped by one and not by another. Let all skip alike, by a number of its own for "
+                "each decision (torch.rand(()) draws the same on all), or give "
+                "--batch-statistics rank"
+            )
 
 
 @torch.no_grad()
