@@ -11,12 +11,23 @@ from striate.figures import Bars, Panel
 from striate.sounds import Sound
 
 from .chart import bars, grouped
-from .claim import FAILS, HOLDS, IN_PART, Cell, Experiment, Form, Lab, Row, Rows, Settings, Verdict
-from .intervals import gap, level, select
+from .claim import (
+    Cell,
+    Experiment,
+    Form,
+    Lab,
+    Row,
+    Rows,
+    Settings,
+    Verdict,
+    concluded,
+)
+from .intervals import above, gap, level, select
 from .material import taken
 from .teaching import prepared, score, taught
 
 KINDS = {"audio-convnet": "convolutional", "mlp": "fully connected"}
+HEARD = 0.9  # of the digits, at least
 TONES = 4
 RATE = 8000
 
@@ -75,8 +86,7 @@ def verdict(rows: Rows) -> Verdict:
         text += (
             f" Of {voice}'s, who is held out: {both[0].level()}, fully connected {both[1].level()}."
         )
-    sure = [heard.low >= 0.9, found.low > 0]
-    outcome = HOLDS if all(sure) else IN_PART if any(sure) else FAILS
+    outcome = concluded([above(heard, HEARD), above(found)])
     return Verdict(outcome, text, {"gap": found._asdict(), "heard": heard._asdict()})
 
 

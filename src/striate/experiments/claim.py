@@ -18,15 +18,39 @@ Row = Mapping[str, Any]  # a cell with what was measured
 Rows = Sequence[Row]
 
 HOLDS, IN_PART, FAILS, UNDECIDED = "holds", "holds in part", "does not hold", "not decided"
-OUTCOMES = (HOLDS, IN_PART, FAILS)
+OUTCOMES = (HOLDS, IN_PART, FAILS, UNDECIDED)
+
+Shown = bool | None  # of a part of a claim: shown, refuted, or neither
 
 
 class Verdict(NamedTuple):
     """What the rows say of the claim."""
 
-    outcome: str  # of OUTCOMES, or not decided
+    outcome: str  # of OUTCOMES
     line: str  # the figures that decide, with their intervals
     numbers: Mapping[str, Any] = {}
+
+
+def concluded(parts: Iterable[Shown]) -> str:
+    """Return the outcome of a claim in parts: it fails only where each of them is refuted.
+
+    >>> concluded([True, None]), concluded([False, None]), concluded([False, False])
+    ('holds in part', 'not decided', 'does not hold')
+    """
+    known = list(parts)
+    if all(known):
+        return HOLDS
+    return IN_PART if any(known) else UNDECIDED if None in known else FAILS
+
+
+def every(parts: Iterable[Shown]) -> Shown:
+    """Return whether all are shown; one that is refuted refutes them together.
+
+    >>> every([True, None]), every([None, False])
+    (None, False)
+    """
+    known = list(parts)
+    return False if False in known else all(known) or None
 
 
 class Form(NamedTuple):

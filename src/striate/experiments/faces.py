@@ -19,8 +19,19 @@ from striate.evaluation import answer
 from striate.figures import Bars, Lines, Panel
 
 from .chart import bars, curve, grouped
-from .claim import FAILS, HOLDS, IN_PART, Cell, Experiment, Form, Lab, Row, Rows, Settings, Verdict
-from .intervals import gap, level, select
+from .claim import (
+    Cell,
+    Experiment,
+    Form,
+    Lab,
+    Row,
+    Rows,
+    Settings,
+    Verdict,
+    concluded,
+    every,
+)
+from .intervals import above, gap, level, select
 from .teaching import prepared, taught
 
 KINDS = {"cascade": "hand-picked features", "network": "learned features"}
@@ -165,8 +176,7 @@ def verdict(rows: Rows) -> Verdict:
         f". Shade costs hand-picked features {lost.text()}. Learned less hand-picked: as they are "
         f"{plain.text()}, in shade {shade.text()}."
     )
-    sure = [lost.low > 0, plain.low > 0 and shade.low > 0]
-    outcome = HOLDS if all(sure) else IN_PART if any(sure) else FAILS
+    outcome = concluded([above(lost), every([above(plain), above(shade)])])
     numbers = {"lost": lost._asdict(), "plain": plain._asdict(), "shade": shade._asdict()}
     return Verdict(outcome, text, numbers)
 

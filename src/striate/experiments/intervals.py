@@ -8,7 +8,7 @@ import numpy as np
 
 from striate.wording import counted
 
-from .claim import Row, Rows
+from .claim import Row, Rows, Shown
 
 Z = 1.959963984540054  # of the normal distribution, for 95 %
 
@@ -41,6 +41,20 @@ class Interval(NamedTuple):
         """
         mean, low, high = (f"{scale * x:.{digits}f}" for x in self[:3])
         return f"{mean} {unit} ({low} to {high})"
+
+
+def above(found: Interval, value: float = 0.0) -> Shown:
+    """Return whether a mean is above a value, where the interval says; None where it holds both.
+
+    >>> above(Interval(2, 1, 3, 3)), above(Interval(-2, -3, -1, 3)), above(Interval(1, -1, 3, 3))
+    (True, False, None)
+    """
+    return True if found.low > value else False if found.high <= value else None
+
+
+def below(found: Interval, value: float = 0.0) -> Shown:
+    """Return whether a mean is below a value, where the interval says; None where it holds both."""
+    return True if found.high < value else False if found.low >= value else None
 
 
 def select(rows: Iterable[Row], **where: Any) -> list[Row]:

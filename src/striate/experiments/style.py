@@ -20,7 +20,20 @@ from striate.painting.networks.tapped import Tapped
 from striate.wording import counted
 
 from .chart import curve
-from .claim import FAILS, HOLDS, IN_PART, Cell, Experiment, Form, Lab, Row, Rows, Settings, Verdict
+from .claim import (
+    FAILS,
+    HOLDS,
+    IN_PART,
+    UNDECIDED,
+    Cell,
+    Experiment,
+    Form,
+    Lab,
+    Row,
+    Rows,
+    Settings,
+    Verdict,
+)
 from .intervals import over, select
 
 # Photograph and painting of each seed.
@@ -114,8 +127,9 @@ def verdict(rows: Rows) -> Verdict:
         f"largest {max(row['style'] for row in rows):.3f}); the content has then changed by "
         f"{content.mean:.2f} of its variance (largest {max(row['content'] for row in rows):.2f})."
     )
-    sure = [all(styled), all(kept)]
-    outcome = HOLDS if all(sure) else IN_PART if any(styled) else FAILS
+    outcome = HOLDS if all(styled) and all(kept) else IN_PART if any(styled) else FAILS
+    if len(rows) < 2:
+        text, outcome = text + " One pair decides nothing.", UNDECIDED
     return Verdict(outcome, text, {"style": style._asdict(), "content": content._asdict()})
 
 

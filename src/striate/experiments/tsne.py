@@ -19,8 +19,18 @@ from striate.seeing.networks import network
 from striate.seeing.placement import place
 
 from .chart import bars, grouped
-from .claim import FAILS, HOLDS, IN_PART, Cell, Experiment, Form, Lab, Row, Rows, Settings, Verdict
-from .intervals import Interval, Z, over, select
+from .claim import (
+    Cell,
+    Experiment,
+    Form,
+    Lab,
+    Row,
+    Rows,
+    Settings,
+    Verdict,
+    concluded,
+)
+from .intervals import Interval, Z, above, over, select
 from .material import part, whole
 from .teaching import prepared, taught
 
@@ -143,8 +153,7 @@ def verdict(rows: Rows) -> Verdict:
         f"{apart['colours'].text()}, less pixels {apart['pixels'].text()}. On the map of the "
         f"features {100 * row['map_purity']:.1f} %."
     )
-    sure = [found.low > 0 for found in apart.values()]
-    outcome = HOLDS if all(sure) else IN_PART if any(sure) else FAILS
+    outcome = concluded(above(found) for found in apart.values())
     return Verdict(outcome, text, {name: found._asdict() for name, found in apart.items()})
 
 

@@ -11,8 +11,21 @@ from striate.data.sources.moving import DIRECTIONS, clips
 from striate.figures import Bars, Panel
 
 from .chart import bars, grouped
-from .claim import FAILS, HOLDS, IN_PART, Cell, Experiment, Form, Lab, Row, Rows, Settings, Verdict
-from .intervals import gap, level, select
+from .claim import (
+    FAILS,
+    HOLDS,
+    IN_PART,
+    UNDECIDED,
+    Cell,
+    Experiment,
+    Form,
+    Lab,
+    Row,
+    Rows,
+    Settings,
+    Verdict,
+)
+from .intervals import above, gap, level, select
 from .material import part
 from .teaching import prepared, score, taught
 
@@ -78,11 +91,9 @@ def verdict(rows: Rows) -> Verdict:
         f"All frames {clip.level()}, one frame {frame.level()}, chance {100 * chance:.1f} %: "
         f"3-D less one frame {found.text()}."
     )
-    if found.low <= 0:
-        outcome = FAILS
-    else:
-        outcome = HOLDS if clip.mean >= 0.9 and frame.low <= chance else IN_PART
-    return Verdict(outcome, text, {"gap": found._asdict(), "chance": chance})
+    sure = clip.mean >= 0.9 and frame.low <= chance
+    outcomes = {True: HOLDS if sure else IN_PART, False: FAILS, None: UNDECIDED}
+    return Verdict(outcomes[above(found)], text, {"gap": found._asdict(), "chance": chance})
 
 
 def panels(rows: Rows) -> list[Panel]:
