@@ -32,15 +32,16 @@ seeds; differences are paired by seed.
 - **holds in part**: one part is shown, and others are refuted or left open; or the effect is there,
   but smaller than claimed.
 - **does not hold**: the intervals exclude the claim.
-- **not decided**: they hold both, the claim and its contrary: so little data, or so few seeds, cannot
-  tell.
+- **not decided**: they hold both, the claim and its contrary: so little data, or so few seeds,
+  cannot tell.
 
 The *long* form decides; where only the *short* one was run, the verdict is a first look. Every rule
 was written before its long form was run. They were changed once, after the short forms had been run
-and before any long form had ended: until then an interval that holds 0 counted against a claim, where
-it now leaves it open; the harm of a mismatch at prediction became a part of `preprocessing`, and that
-depth costs residual networks less than plain ones one of `degradation`. The sizes of the long forms
-were chosen by the time that they take. Times are of a machine that others used as well: upper bounds.
+and before any long form had ended: until then an interval that holds 0 counted against a claim,
+where it now leaves it open; the harm of a mismatch at prediction became a part of `preprocessing`,
+and that depth costs residual networks less than plain ones a part of `degradation`. The sizes of
+the long forms were chosen by the time that they take. Times are of a machine that others used as
+well: upper bounds.
 
 `python docs/claims.py FOLDER ...` writes this page from the folders that experiments leave; their
 rows are in `docs/claims/`.
@@ -148,7 +149,9 @@ def _draw(name: str) -> None:
     drawn = Image.open(io.BytesIO(content)).convert("RGB")
     small = drawn.resize((WIDE, round(drawn.height * WIDE / drawn.width)), Image.Resampling.LANCZOS)
     # The palette must keep the few pixels of a line: not the colours that cover most.
-    small.quantize(128, Image.Quantize.MAXCOVERAGE).save(KEPT / name / "figure.png", optimize=True)
+    small.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3).save(
+        KEPT / name / "figure.png", optimize=True
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import runpy
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -543,6 +544,20 @@ def test_every_panel_is_drawn_the_same_each_time(form: str) -> None:
     assert first == figures.charts("Three", panels, form=form)
 
 
+def test_panels_of_one_quantity_have_one_range() -> None:
+    low, high = figures.ChartLine([1, 2], [0.0, 9.0]), figures.ChartLine([1, 2], [0.0, 99.0])
+    alike = [figures.Lines(name, "x", "y", {"one": one}) for name, one in (("a", low), ("b", high))]
+    assert figures.charts("Two", alike, form="svg").count(b">80<") == 2
+    other = [alike[0]._replace(y="z"), alike[1]]
+    assert figures.charts("Two", other, form="svg").count(b">80<") == 1
+    shares = [
+        figures.Bars(name, "%", {"one": figures.Bar(s, s, s)}) for name, s in (("a", 9), ("b", 99))
+    ]
+    drawn = figures.charts("Two", shares, form="svg")
+    assert drawn.count(b">80<") == 2
+    assert b">120<" not in drawn, "no share is more than 100 %"
+
+
 def test_the_command_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["experiment", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
@@ -578,6 +593,37 @@ def test_the_command_and_python_give_the_same(
     other = striate.experiment("small-filters", out=tmp_path / "b", device="cpu")
     assert printed["verdict"] == other.verdict.outcome
     assert printed["line"] == other.verdict.line
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_rows_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = EXPERIMENTS["small-filters"]
+    small = dataclasses.replace(found, forms=dict.fromkeys(found.forms, found.forms["smoke"]))
+    monkeypatch.setitem(EXPERIMENTS, "small-filters", small)
+    kept = record.write_rows
+
+    def write(folder: Path, rows: list[Row]) -> None:
+        kept(folder, rows)
+        signal.raise_signal(signal.SIGINT)
+
+    folder = tmp_path / "claim"
+    command = ["experiment", "small-filters", "-o", str(folder)]
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(record, "write_rows", write)
+        assert cli.main(command) == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == (
+        f"striate: stopped: what was measured is in {folder}, and the same command goes on"
+    )
+    first = record.read_rows(folder / record.ROWS)
+    assert [row["filters"] for row in first] == ["7x7, twice"]
+    assert cli.main(command) == 0
+    assert "2 of 2" in capsys.readouterr().err
+    rows = record.read_rows(folder / record.ROWS)
+    assert rows[0] == first[0]
+    assert [row["filters"] for row in rows] == ["7x7, twice", "3x3, six times"]
 
 
 def test_the_page_of_claims_is_what_its_rows_say() -> None:

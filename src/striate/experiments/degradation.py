@@ -145,18 +145,18 @@ EXPERIMENT = Experiment(
             "first stage instead of 16",
         ),
         "long": Form(
-            20,
+            10,
             3,
             {
                 "data": "cifar10",
-                "pictures": {"train": 4000, "test": 2000},
+                "pictures": {"train": 3000, "test": 2000},
                 "size": 16,
                 "width": 8,
                 "depths": [20, 32, 56],
                 "epochs": 10,
                 "changes": {"flip": True, "crop_padding": 2, "batch_size": 64},
             },
-            "4,000 pictures of CIFAR-10 at 16 pixels to train on, 10 epochs in batches of 64, 8 "
+            "3,000 pictures of CIFAR-10 at 16 pixels to train on, 10 epochs in batches of 64, 8 "
             "channels in the first stage instead of 16",
         ),
     },

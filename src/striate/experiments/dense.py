@@ -127,9 +127,11 @@ def panels(rows: Rows) -> list[Panel]:
         counts = sorted(_counts(rows, model).items())
         weights[name] = ChartLine([s for s, _ in counts], [c / 1e6 for _, c in counts])
         accuracy[name] = line(_sized(rows, model), "side", "accuracy", scale=100)
+    x = "side of the picture (pixels)"
+    counted, sides = (sorted({r["side"] for r in select(rows, part=p)}) for p in ("count", "size"))
     drawn: list[Panel] = [
-        Lines("Weights", "side of the picture (pixels)", "millions", weights, "y"),
-        Lines("Accuracy", "side of the picture (pixels)", "% of the test", accuracy),
+        Lines("Weights", x, "millions", weights, "xy", ticks=counted),
+        Lines("Accuracy", x, "% of the test", accuracy, "x", ticks=sides),
     ]
     if any(_whole(rows, m) for m in GOALS):
         errors = bars({m: _whole(rows, m) for m in GOALS}, "error")

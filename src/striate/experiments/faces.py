@@ -192,7 +192,13 @@ def panels(rows: Rows) -> list[Panel]:
     for kind, name in KINDS.items():
         groups = grouped(select(rows, detector=kind), CONDITIONS, "condition")
         title = f"{name.capitalize()}"
-        drawn.append(Bars(title, f"found at {100 * ALARMS:.0f} %", bars(groups, "found")))
+        drawn.append(
+            Bars(
+                title,
+                f"faces found (%) at {100 * ALARMS:.0f} % false alarms",
+                bars(groups, "found"),
+            )
+        )
     return drawn
 
 

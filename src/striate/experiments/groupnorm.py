@@ -136,7 +136,7 @@ EXPERIMENT = Experiment(
             "300 pictures of MNIST at 14 pixels to train on, 1,000 to test, 3 epochs",
         ),
         "long": Form(
-            20,
+            12,
             3,
             {
                 "data": "cifar10",

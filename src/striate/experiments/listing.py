@@ -82,7 +82,7 @@ def panels(rows: Rows) -> list[Panel]:
     names = {LISTED: "as listed: SGD at 1e-4", MENDED: "mended: AdamW, one cycle"}
     lines = {name: curve(select(rows, model=m), scale=100) for m, name in names.items()}
     goals = {"the chapter's 99.4 %": 100 * GOAL}
-    return [Lines("Test accuracy after each epoch", "epoch", "%", lines, goals=goals)]
+    return [Lines("Accuracy after each epoch", "epoch", "test accuracy (%)", lines, goals=goals)]
 
 
 EXPERIMENT = Experiment(
