@@ -70,6 +70,21 @@ def test_bfloat16_that_a_gpu_only_emulates_is_not_chosen(
     assert start.precision(Recipe(precision="auto"), torch.device("cpu")) == "float32"
 
 
+@pytest.mark.parametrize("able", [True, False])
+def test_bfloat16_is_taken_on_processors_that_multiply_it(
+    able: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: able)
+    cpu = torch.device("cpu")
+    assert start.precision(Recipe(precision="fast"), cpu) == ("bfloat16" if able else "float32")
+    assert start.precision(Recipe(precision="float32"), cpu) == "float32"
+    if able:
+        assert start.precision(Recipe(precision="bfloat16"), cpu) == "bfloat16"
+    else:
+        with pytest.raises(UsageError, match="this processor does not multiply it"):
+            start.precision(Recipe(precision="bfloat16"), cpu)
+
+
 def test_placing_a_network_lays_its_convolutions_channels_last() -> None:
     net = devices.place(nn.Sequential(nn.Conv2d(3, 4, 3)), torch.device("cpu"))
     assert net.get_parameter("0.weight").is_contiguous(memory_format=torch.channels_last)

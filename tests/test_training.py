@@ -131,6 +131,7 @@ def test_workers_do_not_change_the_weights(whole: Path, tmp_path: Path, workers:
         {"normalise": "picture", "model": "mlp", "arguments": {"hidden": 8}},
         {"mixup": 0.4, "cutmix": 1.0, "policy": "trivial-wide", "sampling": "balanced"},
         {"resized_crop": 0.3, "erase": 0.5, "focal": 2.0, "class_weights": "root"},
+        {"progressive": 0.5, "progressive_until": 0.75, "precision": "fast"},
     ],
     ids=lambda choices: "-".join(choices),
 )
@@ -249,6 +250,13 @@ def test_epochs_may_not_grow_where_the_schedule_depends_on_them(
 ) -> None:
     api.train("digits", out=tmp_path / "run", **{**TINY, "epochs": 1, "schedule": schedule})
     with pytest.raises(UsageError, match=f"this one has {schedule}"):
+        api.train(resume=tmp_path / "run", epochs=3)
+
+
+def test_epochs_may_not_grow_where_the_sizes_of_pictures_depend_on_them(tmp_path: Path) -> None:
+    chosen = {**TINY, "epochs": 1, "schedule": "constant", "progressive": 0.75}
+    api.train("digits", out=tmp_path / "run", **chosen)
+    with pytest.raises(UsageError, match=r"spread over 1 epoch \(--progressive 0.75\)"):
         api.train(resume=tmp_path / "run", epochs=3)
 
 

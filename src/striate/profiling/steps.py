@@ -104,7 +104,12 @@ class Steps:
 
 
 def _endless(learner: Learner, pictures: Pictures) -> Iterator[Task]:
-    """Yield the first epoch's steps over and over: few pictures have fewer than are measured."""
+    """Yield the first epoch's steps over and over: few pictures have fewer than are measured.
+
+    Of whole pictures, where they grow.
+    """
+    whole = dataclasses.replace(learner.recipe, progressive=1.0)
+    learner = learner._replace(recipe=whole)
     while True:
         yield from tasks(learner, pictures, Progress())
 

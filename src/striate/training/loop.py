@@ -13,6 +13,7 @@ from striate import devices
 from striate.data import sampling
 from striate.data.batches import Batch, Pictures
 
+from . import growing
 from .recipe import Recipe
 from .sharing import Share, taught
 from .step import DivergedError, Learner, Snapshot, checked_update, is_finite, update
@@ -134,6 +135,7 @@ class Task(NamedTuple):
     rate: float
     batch: Batch
     share: Share  # of the step's batch, which this process takes
+    side: int  # of pictures, in pixels
 
 
 class _Taken(NamedTuple):
@@ -160,7 +162,9 @@ def tasks(learner: Learner, pictures: Pictures, progress: Progress) -> Iterator[
     batches = _timed(pictures.batches(cut.of(rows[left]), cut.sizes), progress)
     placed = _placed(batches, cut.of(places[left]), cut.sizes)
     for step, (batch, share) in enumerate(zip(placed, cut.shares, strict=True), done):
-        yield Task(step + 1, number, learner.rate(recipe, step, per_epoch), batch, share)
+        rate = learner.rate(recipe, step, per_epoch)
+        side = growing.side(recipe, step, recipe.epochs * per_epoch)
+        yield Task(step + 1, number, rate, batch, share, side)
 
 
 def _timed(batches: Iterator[Batch], progress: Progress) -> Iterator[Batch]:
@@ -240,4 +244,7 @@ def in_values(learner: Learner, task: Task) -> tuple[Tensor, Tensor]:
     pixels, targets = learner.mix(pixels, labels, rows, seed=seed, epoch=task.epoch)
     # Seeded a step, not a run: a resumed run draws the same dropout without a saved state.
     torch.manual_seed(devices.seed_of(recipe.seed, STEPS, task.number - 1, *learner.sharing.draws))
-    return learner.preprocessing.values(taught(pixels, task.share)), taught(targets, task.share)
+    values = learner.preprocessing.values(taught(pixels, task.share))
+    if recipe.progressive < 1:
+        values = growing.resized(values, task.side)
+    return values, taught(targets, task.share)

@@ -11,7 +11,7 @@ from striate.data.preparation.kinds import Preparation
 from striate.errors import UsageError
 from striate.models import Architecture
 
-from . import clips, pictures, recipes, sounds
+from . import clips, growing, pictures, recipes, sounds
 from .recipe import Recipe, changed_kinds, check_arguments, resolve
 from .stages import stages
 from .step import Augment
@@ -69,6 +69,7 @@ def plan(train: Split, given: Mapping[str, Any], architecture: Architecture) -> 
     preset = recipes.suiting(architecture.name, given)
     recipe = resolve({**given, **settled, **named}, preset, facts)
     stages(recipe)  # refuses what does not go together, as does what follows
+    growing.check(recipe, train.kind)
     _require_use(train.kind, recipe, given)
     KINDS[train.kind].augment(recipe)
     return recipe

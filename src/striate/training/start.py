@@ -35,7 +35,7 @@ from striate.stopping import Halt
 from striate.usercode import NO_CONSENT, Consent
 from striate.wording import counted
 
-from . import optim, stages, together, trial
+from . import growing, optim, stages, together, trial
 from .averaging import average_of
 from .loop import WEIGHTS, Progress
 from .losses import loss_of
@@ -43,7 +43,7 @@ from .muon import matrices
 from .plan import KINDS, make_splits, plan
 from .recipe import PROLONGABLE, Recipe, as_table
 from .session import Session, progress_of, restore, save
-from .step import Learner
+from .step import Learner, lacks_bfloat16
 
 OBSERVED = 2000  # pictures that a network looks at before its first step
 
@@ -229,7 +229,8 @@ def resume(
         means.save_every,
     )
     going_on = f"continuing after step {progress.step}"
-    return Ready(session, [*damage, *moved, *_thread_note(run), going_on])
+    notes = [*damage, *moved, *_thread_note(run), *_precision_note(learner)]
+    return Ready(session, [*notes, going_on])
 
 
 def fingerprint(pictures: Pictures) -> str:
@@ -326,7 +327,8 @@ def _network(
         size=unfitted.shape[1:],
         pretrained=recipe.pretrained,
     )
-    trial.check_answer(model, unfitted, len(classes))
+    for side in growing.sides(recipe):
+        trial.check_answer(model, unfitted, len(classes), side=side)
     stages.find_head(model, unfitted, recipe)  # refused before the pictures are read
     if recipe.batch_size == 1:
         trial.require_steps_of_one(model, unfitted)
@@ -388,11 +390,16 @@ def _turned(model: nn.Module, recipe: Recipe, preparation: Preparation) -> list[
 
 def precision(recipe: Recipe, device: torch.device) -> str:
     """Return in which precision a recipe is carried out on a device."""
-    if device.type == "cpu" and recipe.precision == "bfloat16":
-        raise UsageError("--precision bfloat16 is for a GPU: on a CPU it is slower than float32")
-    if recipe.precision != "auto":
+    multiplied = devices.multiplies_bfloat16(device)
+    if recipe.precision == "bfloat16" and device.type == "cpu" and not multiplied:
+        raise UsageError(
+            "--precision bfloat16: this processor does not multiply it (that takes AVX-512 BF16 or "
+            "AMX), and would be many times slower than with float32: give fast, which is then "
+            "float32, or leave it out"
+        )
+    if recipe.precision in ("float32", "bfloat16"):
         return recipe.precision
-    fast = device.type == "cuda" and devices.multiplies_bfloat16(device)
+    fast = multiplied and (recipe.precision == "fast" or device.type == "cuda")
     return "bfloat16" if fast else "float32"
 
 
@@ -403,6 +410,12 @@ def _prolonged(recipe: Recipe, epochs: int | None) -> Recipe:
         raise UsageError(
             f"--epochs {epochs}: only a longer run with a {' or '.join(PROLONGABLE)} schedule goes "
             f"on as if it had been asked for; this one has {recipe.schedule} over {recipe.epochs}"
+        )
+    if recipe.progressive < 1:
+        raise UsageError(
+            f"--epochs {epochs}: the sizes of this run's pictures are spread over "
+            f"{counted(recipe.epochs, 'epochs')} (--progressive {recipe.progressive:g}), so a "
+            "longer one would not go on as if it had been asked for"
         )
     return dataclasses.replace(recipe, epochs=epochs)
 
@@ -476,3 +489,9 @@ def _thread_note(run: Path) -> list[str]:
         f"threads of this run: {before} when it began, {now} now: "
         f"the weights will differ in their last bits (OMP_NUM_THREADS={before} avoids it)"
     ]
+
+
+def _precision_note(learner: Learner) -> list[str]:
+    if not lacks_bfloat16(learner.recipe, learner.device):
+        return []
+    return ["this run began in bfloat16, which this processor does not multiply: float32 from here"]

@@ -202,6 +202,12 @@ def _answered(
     return loss * portion.weight, hits if portion.weight else 0 * hits
 
 
+def lacks_bfloat16(recipe: Recipe, device: torch.device) -> bool:
+    """Tell whether a training that began in bfloat16 goes on on a CPU that does not multiply it."""
+    without = device.type == "cpu" and not devices.multiplies_bfloat16(device)
+    return recipe.precision == "bfloat16" and without
+
+
 @torch.no_grad()
 def _put_back(tensors: list[Tensor], values: list[Tensor]) -> None:
     for tensor, kept in zip(tensors, values, strict=True):
@@ -209,6 +215,6 @@ def _put_back(tensors: list[Tensor], values: list[Tensor]) -> None:
 
 
 def _precision(recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    if device.type == "cpu" or recipe.precision == "float32":
+    if recipe.precision == "float32" or lacks_bfloat16(recipe, device):
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16)

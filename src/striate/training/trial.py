@@ -1,5 +1,7 @@
 """A check of the network on one example before training: shape of its logits, steps of one."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -7,9 +9,15 @@ from striate.data.preparation.kinds import Preparation
 from striate.errors import UsageError
 
 
-def check_answer(model: nn.Module, preparation: Preparation, classes: int) -> None:
-    """See that the network takes such examples and gives one logit a class."""
-    values = torch.zeros(1, *preparation.shape)
+def check_answer(
+    model: nn.Module, preparation: Preparation, classes: int, *, side: int | None = None
+) -> None:
+    """See that the network takes such examples and gives one logit a class.
+
+    With `side` as squares of so many pixels, which may be fewer than the whole.
+    """
+    shape = (*preparation.shape[:-2], side, side) if side else preparation.shape
+    values = torch.zeros(1, *shape)
     try:
         with torch.inference_mode():
             found = model.eval()(values)
@@ -18,7 +26,8 @@ def check_answer(model: nn.Module, preparation: Preparation, classes: int) -> No
         ValueError,
     ) as error:  # norms raise the second for maps that are too small
         raise UsageError(
-            f"the network does not take {_size(preparation)} {preparation.kind}: {error}"
+            f"the network does not take {_size(shape)} {preparation.kind}{_growing(shape, preparation)}"
+            f": {error}"
         ) from error
     if not isinstance(found, torch.Tensor) or tuple(found.shape) != (1, classes):
         what = str(tuple(found.shape)) if isinstance(found, torch.Tensor) else type(found).__name__
@@ -40,7 +49,7 @@ def require_steps_of_one(model: nn.Module, preparation: Preparation) -> None:
             raise
         raise UsageError(
             "--batch-size 1: this network has a batch norm that gets one number a channel of "
-            f"{_size(preparation)} {preparation.kind}, which has no variance: give --batch-size 2 "
+            f"{_size(preparation.shape)} {preparation.kind}, which has no variance: give --batch-size 2 "
             "or more, or a larger --size"
         ) from error
     finally:
@@ -48,5 +57,9 @@ def require_steps_of_one(model: nn.Module, preparation: Preparation) -> None:
             buffer.copy_(before[name])
 
 
-def _size(preparation: Preparation) -> str:
-    return "x".join(map(str, preparation.shape))
+def _size(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _growing(shape: Sequence[int], preparation: Preparation) -> str:
+    return "" if tuple(shape) == tuple(preparation.shape) else ", with which --progressive begins"
