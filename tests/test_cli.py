@@ -118,7 +118,7 @@ def test_a_run_is_replaced_when_that_is_asked_for(tmp_path: Path) -> None:
         (["train", "digits", "--optimiser", "sdg"], 2, "did you mean sgd"),
         (["train", "digits", "--arguments.wide", "3"], 2, "wide"),
         (["train", "digits", "--device", "gpu"], 2, "choose one of auto, cpu, cuda, mps"),
-        (["train", "digits", "--precision", "bfloat16", "--device", "cpu"], 2, "bfloat16"),
+        (["train", "digits", "--precision", "bf16"], 2, "bfloat16"),
         (["train", "digits", "--size", "2"], 2, "4x4"),
         (["train", "digits", "--normalise", "imagenet"], 2, "--colour rgb"),
         (["train", "digits", "--config", "no.toml"], 2, "no.toml"),

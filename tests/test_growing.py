@@ -15,6 +15,7 @@ from striate.errors import UsageError
 from striate.training import growing
 from striate.training.recipe import Recipe
 
+
 @given(
     st.integers(1, 300),
     st.sampled_from([part / 8 for part in range(1, 9)]),

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import striate
-from striate import api, models
+from striate import api, devices, models
 from striate import data as sources
 from striate.data.batches import Pictures
 from striate.data.preparation.preprocessing import Preprocessing
@@ -436,6 +436,19 @@ def test_steps_whose_numbers_are_read_later_are_the_same_steps(
         apart.model.state_dict().values(), together.model.state_dict().values(), strict=True
     ):
         assert torch.equal(one, other)
+
+
+@pytest.mark.skipif(
+    not devices.multiplies_bfloat16(torch.device("cpu")), reason="this processor has no bfloat16"
+)
+def test_steps_in_bfloat16_are_those_in_float32_but_for_its_rounding() -> None:
+    """Weights stay in float32; a number of bfloat16 is wrong by a 256th of itself at most."""
+    whole, apart = taught(1)
+    halved, near = taught(1, precision="bfloat16")
+    assert all(p.dtype == torch.float32 for p in halved.model.parameters())
+    assert not torch.equal(next(halved.model.parameters()), next(whole.model.parameters()))
+    for one, other in zip(apart, near, strict=True):
+        assert one.loss == pytest.approx(other.loss, rel=0.03)
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])

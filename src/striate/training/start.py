@@ -327,7 +327,8 @@ def _network(
         size=unfitted.shape[1:],
         pretrained=recipe.pretrained,
     )
-    for side in growing.sides(recipe):
+    trial.check_answer(model, unfitted, len(classes))
+    for side in growing.sides(recipe)[:-1]:
         trial.check_answer(model, unfitted, len(classes), side=side)
     stages.find_head(model, unfitted, recipe)  # refused before the pictures are read
     if recipe.batch_size == 1:

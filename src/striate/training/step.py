@@ -215,6 +215,6 @@ def _put_back(tensors: list[Tensor], values: list[Tensor]) -> None:
 
 
 def _precision(recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    if recipe.precision == "float32" or lacks_bfloat16(recipe, device):
+    if recipe.precision != "bfloat16" or lacks_bfloat16(recipe, device):
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16)

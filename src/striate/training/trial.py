@@ -26,8 +26,8 @@ def check_answer(
         ValueError,
     ) as error:  # norms raise the second for maps that are too small
         raise UsageError(
-            f"the network does not take {_size(shape)} {preparation.kind}{_growing(shape, preparation)}"
-            f": {error}"
+            f"the network does not take {_size(shape)} {preparation.kind}"
+            f"{', with which --progressive begins' if side else ''}: {error}"
         ) from error
     if not isinstance(found, torch.Tensor) or tuple(found.shape) != (1, classes):
         what = str(tuple(found.shape)) if isinstance(found, torch.Tensor) else type(found).__name__
@@ -49,8 +49,8 @@ def require_steps_of_one(model: nn.Module, preparation: Preparation) -> None:
             raise
         raise UsageError(
             "--batch-size 1: this network has a batch norm that gets one number a channel of "
-            f"{_size(preparation.shape)} {preparation.kind}, which has no variance: give --batch-size 2 "
-            "or more, or a larger --size"
+            f"{_size(preparation.shape)} {preparation.kind}, which has no variance: give "
+            "--batch-size 2 or more, or a larger --size"
         ) from error
     finally:
         for name, buffer in model.named_buffers():
@@ -59,7 +59,3 @@ def require_steps_of_one(model: nn.Module, preparation: Preparation) -> None:
 
 def _size(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
-
-
-def _growing(shape: Sequence[int], preparation: Preparation) -> str:
-    return "" if tuple(shape) == tuple(preparation.shape) else ", with which --progressive begins"
