@@ -388,7 +388,6 @@ class Run:
         )
         found = dataclasses.replace(found, min_confidence=min_confidence, top=places)
         if data is not None:
-            gathering.share()
             prints = gathering.done(found.pictures.split)
             seen = inspection.seen(self.folder, opened, prints, poll=poll)
             document = seen.to_json(found.names, found.logits, found.labels, self.classes)

@@ -4,6 +4,7 @@ Outside `joined` there is one process, whatever the environment says, and torch 
 """
 
 import contextlib
+import itertools
 import os
 import sys
 import time
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 FAILED = "failed"  # key of the store: the first to count it says what has failed
 LINGERING = 3.0  # seconds
+SENT = 64 << 20  # bytes of rows in one message
+_MEETINGS = 100
 LOST = (
     "another process of this work has ended, or cannot be reached: this one ends too. A training "
     "is kept as of its last checkpoint: the same command goes on with --resume RUN in place of "
@@ -315,6 +318,39 @@ def gathered(own: "Tensor | None") -> "Tensor":
         distributed.broadcast(part, src=source)
         parts.append(part)
     return torch.cat(parts)
+
+
+def fill(whole: "Tensor") -> None:
+    """Fill rows (N, ...) on the CPU, of which each process has its part, with those of the others.
+
+    `whole` is contiguous, of any kind of numbers: it is sent as bytes, so many at once.
+    """
+    if count() == 1 or not len(whole):
+        return
+    import torch
+    from torch import distributed
+
+    for source in range(count()):
+        rows = whole[part(len(whole), of=count(), number=source)]
+        for piece in rows.view(torch.uint8).flatten().split(SENT):
+            distributed.broadcast(piece, src=source)
+
+
+def in_step(own: Iterator[Any], total: int) -> Iterator[Any]:
+    """Yield `total` rows, and wait for the others a hundred times on the way.
+
+    Processes of which one is slower else come to a meeting so far apart that it is given up.
+    """
+    if count() == 1:
+        yield from own
+        return
+    done = 0
+    for number in range(1, _MEETINGS + 1):
+        stop = total * number // _MEETINGS
+        yield from itertools.islice(own, stop - done)
+        done = stop
+        wait()
+    yield from own  # nothing more, but its end
 
 
 def joint(own: Iterator[Any]) -> Iterator[Any]:

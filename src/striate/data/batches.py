@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import hashlib
 import itertools
 import math
 import os
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from striate import devices, files
+from striate import devices, files, ranks
 from striate.decoding import Decoders, Failed, each, fetching
 from striate.errors import DataError
 from striate.images import PictureError
@@ -29,6 +30,7 @@ from .splits import Split, is_stored
 # After so many bytes of pixels that pass by, memory that was freed goes back to the system: threads
 # take it and the main one frees it, which else leaves ten times as much in pieces.
 PASSED = 32 << 20
+SAMPLED = 8  # pictures that each of several processes decodes, to see that theirs are the same
 LOOKED_AT = 16  # pictures that are looked at together as they pass, where none are kept
 # Of the machine's memory, for the pixels of all splits together.
 MEMORY_SHARE = 1 / 4
@@ -232,22 +234,29 @@ def read(  # noqa: PLR0913
     first unreadable picture is a PictureError. `poll` is called between batches, `look` with the
     pixels of all that are readable, in their order. Pictures that are `known` to be readable, as a
     run has read them before, are not decoded now where their pixels are not kept.
+
+    Processes that work as one each decode a part of the pictures, and look at a part; what they
+    found they have in common. A file of pixels is written by one of them on each host.
     """
     count = devices.processors() if workers is None else workers
     moments: Moments | None = None
     needed = pixel_bytes(split, preprocessing)
-    results = decoded(split, preprocessing, count, strict=strict, poll=poll)
-    in_file = False
-    if needed <= (usual_memory() if held_bytes is None else held_bytes):
+    held = needed <= (usual_memory() if held_bytes is None else held_bytes)
+    in_file = not held and cache is not None and is_stored(split.pictures)
+    if held:
+        results = _shared(split, preprocessing, count, strict=strict, poll=poll)
         whole = torch.empty((len(split), *preprocessing.pixel_shape), dtype=preprocessing.dtype)
         kept = _in_memory(results, whole)
-    elif cache is not None and is_stored(split.pictures):
-        in_file, kept = True, _in_file(split, preprocessing, results, cache, needed)
+    elif in_file:
+        assert cache is not None
+        results = decoded(split, preprocessing, count, strict=strict, poll=poll)
+        kept = _in_file(split, preprocessing, results, cache, needed)
     elif known and look is None:
         kept = None, {}
     else:
+        results = _shared(split, preprocessing, count, strict=strict, poll=poll)
         moments = Moments() if preprocessing.dtype == torch.uint8 else None
-        kept = None, _passing(results, look, moments)
+        kept = None, _passing(results, look, moments, ranks.mine(len(split)).start)
     pixels, reasons = kept
     part, unreadable = readable(split, reasons)
     if strict and unreadable:  # as the file of pixels says
@@ -256,7 +265,7 @@ def read(  # noqa: PLR0913
         part, preprocessing, pixels=pixels, workers=count, moments=moments, in_file=in_file
     )
     if look and pixels is not None:
-        for batch in pictures.all(2048):
+        for batch in pictures.batches(torch.arange(len(pictures))[ranks.mine(len(pictures))], 2048):
             poll()
             look(batch.pixels)
     return pictures, unreadable
@@ -289,21 +298,50 @@ def decoded(
                 yield result
 
 
+def _shared(
+    split: Split, preprocessing: Preparation, workers: int, *, strict: bool, poll: Poll
+) -> Iterator[Tensor | str]:
+    """Yield what `decoded` does of the pictures that are this process's to decode."""
+    if ranks.count() == 1:
+        return decoded(split, preprocessing, workers, strict=strict, poll=poll)
+    ranks.require_same(_sample(split, preprocessing), f"the {split.kind}")
+    mine = ranks.mine(len(split))
+    own = split.take(np.arange(mine.start, mine.stop))
+    results = decoded(own, preprocessing, workers, strict=strict, poll=poll)
+    return ranks.in_step(results, len(own))
+
+
+def _sample(split: Split, preprocessing: Preparation) -> bytes:
+    """Return a digest of all names and labels, and of the pixels of a few pictures."""
+    digest = hashlib.sha256(np.ascontiguousarray(split.labels).tobytes())
+    for name in split.names:
+        digest.update(name.encode(errors="surrogatepass") + b"\0")
+    some = split.take(np.unique(np.linspace(0, len(split) - 1, SAMPLED).astype(np.int64)))
+    for result in decoded(some, preprocessing, 1, strict=False, poll=unheard):
+        digest.update(result.encode() if isinstance(result, str) else result.numpy().tobytes())
+    return digest.digest()
+
+
 def _in_memory(results: Iterator[Tensor | str], whole: Tensor) -> Found:
     reasons: dict[int, str] = {}
-    for row, result in enumerate(results):
+    for row, result in enumerate(results, ranks.mine(len(whole)).start):
         if isinstance(result, str):
             reasons[row] = result
         else:
-            whole[row - len(reasons)] = result
+            whole[row] = result
+    ranks.fill(whole)
+    reasons = _of_all(reasons)
+    good = [row for row in range(len(whole)) if row not in reasons] if reasons else []
+    for place, row in enumerate(good):
+        whole[place] = whole[row]
     return whole[: len(whole) - len(reasons)], reasons
 
 
 def _passing(
-    results: Iterator[Tensor | str], look: Look | None, moments: Moments | None
+    results: Iterator[Tensor | str], look: Look | None, moments: Moments | None, first: int
 ) -> dict[int, str]:
     """Show pixels as they pass and keep none; return why pictures have none."""
-    numbered, reasons = enumerate(results), {}
+    numbered, reasons = enumerate(results, first), {}
     while batch := list(itertools.islice(numbered, LOOKED_AT)):
         reasons.update({row: result for row, result in batch if isinstance(result, str)})
         pixels = [result for _, result in batch if isinstance(result, Tensor)]
@@ -311,7 +349,14 @@ def _passing(
             look(torch.stack(pixels))
         if moments and pixels:
             moments.add(torch.stack(pixels).flatten(2, -2))  # of clips (N, C, T * H, W)
-    return reasons
+    if moments:
+        moments.share()
+    return _of_all(reasons)
+
+
+def _of_all(reasons: dict[int, str]) -> dict[int, str]:
+    """Put together why pictures have no pixels, by the processes that decoded them."""
+    return {row: reason for part in ranks.each(reasons) for row, reason in part.items()}
 
 
 def _in_file(

@@ -66,14 +66,18 @@ class Gathering:
         if len(self._digests) > MOST_THUMBED:
             self._small.clear()  # 259 bytes a picture, of which none will be looked at
 
-    def share(self) -> None:
-        """Take in what other processes saw, each of them of its part of the split."""
+    def done(self, split: Split) -> Fingerprints:
+        """Return the fingerprints of the split whose pixels have passed, all of them.
+
+        Processes that work as one each saw a part of it, and tell the others.
+        """
         every = ranks.each((self._digests, self._small))
         self._digests = [digest for digests, _ in every for digest in digests]
         self._small = [pair for _, small in every for pair in small]
+        return self.whole(split)
 
-    def done(self, split: Split) -> Fingerprints:
-        """Return the fingerprints of the split whose pixels have passed, all of them."""
+    def whole(self, split: Split) -> Fingerprints:
+        """Return the fingerprints of the split whose pixels have all passed in this process."""
         assert len(self._digests) == len(split), "each picture passes once"
         if not self._small or len(split) > MOST_THUMBED:
             return Fingerprints(split.names, self._digests)
@@ -87,7 +91,7 @@ def fingerprints(pictures: Pictures) -> Fingerprints:
     gathering = Gathering()
     for batch in pictures.all(2048):
         gathering.add(batch.pixels)
-    return gathering.done(pictures.split)
+    return gathering.whole(pictures.split)
 
 
 def fingerprint_table(parts: Mapping[str, Fingerprints]) -> pa.Table:

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from striate import devices, images
+from striate import devices, images, ranks
 from striate.errors import DataError, UsageError, choose
 from striate.images import fitting
 from striate.images.fitting import FILTERS, FITS, Array, Box, Fitting
@@ -47,6 +47,13 @@ class Moments:
         self._count += batch.numel() // channels
         self._sums = [a + b for a, b in zip(self._sums or zeros, sums, strict=True)]
         self._squares = [a + b for a, b in zip(self._squares or zeros, squares, strict=True)]
+
+    def share(self) -> None:
+        """Count what other processes have counted, too."""
+        every = ranks.each((self._count, self._sums, self._squares))
+        self._count = sum(count for count, _, _ in every)
+        self._sums = [sum(column) for column in zip(*(s for _, s, _ in every if s), strict=True)]
+        self._squares = [sum(column) for column in zip(*(s for *_, s in every if s), strict=True)]
 
     @property
     def mean(self) -> tuple[float, ...]:
