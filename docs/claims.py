@@ -1,7 +1,7 @@
-"""Write docs/claims.md from the rows of experiments: `python docs/claims.py [FOLDER ...]`.
+"""Write docs/claims.md, and a section of docs/results.md: `python docs/claims.py [FOLDER ...]`.
 
 FOLDERs are those that `striate experiment` left; their rows and small figures are kept in
-docs/claims. Without any, the page is written anew from what is kept there.
+docs/claims. Without any, both are written anew from what is kept there.
 """
 
 import io
@@ -14,12 +14,15 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from striate import figures
-from striate.experiments import EXPERIMENTS, order, record
+from striate.experiments import EXPERIMENTS, headlines, order, record
 from striate.experiments.claim import Row, Verdict
 from striate.experiments.conductor import Order, judged, whole_seeds
+from striate.experiments.page import figures as figures_beside
 from striate.wording import counted, duration
 
 PAGE = Path(__file__).with_name("claims.md")
+RESULTS = Path(__file__).with_name("results.md")
+MARKS = "<!-- claims: begin -->\n", "<!-- claims: end -->\n"  # about the section of results
 KEPT = Path(__file__).with_name("claims")
 WIDE = 1000  # pixels of a figure
 TOP = """# The chapter's claims, tried
@@ -49,6 +52,14 @@ rows are in `docs/claims/`.
 | experiment | verdict | form | seeds | time |
 |---|---|---|---|---|
 """
+SECTION = """## The chapter's claims
+
+Headline figures of the [experiments](claims.md), beside the chapter's and published ones, which are
+of other networks and more data. Means over seeds with 95 % intervals by Student's t; of one seed,
+by its test examples, of which there are n. `python docs/claims.py` writes this section from the
+rows in `docs/claims/`.
+
+"""
 END = """
 ## What the chapter got wrong
 
@@ -64,7 +75,8 @@ def main() -> None:
     for name in _there():
         _draw(name)
     PAGE.write_text(page(), encoding="utf-8")
-    print(f"wrote {PAGE}")
+    RESULTS.write_text(with_section(RESULTS.read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"wrote {PAGE} and a section of {RESULTS}")
 
 
 def page() -> str:
@@ -76,12 +88,41 @@ def page() -> str:
     return TOP + "\n".join(tops) + "\n\n" + "\n".join(map(_section, there)) + END
 
 
+def with_section(results: str) -> str:
+    """Return docs/results.md with its section of headline figures as the rows have them."""
+    before, _, rest = results.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    return f"{before}{MARKS[0]}{section()}{MARKS[1]}{after}"
+
+
+def section() -> str:
+    """Return the headline figures of all experiments, with commands and machines."""
+    found = {name: _read(name) for name in _there()}
+    machines = list(dict.fromkeys(one.machine for one in found.values()))
+    heads, lines = ["command"], []
+    for name, one in found.items():
+        named, rows = figures_beside(headlines.lines(name, one.rows))
+        heads = ["command: `striate experiment` ...", *named, "machine"]
+        words = f"[`{name}{' --short' if one.work.form == 'short' else ''}`](claims.md#{name})"
+        lines += [[words, *row, str(machines.index(one.machine) + 1)] for row in rows]
+    table = [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *lines)]
+    named = [f"{number}. {words}" for number, words in enumerate(machines, 1)]
+    return "\n".join(
+        [SECTION, *table, "", "Machines, on which other work ran as well:", "", *named, "", ""]
+    )
+
+
 def _there() -> list[str]:
     return [name for name in EXPERIMENTS if (KEPT / name / record.DOCUMENT).exists()]
 
 
 def _keep(folder: Path) -> None:
     document = json.loads((folder / record.DOCUMENT).read_text())
+    sizes = json.loads(
+        json.dumps(dict(order(document["experiment"], form=document["form"]).size.settings))
+    )
+    if document["settings"] != sizes:
+        sys.exit(f"{folder} holds rows of other sizes than the {document['form']} form has now")
     place = KEPT / document["experiment"]
     place.mkdir(parents=True, exist_ok=True)
     for file in (record.DOCUMENT, record.ROWS):
@@ -96,6 +137,12 @@ class Found(NamedTuple):
     rows: list[Row]  # of the seeds that are whole
     seeds: int
     verdict: Verdict
+
+    @property
+    def machine(self) -> str:
+        """Where the rows were measured."""
+        devices = " and ".join(sorted({row["device"] for row in self.rows}))
+        return f"{devices}, {self.document['machine']}"
 
     @property
     def seconds(self) -> str:
@@ -122,7 +169,6 @@ def _section(name: str) -> str:
     found, experiment = _read(name), EXPERIMENTS[name]
     about = found.work.size.about
     flag = " --short" if found.work.form == "short" else ""
-    devices = " and ".join(sorted({row["device"] for row in found.rows}))
     lines = [
         f"## {name}",
         "",
@@ -135,7 +181,7 @@ def _section(name: str) -> str:
         f"![{name} as a chart](claims/{name}/figure.png)",
         "",
         f"`striate experiment {name}{flag}`, {counted(found.seeds, 'seeds')}, {found.seconds} on "
-        f"{devices}, {found.document['machine']}.",
+        f"{found.machine}.",
         "",
     ]
     return "\n".join(lines)

@@ -19,7 +19,7 @@ from scipy import stats
 import striate
 from striate import cli, figures
 from striate.errors import DataError, Stopped, UsageError
-from striate.experiments import EXPERIMENTS, order, record, summary
+from striate.experiments import EXPERIMENTS, headlines, order, record, summary
 from striate.experiments.claim import FAILS, HOLDS, IN_PART, OUTCOMES, UNDECIDED, Row, Rows
 from striate.experiments.conductor import Begun, Finished, Left, Measured, conduct, judged, said
 from striate.experiments.intervals import Interval, gap, level, over, select
@@ -77,6 +77,8 @@ def test_every_experiment_leaves_rows_figure_and_page(
     assert found.verdict.outcome in html
     assert "data:image/png;base64," in html
     assert "torch" in text  # the machine and its versions
+    for line in headlines.lines(name, found.rows):
+        assert f"| {line.what} |" in text
 
 
 @pytest.mark.slow
@@ -626,7 +628,83 @@ def test_ctrl_c_keeps_the_rows_and_says_how_to_go_on(
     assert [row["filters"] for row in rows] == ["7x7, twice", "3x3, six times"]
 
 
+DOCS = Path(__file__).parents[1] / "docs"
+
+
 def test_the_page_of_claims_is_what_its_rows_say() -> None:
-    docs = Path(__file__).parents[1] / "docs"
-    written = runpy.run_path(str(docs / "claims.py"))["page"]()
-    assert (docs / "claims.md").read_text() == written, "python docs/claims.py writes it anew"
+    written = runpy.run_path(str(DOCS / "claims.py"))["page"]()
+    assert (DOCS / "claims.md").read_text() == written, "python docs/claims.py writes it anew"
+
+
+def test_the_section_of_results_is_what_the_rows_say() -> None:
+    module = runpy.run_path(str(DOCS / "claims.py"))
+    results = (DOCS / "results.md").read_text()
+    begin, end = module["MARKS"]
+    assert results.count(begin) == results.count(end) == 1
+    assert module["with_section"](results) == results, "python docs/claims.py writes it anew"
+    rows = [line for line in module["section"]().splitlines() if line.startswith("| [")]
+    there = {name for name in EVERY if any(f"claims.md#{name})" in row for row in rows)}
+    assert there == set(EVERY)
+    other = module["with_section"](f"before\n{begin}old\n{end}after\n")
+    assert other.startswith(f"before\n{begin}")
+    assert other.endswith(f"{end}after\n")
+    assert "old" not in other.splitlines()
+
+
+def test_the_rows_that_are_kept_are_of_the_sizes_that_forms_have() -> None:
+    for name in EVERY:
+        document = json.loads((DOCS / "claims" / name / record.DOCUMENT).read_text())
+        sizes = EXPERIMENTS[name].forms[document["form"]].settings
+        assert document["settings"] == json.loads(json.dumps(dict(sizes))), name
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "texts"),
+    [
+        ("dense-vs-conv", dense(4, 0.05), [None, None, "+5.0 points (+4.8 to +5.2)"]),
+        (
+            "dense-vs-conv",
+            [*dense(4, 0.05), *whole_mnist(0.994)],
+            [
+                "98.50 % (98.25 to 98.75)",
+                "99.40 % (99.15 to 99.65)",
+                "+5.0 points (+4.8 to +5.2)",
+            ],
+        ),
+        (
+            "listing-vs-mended",
+            listing(0.93),
+            ["93.00 % (92.98 to 93.02) after 40 epochs", "99.50 % (99.48 to 99.52)"],
+        ),
+        ("pooling", pooling(-0.2, -0.1), ["40.0 % (40.0 to 40.0)", "-10.0 points (-10.2 to -9.8)"]),
+        (
+            "preprocessing",
+            preprocessing(0.1, 0.05),
+            [
+                "+10.0 points (+9.8 to +10.2)",
+                "+5.0 points (+4.8 to +5.2)",
+                "-20.0 points (-20.1 to -19.9)",
+            ],
+        ),
+        ("batchnorm", batchnorm([300, 300, 300]), ["3.0 times (3.0 to 3.0), to 60 %"]),
+        ("batchnorm", batchnorm([None, None, None]), [None]),
+        ("groupnorm", groupnorm(0.2, 0.05), ["+15.0 points (+14.8 to +15.2)"]),
+        (
+            "degradation",
+            degradation(0.1, -0.05),
+            ["+10.0 points (+9.5 to +10.5)", "-5.0 points (-5.2 to -4.8)"],
+        ),
+        ("small-filters", filters(-0.05), ["-5.0 points (-5.5 to -4.5)"]),
+        ("tsne", tsne(0.8, 0.2, 0.3), ["80.0 % (79.8 to 80.2)", "20.0 % (20.0 to 20.0)"]),
+        ("viola-jones", faces(0.1, 0.3), ["70.0 % (69.5 to 70.5)", "80.0 % (79.8 to 80.2)"]),
+        ("style", style((0.05, 0.5), (0.09, 0.9)), ["7.0 %, at most 9.0 %"]),
+        ("video", video(0.99, 0.125), ["99.0 % (98.8 to 99.2)", "12.5 % (12.5 to 12.5)"]),
+        ("audio", audio(0.98, 0.8), ["98.0 % (98.0 to 98.0)"]),
+    ],
+)
+def test_headline_figures_are_those_of_the_rows(
+    name: str, rows: Rows, texts: list[str | None]
+) -> None:
+    found = [line.reading and line.reading.text for line in headlines.lines(name, rows)]
+    assert found == texts
+    assert set(headlines.HEADLINES) == set(EXPERIMENTS)

@@ -15,7 +15,7 @@ from striate.stopping import Poll, unheard
 from striate.version import __version__
 from striate.wording import counted, duration
 
-from . import page, record
+from . import headlines, page, record
 from .claim import UNDECIDED, Cell, Experiment, Form, Lab, Row, Rows, Verdict
 
 OWN = ("seconds", "device")  # what is added to each row
@@ -167,6 +167,7 @@ def _finish(order: Order, rows: list[Row], left: int, lab: Lab) -> Finished:
         device=devices.describe(lab.device),
         seconds=seconds,
         left=left,
+        beside=headlines.lines(order.name, whole) if whole else [],
         pictures=sorted(p.name for p in order.folder.glob("pictures-*.png")),
     )
     files.write(order.folder / record.PAGE, page.markdown(facts).encode())

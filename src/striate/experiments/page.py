@@ -10,6 +10,7 @@ from typing import NamedTuple
 from striate.wording import counted, duration
 
 from .claim import Experiment, Verdict
+from .headlines import Line
 
 FORMS = {
     "long": "the long form, which decides",
@@ -22,6 +23,8 @@ body { font: 16px/1.55 system-ui, sans-serif; color: #1f2328; max-width: 60rem; 
 img { max-width: 100%; border: 1px solid #e6e9ec } code { background: #f3f4f6; padding: 0 .25em }
 h1 { font-size: 1.5rem } table { border-collapse: collapse } td { padding: .2rem 1rem .2rem 0;
   vertical-align: top } td:first-child { color: #626b74; white-space: nowrap }
+table { margin: 1.2rem 0 } .figures { font-size: .875rem } .figures td { white-space: normal }
+.figures tr:first-child td { color: #626b74 } .figures td:first-child { color: inherit }
 """
 
 
@@ -39,6 +42,7 @@ class Facts(NamedTuple):
     seconds: float
     left: int
     pictures: Sequence[str]  # files beside it
+    beside: Sequence[Line]  # figures beside the chapter's and the published ones
 
 
 def markdown(facts: Facts) -> str:
@@ -55,6 +59,10 @@ def markdown(facts: Facts) -> str:
     ]
     if facts.seeds:
         lines += ["![The figures as a chart](figure.png)", ""]
+    if facts.beside:
+        heads, rows = figures(facts.beside)
+        lines += [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)]
+        lines += [""]
     lines += [line for name in facts.pictures for line in (f"![Pictures]({name})", "")]
     lines += ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in _table(facts))]
     return "\n".join(lines) + "\n"
@@ -70,12 +78,40 @@ def html(facts: Facts, folder: Path) -> str:
     ]
     shown = (["figure.png"] if facts.seeds else []) + list(facts.pictures)
     parts += [_image(folder / name) for name in shown]
+    if facts.beside:
+        heads, found = figures(facts.beside)
+        parts += [
+            '<table class="figures">',
+            *(f"<tr>{_cells(cells)}</tr>" for cells in (heads, *found)),
+            "</table>",
+        ]
     rows = "".join(f"<tr><td>{k}</td><td>{_text(v)}</td></tr>" for k, v in _table(facts))
     title = f"{_text(facts.name)}: {_text(facts.verdict.outcome)}"
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style>{''.join(parts)}<table>{rows}</table></html>\n"
     )
+
+
+def figures(beside: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
+    """Return the heads and rows of a table of figures beside the chapter's and published ones."""
+    heads = ["figure", "the chapter's", "published", "here, with 95 % interval", "n", "seeds"]
+    rows = [
+        [
+            line.what,
+            line.chapter or "-",
+            line.published or "-",
+            line.reading.text if line.reading else "in the long form only",
+            f"{line.reading.n:,}" if line.reading and line.reading.n else "-",
+            str(line.reading.seeds) if line.reading else "-",
+        ]
+        for line in beside
+    ]
+    return heads, rows
+
+
+def _cells(cells: Sequence[str]) -> str:
+    return "".join(f"<td>{_text(cell)}</td>" for cell in cells)
 
 
 def _table(facts: Facts) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from .claim import (
     Verdict,
     concluded,
 )
-from .intervals import above, below, gap, over, select
+from .intervals import Interval, above, below, gap, over, select
 from .material import part
 from .teaching import measured, prepared, score, taught
 
@@ -110,22 +110,27 @@ def verdict(rows: Rows) -> Verdict:
         for name in MISMATCHES
         if name != "none"
     }
-    harm = over(_harm(whole, seed) for seed in sorted({row["seed"] for row in whole}))
+    harmed = harm(rows)
     text = "Accuracy that each brings: "
     text += "; ".join(f"{name} {found.text()}" for name, found in helps.items())
     text += ". What a mismatch at prediction costs: "
     text += "; ".join(f"{MISMATCHES[name]} {found.text()}" for name, found in damage.items())
-    text += f"; the mean of these {harm.text()}."
-    numbers = {name: found._asdict() for name, found in (helps | damage | {"harm": harm}).items()}
-    parts = [*(above(found) for found in helps.values()), below(harm)]
+    text += f"; the mean of these {harmed.text()}."
+    numbers = {name: found._asdict() for name, found in (helps | damage | {"harm": harmed}).items()}
+    parts = [*(above(found) for found in helps.values()), below(harmed)]
     return Verdict(concluded(parts), text, numbers)
 
 
-def _harm(whole: Rows, seed: int) -> float:
+def harm(rows: Rows) -> Interval:
     """Return the mean accuracy of all mismatches less that without one."""
-    found = {row["mismatch"]: float(row["accuracy"]) for row in select(whole, seed=seed)}
-    own = found.pop("none")
-    return sum(found.values()) / len(found) - own
+    by_seed: dict[int, dict[str, float]] = {}
+    for row in select(rows, training="all"):
+        by_seed.setdefault(row["seed"], {})[row["mismatch"]] = float(row["accuracy"])
+    return over(_mean_harm(found) for found in by_seed.values())
+
+
+def _mean_harm(found: dict[str, float]) -> float:
+    return sum(found[name] - found["none"] for name in MISMATCHES) / (len(MISMATCHES) - 1)
 
 
 def panels(rows: Rows) -> list[Panel]:

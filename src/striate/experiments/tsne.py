@@ -160,7 +160,7 @@ def verdict(rows: Rows) -> Verdict:
 def panels(rows: Rows) -> list[Panel]:
     """Draw the purity of each space, and the maps of features and colours, coloured by class."""
     groups = grouped(rows, SPACES, "space")
-    of_spaces = {name: [_with_interval(row) for row in found] for name, found in groups.items()}
+    of_spaces = {name: [with_interval(row) for row in found] for name, found in groups.items()}
     chance = 100 * rows[0]["chance"]
     first = min(row["seed"] for row in rows)
     maps = [_map(select(rows, space=s, seed=first)[0]) for s in ("features", "colours")]
@@ -168,8 +168,8 @@ def panels(rows: Rows) -> list[Panel]:
     return [Bars(title, "%", bars(of_spaces, "purity"), {"chance": chance}), *maps]
 
 
-def _with_interval(row: Row) -> Row:
-    # The interval is of pictures, each of which has one purity: as of so many shares of 0 or 1.
+def with_interval(row: Row) -> Row:
+    """Return a row whose `n` gives its share the interval that its pictures' purities have."""
     share, spread = row["purity"], row["spread"]
     count = max(2, round(share * (1 - share) / max(spread**2 / row["n"], 1e-9)))
     return {**row, "n": count}
