@@ -321,6 +321,7 @@ FACTS = Facts(
     free=10**10,
     of_peak=0.4,
     passes=0.9,
+    halved=None,
 )
 
 
@@ -349,6 +350,8 @@ def with_phase(name: str, share: float) -> dict[str, Any]:
         ({"threads": 1}, "threads", "1 thread of 4 processors computes: leave OMP_NUM_THREADS"),
         ({"threads": 3}, "threads", "3 threads of 4 processors compute:"),
         ({"threads": None}, "nothing", ""),
+        ({"halved": 2.31}, "precision", "2.3 times as fast in bfloat16 as in float32: try --pre"),
+        ({"halved": 1.1}, "nothing", ""),
         (
             {"layers": [layer("a", 0.5, 0.12), layer("b", 0.3), layer("c", 0.2)]},
             "layer",
@@ -375,7 +378,7 @@ def test_at_most_three_lines_are_given_the_largest_share_first() -> None:
     shares = with_phase("data wait", 0.3)
     found = advised(FACTS._replace(**shares, threads=1, gain=3.0, reordered=frozenset({"conv1"})))
     assert [one.what for one in found] == ["threads", "batch", "data"]
-    assert len(RULES) == 8
+    assert len(RULES) == 9
 
 
 def test_maps_in_another_order_of_memory_are_seen() -> None:

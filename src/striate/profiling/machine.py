@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 
+from striate import devices
 from striate.processors import return_memory
 
 # The sides of square matrices: many small products find a moment in which nothing else runs, large
@@ -23,15 +24,20 @@ def product_rates(device: torch.device) -> dict[str, float]:
     computed in on a GPU, unless that is switched off.
     """
     found = {"float32": _rate(device, torch.float32)}
-    if device.type != "cuda":
-        return found
+    if device.type == "cuda":
+        found["tf32"] = _in_tf32(device)
+    if device.type == "cuda" or devices.multiplies_bfloat16(device):
+        found["bfloat16"] = _rate(device, torch.bfloat16)
+    return found
+
+
+def _in_tf32(device: torch.device) -> float:
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = True
     try:
-        found["tf32"] = _rate(device, torch.float32)
+        return _rate(device, torch.float32)
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
-    return {**found, "bfloat16": _rate(device, torch.bfloat16)}
 
 
 def _rate(device: torch.device, kind: torch.dtype) -> float:
