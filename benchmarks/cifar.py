@@ -93,8 +93,10 @@ class PeerSteps:
         self.sgd.step()
         with torch.no_grad():
             for weight, velocity in zip(self.filters, self.velocities, strict=True):
-                velocity.mul_(0.6).add_(weight.grad)
-                slope = weight.grad + 0.6 * velocity
+                gradient = weight.grad
+                assert gradient is not None
+                velocity.mul_(0.6).add_(gradient)
+                slope = gradient + 0.6 * velocity
                 weight.mul_(len(weight) ** 0.5 / weight.norm())
                 weight.sub_(orthogonal(slope.flatten(1)).view_as(weight), alpha=0.24)
 

@@ -2,9 +2,10 @@
 
     python benchmarks/recipes.py
 
-Operations are those of convolutions and linear layers, two a multiply-add, forward once and backward
-twice, of each picture at each of its sides; so are the GFLOP a second of the measured trainings. The
-peak is a product of matrices with all threads, in each precision; measure on a quiet machine.
+Operations are those of convolutions and linear layers, two a multiply-add, forward once and
+backward twice, of each picture at each of its sides; a rate is theirs over the seconds that a
+recipe was measured with. The peak is a product of matrices with all threads, in each precision:
+run it on the machine of those seconds, while nothing else runs.
 """
 
 from collections import Counter
