@@ -1,7 +1,9 @@
 """Named recipes: found by name, beneath what is given; each lowers the loss and resumes exactly."""
 
+import importlib
 import json
 import signal
+import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +21,9 @@ from striate.models.whitened import whitening
 from striate.training.loop import Step
 from striate.training.recipe import Recipe, names
 from striate.training.recipes import FOLDERS, NAMED, applied, full_name
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+counts: Any = importlib.import_module("recipes")
 
 # What makes a training small enough for a test, and is no part of what a recipe is about.
 SMALL: dict[str, dict[str, Any]] = {
@@ -67,12 +72,17 @@ def test_a_recipe_chooses_what_a_training_can(name: str) -> None:
     Recipe(**recipe.choices)  # refuses what cannot mean anything
 
 
+@pytest.mark.parametrize("name", [name for name in NAMED if NAMED[name].data != FOLDERS])
+def test_a_recipe_knows_its_operations(name: str) -> None:
+    assert NAMED[name].flop == pytest.approx(counts.operations(NAMED[name]), rel=0.005)
+
+
 def test_what_is_given_wins_over_the_recipe_and_that_over_the_network() -> None:
     model, choices = applied(None, {"recipe": "fast", "epochs": 3}, "mnist")
     assert (model, choices["epochs"], choices["recipe"]) == ("compact", 3, "mnist/fast")
     assert choices["rate"] == NAMED["mnist/fast"].choices["rate"]
     given = {"recipe": "mnist/fast", "arguments": {"first": 4}}
-    assert applied("compact", given, "digits")[1]["arguments"] == {"first": 4}
+    assert applied("compact", given, "digits")[1]["arguments"]["first"] == 4
     assert applied("mlp", {}, "digits") == ("mlp", {})
     assert applied(None, {"recipe": "fine-tune"}, "holiday")[1]["pretrained"]
     assert "pretrained" not in applied(None, {"recipe": "fine-tune", "weights": "w"}, "holiday")[1]
@@ -85,7 +95,7 @@ def test_a_recipe_lowers_the_loss_and_resumes_exactly(name: str, tmp_path: Path)
     small: dict[str, Any] = {
         "recipe": name,
         "arguments": SMALL[chosen["model"]],
-        "epochs": 4,
+        "epochs": 6,
         "batch_size": 16,
         "rate": chosen["rate"] * min(1.0, 64 / chosen.get("batch_size", 64)),
     }

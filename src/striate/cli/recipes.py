@@ -27,12 +27,9 @@ def recipes(*, as_json: AsJson = False) -> None:
         return
     rows = []
     for name, recipe in NAMED.items():
-        first, *others = [_reached(found) for found in recipe.measured] or [
-            ["not measured"] + [""] * 2
-        ]
-        rows.append([name, recipe.about, *first])
-        rows += [["", "", *one] for one in others]
-    console.table(["recipe", "", "test accuracy", "time", "on"], rows)
+        rows.append([name, f"{recipe.about}{_cost(recipe)}"])
+        rows += [["", line] for line in map(_reached, recipe.measured)] or [["", "not measured"]]
+    console.table(["recipe", "what it does, and what it reached in the test"], rows)
     console.tell("striate train DATA --recipe NAME; other flags win over the recipe's choices")
 
 
@@ -41,12 +38,18 @@ def _row(name: str, recipe: "Named") -> dict[str, Any]:
     return {"name": name, **recipe._asdict(), "choices": dict(recipe.choices), "measured": found}
 
 
-def _reached(found: "Measured") -> list[str]:
-    accuracy = percent(found.accuracy)
-    if found.seeds > 1:
-        accuracy += f" ± {percent(found.spread)} ({counted(found.seeds, 'seeds')})"
-    else:
-        accuracy += " (1 seed)"
-    if found.views is not None:
-        accuracy += f", {percent(found.views)} over several views"
-    return [accuracy, duration(found.seconds), found.machine]
+def _cost(recipe: "Named") -> str:
+    if recipe.flop is None:
+        return ""
+    tera = recipe.flop / 1e12
+    return f"; {tera:,.{0 if tera > 100 else 1}f} TFLOP"
+
+
+def _reached(found: "Measured") -> str:
+    seeds = counted(found.seeds, "seeds")
+    spread = f" ± {100 * found.spread:.2f} points" if found.seeds > 1 else ""
+    views = "" if found.views is None else f", {percent(found.views)} over several views"
+    return (
+        f"{percent(found.accuracy)}{spread} ({seeds}){views}; {duration(found.seconds)} on "
+        f"{found.machine}"
+    )

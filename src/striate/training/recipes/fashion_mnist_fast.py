@@ -17,4 +17,5 @@ RECIPE = Named(
         "ema": 0.998,
         "validation_share": 0.0,
     },
+    flop=2.11e13,
 )

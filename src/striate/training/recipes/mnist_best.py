@@ -16,4 +16,5 @@ RECIPE = Named(
         "ema": 0.999,
         "validation_share": 0.0,
     },
+    flop=1.014e14,
 )

@@ -21,5 +21,6 @@ class Named(NamedTuple):
     about: str
     data: str  # what it is for: a name, or photos for any folder
     choices: Mapping[str, Any]  # fields of Recipe, the model among them
-    flop: float | None = None  # of a whole training: two a multiply-add, backward twice forward
+    # Operations of a whole training: two a multiply-add, backward twice forward; None: by the data.
+    flop: float | None = None
     measured: tuple[Measured, ...] = ()
