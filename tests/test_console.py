@@ -68,6 +68,28 @@ def test_a_table_fits_the_terminal_and_its_words_and_numbers_are_whole(
                 assert word in shown, "neither cut, nor taken for markup"
 
 
+@given(columns=st.integers(3, 12), room=st.sampled_from([60, 80]))
+def test_what_does_not_fit_beside_stands_below_with_the_first_column(
+    columns: int, room: int
+) -> None:
+    names = [f"setting-with-a-long-name-{k}-of-several" for k in range(3)]
+    rows = [[name, *(f"{k}.{i} ± 0.11 %" for i in range(columns))] for k, name in enumerate(names)]
+    heads = ["", *(f"measured thing-{i}" for i in range(columns))]
+    with pytest.MonkeyPatch.context() as patched:
+        screen = printed(patched, room)
+        console.table(heads, rows)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
+    assert all(cell_len(line) <= room for line in text.splitlines())
+    shown = text.split()
+    for part in (heads, *(row[1:] for row in rows)):
+        for word in " ".join(part).split():
+            assert word in shown, "none is cropped"
+    parts = text.split("\n\n")
+    for part in parts:
+        starts = {line.split()[0] for line in part.splitlines() if "setting" in line or "…" in line}
+        assert len(starts) == len(names), "rows are told apart in each part"
+
+
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=4))
 def test_names_are_never_markup(rows: list[tuple[str, str]]) -> None:
     with pytest.MonkeyPatch.context() as patched:

@@ -217,6 +217,8 @@ def test_no_run_is_begun_after_the_time(drawn: Path, tmp_path: Path) -> None:
         ("sweep DATA --rate 0.1,x", "--rate takes numbers, not 'x'"),
         ("sweep DATA --rate 0.1,5000", "0 to 1000"),
         ("sweep DATA --model lenet,lenett", "did you mean lenet"),
+        ("sweep DATA --model convnet,mlp --arguments.width 4", "unknown argument of mlp 'width'"),
+        ("sweep DATA --arguments.width 4,0", "width of "),
         ("sweep DATA --monitor loss,accuracy", "the same for all runs"),
         ("sweep DATA --split-seed 0,1", "the same for all runs"),
         ("sweep DATA --folds 2 --rate 0.1,0.2", "leave it out"),
@@ -249,7 +251,7 @@ def test_a_group_is_one_line_of_the_runs(seeds: Group, capsys: pytest.CaptureFix
     assert row["accuracy"] == seeds.mean
     assert cli.main(["runs", str(seeds.folder.parent)]) == 0
     said = capsys.readouterr().out
-    assert "2 seeds, epochs 2" in said
+    assert "2 seeds, batch_size 8" in said
     assert f"± {100 * (seeds.sd or 0):.2f} %" in said
 
 

@@ -94,14 +94,22 @@ def wrapped(line: str, room: int, indent: str = "  ") -> str:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table on stdout; on no terminal it is as wide as it needs to be."""
-    on_terminal = sys.stdout.isatty()
-    console = Console(width=None if on_terminal else 10_000)
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    """Print a table on stdout; on no terminal it is as wide as it needs to be.
+
+    A terminal that is too narrow for it is given it in parts, each with the first column.
+    """
     cells = [[printable(cell) for cell in row] for row in (headings, *rows)]
+    console = Console(width=None if sys.stdout.isatty() else 10_000)
     numeric = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(headings))]
-    if on_terminal:
-        cells = _fitted(cells, numeric, console.width)
+    parts = _parts(cells, numeric, console.width) if sys.stdout.isatty() else [(cells, numeric)]
+    for number, part in enumerate(parts):
+        if number:
+            print()
+        _print_part(console, *part)
+
+
+def _print_part(console: Console, cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
     for heading, is_number in zip(cells[0], numeric, strict=True):
         drawn.add_column(
             plain(heading),
@@ -111,7 +119,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         )
     for row in cells[1:]:
         drawn.add_row(*map(plain, row))
-    if on_terminal:
+    if sys.stdout.isatty():
         console.print(drawn)
         return
     with console.capture() as captured:
@@ -189,8 +197,28 @@ def _lines(line: str, stream: TextIO) -> str:
     return wrapped(line, Console(file=stream).width)
 
 
-def _fitted(cells: Sequence[Sequence[str]], numeric: Sequence[bool], room: int) -> list[list[str]]:
-    """Shorten very long words, break cells between words, then shorten more, until columns fit."""
+Part = tuple[Sequence[Sequence[str]], Sequence[bool]]  # cells, and which columns are of numbers
+
+
+def _parts(cells: Sequence[Sequence[str]], numeric: Sequence[bool], room: int) -> list[Part]:
+    """Return a table whole where it fits, else in parts, each with the first column."""
+    for count in range(len(numeric), 0, -1):
+        fitted = _fitted([row[:count] for row in cells], numeric[:count], room)
+        if fitted is not None or count <= 2:
+            break
+    part = fitted or [[_cell(cell, room // 2) for cell in row[:count]] for row in cells]
+    rest = [[*row[:1], *row[count:]] for row in cells]
+    others = _parts(rest, [*numeric[:1], *numeric[count:]], room) if count < len(numeric) else []
+    return [(part, numeric[:count]), *others]
+
+
+def _fitted(
+    cells: Sequence[Sequence[str]], numeric: Sequence[bool], room: int
+) -> list[list[str]] | None:
+    """Shorten very long words, break cells between words, then shorten more, until columns fit.
+
+    None where they do not, or where two rows or columns would have one name.
+    """
     columns = list(zip(*cells, strict=True))
     widths = [max(map(cell_len, column)) for column in columns]
     excess = sum(widths) + GAP * len(widths) - room
@@ -210,13 +238,16 @@ def _fitted(cells: Sequence[Sequence[str]], numeric: Sequence[bool], room: int) 
                 break
             widths[max(free)[1]] -= 1
             excess -= 1
-    return [
+    found = [
         [
             cell if is_number else _cell(cell, most)
             for cell, most, is_number in zip(row, widths, numeric, strict=True)
         ]
         for row in cells
     ]
+    before, after = ([list(table[0]), [row[0] for row in table]] for table in (cells, found))
+    alike = any(len(set(a)) < len(set(b)) for a, b in zip(after, before, strict=True))
+    return None if excess > 0 or alike else found
 
 
 def _cell(text: str, room: int) -> str:

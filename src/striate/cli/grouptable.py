@@ -110,20 +110,23 @@ def print_left_out(group: "Group") -> None:
 
 def _print_rows(group: "Group") -> None:
     rows = [row for row in group.rows() if row["state"] == "finished"]
-    if rows:
-        console.table(
-            ["run", "validation", f"{rows[0]['split']} accuracy", "kept epoch", "time"],
+    if not rows:
+        return
+    split = rows[0]["split"]
+    both = split != "validation"  # a fold is judged on what it is chosen by
+    console.table(
+        ["run", *["validation"] * both, f"{split} accuracy", "kept epoch", "time"],
+        [
             [
-                [
-                    row["run"],
-                    percent(row["validation_accuracy"]),
-                    percent(row["accuracy"]),
-                    f"{row['best_epoch']}",
-                    duration(row["train_seconds"]),
-                ]
-                for row in rows
-            ],
-        )
+                row["run"],
+                *[percent(row["validation_accuracy"])] * both,
+                percent(row["accuracy"]),
+                f"{row['best_epoch']}",
+                duration(row["train_seconds"]),
+            ]
+            for row in rows
+        ],
+    )
 
 
 def _spread(mean: float, sd: float | None) -> str:

@@ -74,8 +74,11 @@ def _print_group(name: str, rows: Sequence[dict[str, Any]]) -> None:
     )
 
 
+_SAID = ("model", "epochs", "folds")  # of a group's choices: in another column, or its members
+
+
 def _differs(row: dict[str, Any]) -> str:
-    own = [f"{key} {value}" for key, value in row["differs"].items()]
+    own = [f"{key} {value}" for key, value in row["differs"].items() if key not in _SAID]
     if "runs" in row:
         own.insert(0, _members(row))
     return ", ".join(own)

@@ -11,12 +11,14 @@ from striate import data as sources
 from striate import usercode
 from striate.api import Show, columns_of, required, watched
 from striate.errors import UsageError
+from striate.models import MODELS, arguments
 from striate.runs import folder, group
 from striate.stopping import Halt
 from striate.training import group as grouped
 from striate.training import recipe as recipes
 from striate.training.grid import grid
 from striate.training.group import Plan
+from striate.training.networks import architecture
 from striate.training.start import Means
 
 from .group import Group
@@ -92,6 +94,7 @@ def sweep(
     since = clock.monotonic()
     opened = sources.find(required(data), columns_of(data, path_column, label_column))
     plan = grid(opened, model, choices)
+    _check_arguments(opened, plan)
     until = None if seconds_in_all is None else since + seconds_in_all
     return _train(
         opened,
@@ -112,6 +115,15 @@ def _check(choices: dict[str, Any], where: str) -> None:
     if choices.get("fold") is not None:
         raise UsageError("a group holds each fold out in turn: leave out fold")
     recipes.resolve({k: v for k, v in choices.items() if k not in ("folds", "arguments")}, {}, {})
+
+
+def _check_arguments(opened: sources.Data, plan: Plan) -> None:
+    """Refuse arguments that one of the networks does not take, before the first run."""
+    for own in plan.runs.values():
+        choices, network = grouped.whole(plan, own, opened)
+        found = architecture(network, choices, opened)[0]
+        if found.name in MODELS:
+            arguments.check(found.name, MODELS[found.name].build, found.arguments)
 
 
 def _train(
