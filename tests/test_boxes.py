@@ -64,7 +64,7 @@ def test_a_crop_is_chosen_as_torchvision_does(
     assert parts(found) == expected
 
 
-@given(size=sides, channels=st.sampled_from([1, 3]), seed=st.integers(0, 1000))
+@given(size=sides, channels=st.sampled_from([1, 3, 6]), seed=st.integers(0, 1000))
 @law
 def test_a_crop_is_resized_as_torchvision_does(
     size: tuple[int, int], channels: int, seed: int
@@ -74,10 +74,13 @@ def test_a_crop_is_resized_as_torchvision_does(
     found = boxes.crop_and_resize(images, chance, least=0.1).int()
     # Nothing is made smaller, so antialiasing has no part in it (and fails for a width of 1).
     expected = [
-        vision.resized_crop(image.float(), *part, list(size), antialias=False)
+        vision.resized_crop(image.double(), *part, list(size), antialias=False)
         for image, part in zip(images, parts(box), strict=True)
     ]
-    assert (found - torch.stack(expected)).abs().max() <= 0.51
+    apart = found - torch.stack(expected)
+    assert apart.abs().max() <= 1.001  # two passes in whole numbers, each rounded
+    assert (found - torch.stack(expected).round()).abs().max() <= 1
+    assert apart.square().mean().sqrt() <= 0.5
 
 
 def erased(draws: dict[str, float], height: int, width: int, share: float) -> list[int] | None:

@@ -408,6 +408,15 @@ def test_moments_are_numpys(counts: list[int], channels: int) -> None:
     assert (whole.mean, whole.std) == (moments.mean, moments.std)
 
 
+def test_moments_of_large_pictures_are_numpys() -> None:
+    moments, batch = Moments(), noise(3, 3, 230, 200)
+    batch[1] = 255
+    moments.add(batch)
+    x = batch.numpy() / 255
+    assert moments.mean == pytest.approx(x.mean((0, 2, 3)), rel=1e-12)
+    assert moments.std == pytest.approx(x.std((0, 2, 3)), rel=1e-12)
+
+
 def test_moments_of_nothing_are_refused() -> None:
     for name in ("mean", "std"):
         with pytest.raises(DataError, match="no pictures"):

@@ -1,5 +1,6 @@
 """A guarded process: forked, allowed little memory and time, asked for a few pictures at once."""
 
+import contextlib
 import faulthandler
 import mmap
 import os
@@ -73,7 +74,7 @@ class Process:
         try:
             self._link.send(question)
             kind, content = self._answer()
-            found = unpacked(memoryview(content))
+            found = unpacked(content)
         except (EOFError, OSError) as error:
             raise LostError("its decoder crashed") from error
         except WireError as error:
@@ -84,16 +85,20 @@ class Process:
             raise LostError("its decoder answered something else")
         return found
 
-    def _answer(self) -> tuple[bytes, bytearray]:
+    def _answer(self) -> tuple[bytes, memoryview]:
+        """Return what kind of answer there is, and its bytes: in the area where they fit there."""
         whole, deadline = bytearray(), time.monotonic() + self._seconds
         while True:
             kind, size = self._signal(max(0.0, deadline - time.monotonic()))
             known = kind in (_END, _RAISED) or (kind == _MORE and size == _AREA)
             if not known or size > _AREA or len(whole) + size > _MOST:
                 raise LostError("its decoder answered something else")
-            whole += memoryview(self._area)[:size]
+            content = memoryview(self._area)[:size]
+            if kind != _MORE and not whole:
+                return kind, content
+            whole += content
             if kind != _MORE:
-                return kind, whole
+                return kind, memoryview(whole)
             self._link.send(None)  # the area is free again
 
     def _signal(self, seconds: float) -> tuple[bytes, int]:
@@ -111,7 +116,8 @@ class Process:
             os.kill(self._number, signal.SIGKILL)
             os.waitpid(self._number, 0)
         self._link.close()
-        self._area.close()
+        with contextlib.suppress(BufferError):  # an answer that was refused still looks at it
+            self._area.close()
 
 
 def _raised(found: Any) -> Exception:
