@@ -9,7 +9,8 @@ import torch
 
 from striate import data as sources
 from striate import usercode
-from striate.api import Show, columns_of, required, watched
+from striate.api.given import columns_of, required
+from striate.api.training import Show, watched
 from striate.errors import UsageError
 from striate.models import MODELS, arguments
 from striate.runs import folder, group

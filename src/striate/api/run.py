@@ -1,15 +1,12 @@
-"""What Python users hold: train(), load(), and a Run with its methods."""
+"""A run as Python users hold it: what is in its folder, and what its network can be asked."""
 
 import contextlib
 import dataclasses
 import functools
-import json
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from striate import data as sources
@@ -20,73 +17,29 @@ from striate import (
     files,
     inspection,
     metrics,
-    models,
     prediction,
-    profiling,
     ranks,
-    usercode,
 )
 from striate import report as reporting
 from striate.data import Columns, Data, Split
-from striate.data.preparation.kinds import limited, max_pixels
+from striate.data.preparation.kinds import limited
 from striate.data.sources.given import examples
 from striate.decoding import Decoders
 from striate.description import Description, describe
-from striate.description.fitting import largest_batch
-from striate.epochs import End
 from striate.errors import DataError, UsageError
 from striate.evaluation import PLAIN, Evaluation, Views, choose_views
 from striate.exporting import Written, card
-from striate.inspection import Report
-from striate.models import Architecture
-from striate.profiling import Profile
 from striate.ranking import Prediction
-from striate.report import Atlas
 from striate.runs import Bundle, Code, folder
 from striate.runs.code import carried
-from striate.seeing.embedding import Embedded
-from striate.seeing.embedding import embed as embed_splits
 from striate.seeing.explaining import Explainer, Explanation
-from striate.seeing.networks import Source, network
-from striate.seeing.placement import check as check_placing
-from striate.seeing.placement import place as place_vectors
-from striate.stopping import Halt, Poll, unheard
-from striate.tracing.building import built as without_numbers
-from striate.training import conductor
-from striate.training import recipe as recipes
-from striate.training import recipes as named
-from striate.training.conductor import Happening
-from striate.training.group import Member
-from striate.training.networks import architecture
-from striate.training.plan import KINDS, make_splits
-from striate.training.plan import plan as resolve_plan
-from striate.training.preview import preview as draw_preview
-from striate.training.raterange import Found, Tried, found, trying
-from striate.training.session import Event, Note, Session
-from striate.training.start import Means, Ready, prepare
-from striate.training.start import precision as precision_of
+from striate.stopping import Poll, unheard
 from striate.usercode import Consent
-from striate.wording import counted, percent
+from striate.wording import percent
 
-__all__ = [
-    "Run",
-    "atlas",
-    "embed",
-    "find_rate",
-    "inspect",
-    "load",
-    "plan",
-    "preview",
-    "profile",
-    "train",
-]
+from .given import columns_of
 
 VALIDATION = "validation"
-Show = Callable[[Session, Event], None]
-
-# --batch-size auto: of the memory that is free now, as pixels and what else runs need some; so many
-# at most; and so many steps an epoch at least.
-MEMORY_SHARE, MOST_AT_ONCE, LEAST_STEPS = 0.5, 1024, 50
 
 
 class Run:
@@ -485,397 +438,6 @@ def load(path: Path | str, *, trust_code: bool = False) -> Run:
     return Run(path, trust_code=trust_code)
 
 
-def embed(
-    data: Any,
-    *,
-    model: Path | str,
-    weights: Path | str | None = None,
-    place: bool = False,
-    device: str = "auto",
-    workers: int | None = None,
-    strict: bool = False,
-    path_column: str | None = None,
-    label_column: str | None = None,
-    trust_code: bool = False,
-    poll: Poll = unheard,
-    tell: Callable[[str], None] = lambda _: None,
-) -> Embedded:
-    """Turn every picture of DATA into a vector: what a network's classifier is given.
-
-    `model` is a run's folder, torchvision/NAME or timm/NAME, with published weights or those of a
-    file. With `place` each gets its place on a map. `tell` is given lines for people.
-    """
-    if place:
-        check_placing()
-    source, opened = _asked(
-        data, model, weights, trust_code, columns_of(data, path_column, label_column)
-    )
-    for note in (*source.notes, opened.layout, *opened.warnings):
-        tell(note)
-    found = embed_splits(
-        source.model,
-        source.preprocessing,
-        opened.splits,
-        opened.classes,
-        device=devices.pick(device),
-        workers=workers,
-        strict=strict,
-        poll=poll,
-    )
-    return dataclasses.replace(found, xy=place_vectors(found.vectors)) if place else found
-
-
-def _asked(
-    data: Any, model: Path | str, weights: Path | str | None, trust_code: bool, columns: Columns
-) -> tuple[Source, Data]:
-    """Open a network and the data that it is asked about, which must be of its kind."""
-    source = network(str(model), weights=str(weights) if weights else None, trust_code=trust_code)
-    opened = sources.find_any(data, columns)
-    taken = source.preprocessing.kind
-    if opened.kind != taken:
-        raise DataError(f"this network takes {taken}, and the data are {opened.kind}")
-    return source, opened
-
-
-def atlas(
-    data: Any,
-    *,
-    model: Path | str,
-    weights: Path | str | None = None,
-    out: Path | str = "atlas.html",
-    figures: Path | str | None = None,
-    device: str = "auto",
-    workers: int | None = None,
-    strict: bool = False,
-    path_column: str | None = None,
-    label_column: str | None = None,
-    trust_code: bool = False,
-    poll: Poll = unheard,
-    tell: Callable[[str], None] = lambda _: None,
-) -> Atlas:
-    """Write the map of DATA as a network sees them: one HTML file, `path` of what is returned.
-
-    `model` is a run's folder, torchvision/NAME or timm/NAME, with published weights or those of a
-    file. A folder of pictures alone needs no classes. Into the folder `figures`, where one is
-    named, goes the map as PNG and SVG. `tell` is given lines for people.
-    """
-    check_placing()
-    source, opened = _asked(
-        data, model, weights, trust_code, columns_of(data, path_column, label_column)
-    )
-    for note in (*source.notes, opened.layout, *opened.warnings):
-        tell(note)
-    found = reporting.write_atlas(
-        Path(out).expanduser(),
-        source,
-        opened,
-        device=devices.pick(device),
-        workers=workers,
-        strict=strict,
-        drawn=Path(figures).expanduser() if figures else None,
-        poll=poll,
-    )
-    for note in (*found.notes, *found.lines()):
-        tell(note)
-    return found
-
-
-def plan(
-    data: Any,
-    *,
-    model: Any = None,
-    device: str = "auto",
-    path_column: str | None = None,
-    label_column: str | None = None,
-    **choices: Any,
-) -> str:
-    """Return the recipe that `train` would follow, as TOML."""
-    recipes.check_names(choices, where="striate.plan")
-    opened = sources.find(required(data), columns_of(data, path_column, label_column))
-    model, choices = named.applied(model, choices, opened.name)
-    built = architecture(model, choices, opened)[0]
-    choices = sized(opened, built, choices, device, _quiet)
-    recipe = resolve_plan(make_splits(opened, choices)["train"], choices, built)
-    return folder.recipe_text(recipes.as_table(recipe))
-
-
-def find_rate(
-    data: Any,
-    *,
-    model: Any = None,
-    means: Means | None = None,
-    tell: Callable[[str], None] | None = None,
-    show: Callable[[Tried], None] | None = None,
-    halt: Halt | None = None,
-    path_column: str | None = None,
-    label_column: str | None = None,
-    **choices: Any,
-) -> Found:
-    """Try rising learning rates on what `train` would begin with, and read one from the losses.
-
-    Nothing is trained that is kept. `show` is given each step, `tell` lines for people.
-    """
-    usercode.refuse_while_loading()
-    recipes.check_names(choices, where="striate.find_rate")
-    opened = sources.find(data, Columns(path_column, label_column))
-    halt, means = halt or Halt(), means or Means()
-    with halt.listening(), torch.random.fork_rng(devices=[]):
-        model, choices = named.applied(model, choices, opened.name)
-        built, initial = architecture(model, choices, opened)
-        choices = sized(opened, built, choices, means.device, tell or _quiet)
-        prepared = prepare(opened, choices, built, means=means, halt=halt, initial=initial)
-        tried = []
-        for step in trying(prepared.learner, prepared.pictures["train"]):
-            halt.poll()
-            tried.append(step)
-            (show or _quiet)(step)
-    return found(tried)
-
-
-def profile(
-    data: Any,
-    *,
-    model: Any = None,
-    steps: int = 20,
-    out: Path | str | None = None,
-    means: Means | None = None,
-    tell: Callable[[str], None] | None = None,
-    halt: Halt | None = None,
-    path_column: str | None = None,
-    label_column: str | None = None,
-    **choices: Any,
-) -> Profile:
-    """Train for a few steps on what `train` would begin with, and say where their time goes.
-
-    No run is written. With `out` the profile is an HTML page as well. `tell` is given lines for
-    people.
-    """
-    usercode.refuse_while_loading()
-    recipes.check_names(choices, where="striate.profile")
-    profiling.require_steps(steps)
-    if choices.get("rate") == "find":
-        raise UsageError("a profile takes steps at one rate: leave out --rate find")
-    opened = sources.find(data, Columns(path_column, label_column))
-    halt, means = halt or Halt(), means or Means()
-    with halt.listening(), torch.random.fork_rng(devices=[]):
-        model, choices = named.applied(model, choices, opened.name)
-        built, initial = architecture(model, choices, opened)
-        choices = sized(opened, built, choices, means.device, tell or _quiet)
-        began = time.monotonic()
-        prepared = prepare(opened, choices, built, means=means, halt=halt, initial=initial)
-        workers = devices.processors() if means.workers is None else means.workers
-        reading = profiling.Reading(time.monotonic() - began, workers)
-        found = profiling.profile(prepared, steps=steps, reading=reading, poll=halt.poll)
-    if out is not None:
-        reporting.write_profile(Path(out).expanduser(), found)
-    return found
-
-
-def inspect(
-    data: Any,
-    *,
-    workers: int | None = None,
-    path_column: str | None = None,
-    label_column: str | None = None,
-    max_megapixels: float = 50.0,
-    poll: Poll = unheard,
-) -> Report:
-    """Look at data before training: counts, sizes, damage, duplicates, leaks, what is odd."""
-    opened = sources.find(data, Columns(path_column, label_column))
-    most = max_pixels(max_megapixels)
-    return inspection.inspect(opened, workers=workers, max_pixels=most, poll=poll)
-
-
-def preview(
-    data: Any,
-    *,
-    model: Any = None,
-    path_column: str | None = None,
-    label_column: str | None = None,
-    **choices: Any,
-) -> bytes:
-    """Draw training pictures as the network sees them, plain and augmented: PNG."""
-    recipes.check_names(choices, where="striate.preview")
-    opened = sources.find(data, Columns(path_column, label_column))
-    model, choices = named.applied(model, choices, opened.name)
-    return draw_preview(opened, choices, architecture(model, choices, opened)[0])
-
-
-def train(
-    data: Any = None,
-    *,
-    model: Any = None,
-    out: Path | str | None = None,
-    overwrite: bool = False,
-    resume: Path | str | None = None,
-    means: Means | None = None,
-    show: Show | None = None,
-    tell: Callable[[str], None] | None = None,
-    trust_code: bool = False,
-    path_column: str | None = None,
-    label_column: str | None = None,
-    halt: Halt | None = None,
-    **choices: Any,
-) -> Run:
-    """Train a network on `data` and leave a run folder; `choices` are the fields of a Recipe.
-
-    `data` is a name, a folder, `file.py:function`, a torch Dataset or a dict of them by split;
-    `model` a name, `file.py:function`, an nn.Module, or a class or function that gives one (with
-    functools.partial for its arguments). With `resume` a run continues where it stands. `show` is
-    given Begun, and each Step, Epoch and Saved as it happens, `tell` lines for people; `halt` says
-    what a signal is answered with, and who watches the reading. Code that is named or handed over
-    is remembered as agreed to; a run that is resumed may carry other code, which is executed with
-    `trust_code` alone. Of a table, the columns of paths and labels may be named.
-
-    Raises UsageError, DataError, and Stopped after SIGINT or SIGTERM, when the state is saved.
-    """
-    usercode.refuse_while_loading()
-    if resume is not None and (out is not None or overwrite):
-        raise UsageError(
-            f"--resume continues {resume} in its own folder: leave out --out and --overwrite"
-        )
-    columns = columns_of(data, path_column, label_column)
-    halt, means = halt or Halt(), means or Means()
-    with (
-        halt.listening(),
-        ranks.joined(means.device),
-        torch.random.fork_rng(devices=[]),
-    ):
-        show, tell = (show, tell) if ranks.is_first() else (None, None)
-        if resume is not None:
-            path = folder.require(Path(resume).expanduser())
-            given = {"model": model, **choices}
-            opened = None if data is None else sources.find(data, columns)
-            consent = Consent(path, trust_code)
-            happening = conductor.resume(
-                path, opened, given, means=means, halt=halt, consent=consent
-            )
-            watched(happening, show, tell)
-            return Run(path, trust_code=trust_code)
-        recipes.check_names(choices, where="striate.train")
-        opened = sources.find(required(data), columns)
-        model, choices = named.applied(model, choices, opened.name)
-        built, initial = architecture(model, choices, opened)
-        choices = sized(opened, built, choices, means.device, tell or _quiet)
-        path = Path(out).expanduser() if out else ranks.of_first(_new_folder(opened, built))
-        restarted = ranks.started().restarts > 0
-        if restarted and _goes_on(path, opened, choices, built, means, tell or _quiet):
-            consent = Consent(path, trust_code)
-            happening = conductor.resume(path, opened, {}, means=means, halt=halt, consent=consent)
-        else:
-            happening = conductor.train(
-                opened,
-                choices,
-                built,
-                run=path,
-                means=means,
-                halt=halt,
-                initial=initial,
-                overwrite=overwrite or restarted,
-            )
-        watched(happening, show, tell)
-        return Run(path)
-
-
-def _goes_on(
-    path: Path,
-    data: Data,
-    choices: Mapping[str, Any],
-    built: Architecture,
-    means: Means,
-    tell: Callable[[str], None],
-) -> bool:
-    """Tell whether a restarted process finds its own run in a folder, which it then goes on with.
-
-    UsageError for a run of other choices or data. What is no run yet is begun anew.
-    """
-    if not ranks.of_first(folder.is_run(path)):
-        return False
-    recipe = resolve_plan(make_splits(data, choices)["train"], choices, built)
-    precision = precision_of(recipe, devices.pick(means.device))
-    asked = recipes.as_table(dataclasses.replace(recipe, precision=precision))
-    begun = folder.read_recipe(path)
-    other = [name for name in {**asked, **begun} if asked.get(name) != begun.get(name)]
-    place = json.loads(json.dumps(data.origin._asdict()))
-    if place != folder.read_origin(path)._asdict():
-        other = ["data", *other]
-    if other:
-        raise UsageError(
-            f"{path} is a run of other choices ({', '.join(sorted(other))}), not the one that this "
-            "restarted process began: choose another --out"
-        )
-    restarts = counted(ranks.started().restarts, "restarts")
-    tell(f"after {restarts} by torchrun: going on with the run in {path}, begun with these choices")
-    return True
-
-
-def sized(
-    data: Data,
-    built: Architecture,
-    choices: Mapping[str, Any],
-    device: str,
-    tell: Callable[[str], None],
-) -> dict[str, Any]:
-    """Return the choices with a number for a batch size that is `auto`, and tell why that one.
-
-    Where memory has no room for the usual batch, gradients are added up to steps of its size.
-    """
-    given = dict(choices)
-    if given.get("batch_size") != "auto":
-        return given
-    del given["batch_size"]
-    train_split = make_splits(data, given)["train"]
-    recipe = resolve_plan(train_split, given, built)
-    place = devices.pick(device)
-    room = ranks.least(int(MEMORY_SHARE * devices.available_bytes(place)))
-    shape = KINDS[data.kind].unfitted(recipe, built).shape
-    net = without_numbers(
-        lambda: models.build(built, len(data.classes), channels=shape[0], size=shape[1:])
-    )
-    if recipe.ema:  # a second network, which is never differentiated
-        room -= sum(t.nbytes for t in (*net.parameters(), *net.buffers()))
-    usual = 1 << (recipe.batch_size - 1).bit_length()
-    most = max(usual, min(MOST_AT_ONCE, len(train_split.labels) // LEAST_STEPS))
-    batch = largest_batch(net, shape, recipe.optimiser, most=most, room=room)
-    given["batch_size"] = batch.size
-    if batch.size < recipe.batch_size:
-        given.setdefault("accumulate", -(-recipe.batch_size // batch.size))
-    steps = given.get("accumulate", 1) * batch.size
-    tell(
-        f"--batch-size auto: {batch.size} at once, {steps} {data.kind} a step: "
-        f"{batch.line(room)}; the rate is not changed by it"
-    )
-    return given
-
-
-def _new_folder(data: Data, architecture: Architecture) -> Path:
-    return folder.new_folder(Path("runs"), data.name, architecture.name)
-
-
-def watched(
-    happening: Generator[Happening | Member],
-    show: Show | None = None,
-    tell: Callable[[str], None] | None = None,
-) -> None:
-    """Carry a training out, or a group of them, and show what happens."""
-    session: Session | None = None
-    show, tell = show or _quiet, tell or _quiet
-    with contextlib.closing(happening):
-        for event in happening:
-            if isinstance(event, Ready):
-                session = event.session
-                for note in event.notes:
-                    tell(note)
-            elif isinstance(event, (End, Member, Note)):
-                tell(event.line)
-            elif session:
-                show(session, event)
-
-
-def _quiet(*_: Any) -> None:
-    """Show nothing."""
-
-
 def _limited(bundle: Bundle, megapixels: float | None) -> Bundle:
     return bundle._replace(preprocessing=limited(bundle.preprocessing, megapixels))
 
@@ -896,17 +458,3 @@ def _known(split: str, kind: str) -> list[str]:
         "train": [f"the network was trained on these {kind}: expect less of others"],
         VALIDATION: [f"these {kind} chose the epoch that was kept: expect a little less of others"],
     }.get(split, [])
-
-
-def columns_of(data: Any, path_column: str | None, label_column: str | None) -> Columns:
-    """Return the columns that are named of a table; without data there are none."""
-    columns = Columns(path_column, label_column)
-    if data is None and columns.given():
-        raise UsageError("--path-column and --label-column are of a table: give it as DATA")
-    return columns
-
-
-def required(data: Any) -> Any:
-    if data is None:
-        raise UsageError("DATA is missing: a name, a folder or file.py:function")
-    return data
