@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -114,3 +115,29 @@ def test_names_do_not_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
     console.tell("d\x1b[2J")
     assert set(re.findall(r"\x1b.", screen.getvalue())) <= {"\x1b["}
     assert not re.search("\x1b\\[2J|[\x07\u202e]", screen.getvalue())
+
+
+class Far(NamedTuple):
+    """A reading that is far on."""
+
+    done: int = 12_345
+    total: int = 50_000
+    kind: str = "pictures"
+    work: str = ""
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_a_bar_is_one_line_whatever_it_is_called(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    screen = printed(monkeypatch, columns)
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(console, "duration", lambda _: "59 min 59 s")
+    with console.working("1/1 network timm/tf_efficientnet_lite0, seed 0") as watch:
+        watch(Far())
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    bars = [line for line in re.split(r"[\r\n]+", text) if "seed 0" in line]
+    assert bars
+    assert all(cell_len(line) <= columns for line in bars)
+    assert bars[-1].rstrip().endswith("12,345 of 50,000 pictures 59 min 59 s")

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, TextIO
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from striate.wording import counted, duration, printable
@@ -18,6 +18,7 @@ from striate.wording import counted, duration, printable
 GAP = 2  # blanks between two columns
 LONG = 32  # letters of a word that is shortened before other columns are broken into lines
 SHORTEST = 12  # letters that are left of a shortened word
+TIME, NUMBERS = 11, 48  # columns of a bar for its time, and of all beside its words
 # A word with the blanks before it; a figure and its unit are one.
 WORD = re.compile(r" *[^ ]+(?:(?<=\d) (?:%|s|min|h)(?![^\W_])[^ ]*)?")
 
@@ -137,12 +138,13 @@ def working(what: str) -> Iterator[Watch]:
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         TextColumn("{task.fields[numbers]}", markup=False),
-        Elapsed(),
+        Elapsed(table_column=Column(no_wrap=True, min_width=TIME)),
         console=Console(stderr=True),
         transient=True,
         expand=True,
     )
-    task = bar.add_task(what, total=None, numbers="")
+    words = shortened(what, max(SHORTEST, width() - NUMBERS))
+    task = bar.add_task(words, total=None, numbers="")
 
     def watch(reading: Reading) -> None:
         numbers = f"{reading.done:,} of {counted(reading.total, reading.kind)}"
