@@ -90,7 +90,7 @@ def verdict(rows: Rows) -> Verdict:
     ratios = {goal: found for goal in goals if (found := ratio(rows, goal))}
     fast = select(rows, norm="none", rate=10 * RATE)
     failed = sum(row["diverged"] or row["accuracy"] < 0.2 for row in fast)
-    said = f"Without batch norm at 10 times the rate {failed} of {len(fast)} trainings fail."
+    said = f"Without batch norm at 10 times the rate {failed} of {len(fast)} trainings failed."
     if not ratios:
         text = f"No accuracy was reached by both in every seed. {said}"
         return Verdict(FAILS if _only_plain(rows, goals) else UNDECIDED, text)
@@ -137,10 +137,11 @@ def panels(rows: Rows) -> list[Panel]:
     goals = sorted({int(key[3:]) for row in rows for key in row if key.startswith("to_")})
     shown = {f"{goal} %": float(goal) for goal in goals if goal <= 100 * highest}
     for norm, title in (("none", "Without batch norm"), ("batch", "With batch norm")):
-        lines = {
-            f"rate {rate:g}": curve(select(rows, norm=norm, rate=rate), scale=100)
-            for rate in (RATE, 10 * RATE)
-        }
+        lines = {}
+        for rate in (RATE, 10 * RATE):
+            found = select(rows, norm=norm, rate=rate)
+            ends = ", until one diverges" if any(row["diverged"] for row in found) else ""
+            lines[f"rate {rate:g}{ends}"] = curve(found, scale=100)
         drawn.append(Lines(title, "mini-batches of 128", "test accuracy (%)", lines, goals=shown))
     return drawn
 

@@ -131,13 +131,14 @@ def _lines(figure: "Figure", panel: Lines, place: Place) -> "Axes":
     axes = _axes(figure, panel.title, (*place[:2], place[2] - room, place[3]), 60)
     _scale(axes, panel)  # before the lines, whose limits follow from it
     middle = (len(panel.lines) - 1) / 2
+    few = all(len(line.x) <= FEW for line in panel.lines.values())
     for number, (name, line) in enumerate(panel.lines.items()):
         step = min(STEP, ASIDE / len(panel.lines))
         aside = step * (number - middle) if _side_by_side(panel) else None
-        _line(axes, name, line, CLASSES[number % len(CLASSES)], aside)
+        _line(axes, name, line, CLASSES[number % len(CLASSES)], aside, "o" if few else None)
     _name(axes, panel.x, panel.y)
     for name, level in panel.goals.items():
-        axes.axhline(level, color=style.INK, lw=0.9, ls=(0, (4, 3)), zorder=1)
+        axes.axhline(level, color=style.MUTED, lw=0.7, ls=(0, (4, 3)), zorder=1)
         low = axes.get_ylim()[0]
         axes.set_ylim(min(low, level), None)
         axes.annotate(
@@ -162,11 +163,12 @@ def _side_by_side(panel: Lines) -> bool:
     return len(panel.lines) > 1 and len(places) == 1 and len(places.pop()) <= CLOSE
 
 
-def _line(axes: "Axes", name: str, line: Line, colour: str, aside: float | None) -> None:
+def _line(
+    axes: "Axes", name: str, line: Line, colour: str, aside: float | None, marker: str | None
+) -> None:
     """Draw a line with its band; moved aside by points of type, with bars instead of the band."""
     from matplotlib.transforms import ScaledTranslation
 
-    marker = "o" if len(line.x) <= FEW else None
     drawn: list[Artist] = [
         *axes.plot(line.x, line.y, color=colour, lw=1.8, marker=marker, ms=4, label=name)
     ]
