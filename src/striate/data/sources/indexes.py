@@ -45,9 +45,10 @@ def indexes(places: Sequence[Place]) -> Iterator[Index]:
     """Yield the index of each shard, in their order."""
     new = [place for place in places if isinstance(place, Remote) and not _file(place).exists()]
     if new:
-        size = sum(place.size for place in new) / 1e9
+        size = sum(place.size for place in new)
+        most = f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{-(-size // 10**6)} MB"
         sys.stderr.write(
-            f"listing {counted(len(new), 'shards')} elsewhere, once: up to {size:.1f} GB are read\n"
+            f"listing {counted(len(new), 'shards')} elsewhere, once: up to {most} are read\n"
         )
     if not any(isinstance(place, Remote) for place in places):
         yield from map(of, places)
