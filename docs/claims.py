@@ -58,7 +58,6 @@ Headline figures of the [experiments](claims.md), beside the chapter's and publi
 of other networks and more data. Means over seeds with 95 % intervals by Student's t; of one seed,
 by its test examples, of which there are n. `python docs/claims.py` writes this section from the
 rows in `docs/claims/`.
-
 """
 END = """
 ## What the chapter got wrong
