@@ -42,7 +42,8 @@ The *long* form decides; where only the *short* one was run, the verdict is a fi
 was written before its long form was run. They were changed once, after the short forms had been run
 and before any long form had ended: until then an interval that holds 0 counted against a claim,
 where it now leaves it open; the harm of a mismatch at prediction became a part of `preprocessing`,
-and that depth costs residual networks less than plain ones a part of `degradation`. The sizes of
+and that depth costs residual networks less than plain ones a part of `degradation`; fewer than 40
+epochs of the listing, and a single pair of `style`, no longer refute anything. The sizes of
 the long forms were chosen by the time that they take, the batches of `preprocessing` after trials
 with another seed. Times are of a machine that others used as well: upper bounds.
 

@@ -19,6 +19,7 @@ NAMED: dict[str, Named] = {
     "mnist/fast": mnist_fast.RECIPE,
     "mnist/best": mnist_best.RECIPE,
     "fashion-mnist/fast": fashion_mnist_fast.RECIPE,
+    "cifar10/quick": cifar10.QUICK,
     "cifar10/fast": cifar10.FAST,
     "cifar10/96": cifar10.BETTER,
     "cifar10/best": cifar10.BEST,
