@@ -4,9 +4,9 @@
 
 The peer is written anew after Keller Jordan's description (https://arxiv.org/abs/2404.00498 and
 https://kellerjordan.github.io/posts/muon): its network, its optimisers and its 8 epochs of batches
-of 2,000, in float32, as half precision is for GPUs. All its steps cost the same, so a few of them
-say how long a whole training takes; ours are timed at each side of its pictures. What a training
-reaches is measured by training it: `striate train cifar10 --recipe fast`.
+of 2,000, in float32, as its half precision is for GPUs (--halved: in bfloat16). All its steps cost
+the same, so a few of them say how long a whole training takes; ours are timed at each side of its
+pictures. What a training reaches is measured by training it: `striate train cifar10 --recipe fast`.
 """
 
 import argparse
@@ -73,8 +73,9 @@ class Peer(nn.Module):
 class PeerSteps:
     """Steps of the peer on made-up pictures: what they hold does not change how long they take."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, halved: bool) -> None:
         torch.manual_seed(0)
+        self.halved = halved
         self.net = Peer().to(memory_format=torch.channels_last)
         named = list(self.net.named_parameters())
         self.filters = [p for name, p in named if p.ndim == 4 and p.requires_grad]
@@ -87,7 +88,10 @@ class PeerSteps:
     def __call__(self) -> None:
         """Take a step: cut out, forward, backward, update."""
         values = self.padded[:, :, 2:34, 2:34].contiguous(memory_format=torch.channels_last)
-        loss = F.cross_entropy(self.net(values), self.labels, label_smoothing=0.2, reduction="sum")
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.halved):
+            logits = self.net(values)
+        labels = self.labels
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=0.2, reduction="sum")
         self.net.zero_grad(set_to_none=True)
         loss.backward()
         self.sgd.step()
@@ -156,13 +160,16 @@ def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     reader.add_argument("--recipe", default="cifar10/fast")
     reader.add_argument("--precision", default="fast")
+    reader.add_argument("--halved", action="store_true", help="the peer in bfloat16")
     reader.add_argument("--rounds", type=int, default=3)
     reader.add_argument("--steps", type=int, default=2, help="of each side, in a round")
     chosen = reader.parse_args()
     ours = Ours(chosen.recipe, {"precision": chosen.precision})
-    peer, by_side = PeerSteps(), {side: ours.timed(side) for side in sorted(ours.steps)}
+    peer = PeerSteps(halved=chosen.halved)
+    by_side = {side: ours.timed(side) for side in sorted(ours.steps)}
     precision = ours.learner.recipe.precision
     print(f"{devices.describe(torch.device('cpu'))}, torch {torch.__version__}, {precision}")
+    print(f"the peer in {'bfloat16' if chosen.halved else 'float32'}")
     rows: list[Timed] = []
     for turn in range(chosen.rounds + 1):
         each = {side: seconds(step, chosen.steps) for side, step in by_side.items()}

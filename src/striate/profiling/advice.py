@@ -163,9 +163,10 @@ def _unmultiplied(facts: Facts) -> Advice | None:
     if share <= UNMULTIPLIED or len(plain) == len(facts.layers):
         return None
     first = max(plain, key=lambda layer: layer.share)
+    what = f"{first.kind}, " if first.kind else ""  # the loss is no module
     line = (
         f"{percent(share, 0)} of both passes goes to layers that multiply nothing (norms, "
-        f"activations, pooling), most to {first.name} ({first.kind}, {percent(first.share, 0)}): "
+        f"activations, pooling), most to {first.name} ({what}{percent(first.share, 0)}): "
         "they move memory, so smaller maps or a pooling before them save most"
     )
     return Advice("memory-bound", line, share * facts.passes)

@@ -1,6 +1,6 @@
 """MNIST as well as one network does without a vote: the chapter's, mended, averaged weights."""
 
-from .named import Named
+from .named import Measured, Named
 
 RECIPE = Named(
     about="one network, no vote: the chapter's, mended, 30 epochs, averaged weights",
@@ -19,4 +19,5 @@ RECIPE = Named(
         "precision": "fast",
     },
     flop=1.5e14,
+    measured=(Measured("1 CPU core, in CPU-seconds", 0.9969, 0.0, 1, 1146),),
 )
