@@ -82,8 +82,8 @@ def test_what_does_not_fit_beside_stands_below_with_the_first_column(
     text = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
     assert all(cell_len(line) <= room for line in text.splitlines())
     shown = text.split()
-    for part in (heads, *(row[1:] for row in rows)):
-        for word in " ".join(part).split():
+    for cells in (heads, *(row[1:] for row in rows)):
+        for word in " ".join(cells).split():
             assert word in shown, "none is cropped"
     parts = text.split("\n\n")
     for part in parts:
