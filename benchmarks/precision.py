@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/precision.py [--rounds 5]
 
 Forward and backward of each network in both precisions, one after the other in each round; the
-ratio is of the two in a round. Needs a processor that multiplies bfloat16 (AVX-512 BF16 or AMX).
+ratio is of the two in a round. Needs a CPU with AVX-512 BF16 or AMX.
 """
 
 import argparse
@@ -13,9 +13,10 @@ import time
 
 import torch
 import torch.nn.functional as F
+from step import build
 from torch import Tensor, nn
 
-from striate import devices, models
+from striate import devices
 
 CPU = torch.device("cpu")
 BATCH = 128
@@ -37,15 +38,11 @@ def main() -> None:
     reader.add_argument("--rounds", type=int, default=5)
     rounds = reader.parse_args().rounds
     if not devices.multiplies_bfloat16(CPU):
-        sys.exit("this processor does not multiply bfloat16: there is nothing to compare")
+        sys.exit("this CPU has no instructions for bfloat16: there is nothing to compare")
     print(f"{devices.describe(CPU)}, torch {torch.__version__}, batches of {BATCH}")
     print("| network | float32 | bfloat16 | ratio |\n|---|---|---|---|")
     for name, (channels, side, model, arguments) in NETS.items():
-        torch.manual_seed(0)
-        net = models.build(
-            models.find(model, arguments), 10, channels=channels, size=(side, side)
-        ).train()
-        net = devices.place(net, CPU)
+        net = devices.place(build(model, arguments, channels, side).train(), CPU)
         values = devices.ordered(torch.randn(BATCH, channels, side, side))
         pairs: list[list[float]] = []
         for turn in range(rounds + 1):

@@ -81,7 +81,7 @@ def test_bfloat16_is_taken_on_processors_that_multiply_it(
     if able:
         assert start.precision(Recipe(precision="bfloat16"), cpu) == "bfloat16"
     else:
-        with pytest.raises(UsageError, match="this processor does not multiply it"):
+        with pytest.raises(UsageError, match="this CPU has no instructions for bfloat16"):
             start.precision(Recipe(precision="bfloat16"), cpu)
 
 

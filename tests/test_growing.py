@@ -57,8 +57,8 @@ def test_a_training_begins_small_and_ends_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "choices", "said"),
     [
-        ("digits", {"model": "mlp"}, "1x4x4 pictures, with which --progressive begins"),
-        ("digits", {"freeze": True, "weights": "w.pth"}, "leave it out, or --freeze"),
+        ("digits", {"model": "mlp"}, "take 1x4x4 pictures, as --progressive needs: "),
+        ("digits", {"freeze": True, "weights": "w.pth"}, "--progressive does not go with --freeze"),
         ("moving-digits", {}, "--progressive resizes pictures, and these are clips"),
         ("digits", {"progressive": 0.1}, "--progressive lies in 0.125 to 1"),
     ],

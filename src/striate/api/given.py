@@ -15,6 +15,7 @@ def columns_of(data: Any, path_column: str | None, label_column: str | None) -> 
 
 
 def required(data: Any) -> Any:
+    """Return data that were given; UsageError where none were."""
     if data is None:
         raise UsageError("DATA is missing: a name, a folder or file.py:function")
     return data

@@ -134,8 +134,8 @@ def _precision(facts: Facts) -> Advice | None:
     if facts.halved is None or facts.halved < GAIN:
         return None
     line = (
-        f"this processor multiplies matrices {facts.halved:.1f} times as fast in bfloat16 as in "
-        "float32: try --precision fast"
+        f"this CPU multiplies matrices {facts.halved:.1f} times as fast in bfloat16 as in float32: "
+        "try --precision fast"
     )
     return Advice("precision", line, facts.passes * (1 - 1 / facts.halved))
 

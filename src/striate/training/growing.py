@@ -1,6 +1,6 @@
-"""Progressive resizing: a training begins with small pictures, which grow to the network's size.
+"""Progressive resizing: a training starts with small pictures, which grow to the full size.
 
-Small pictures cost less by the square of their side, and most of what is learnt first is in them
+A convolution's cost falls with the square of the side, and the first epochs need less detail
 (Howard 2018, https://www.fast.ai/posts/2018-04-30-dawnbench-fastai.html).
 """
 
@@ -49,15 +49,15 @@ def resized(values: Tensor, side: int) -> Tensor:
 
 
 def check(recipe: Recipe, kind: str) -> None:
-    """Raise UsageError where pictures cannot grow."""
+    """Raise UsageError where progressive resizing does not apply."""
     if len(sides(recipe)) == 1:
         return
     if kind != "pictures":
         raise UsageError(f"--progressive resizes pictures, and these are {kind}")
     if recipe.freeze or recipe.unfreeze_at:
         raise UsageError(
-            "--progressive is for layers that learn; of frozen ones the features are computed from "
-            "whole pictures: leave it out, or --freeze and --unfreeze-at"
+            "--progressive does not go with --freeze or --unfreeze-at: frozen layers' features are "
+            "computed from pictures of the full size"
         )
 
 

@@ -131,8 +131,8 @@ class Recipe:
     )
     precision: str = choice(
         "auto",
-        "auto (bfloat16 on a GPU, else float32), fast (bfloat16 on processors that multiply it as "
-        "well: about twice as fast for wide networks), float32 or bfloat16.",
+        "auto (bfloat16 on a GPU, else float32), fast (bfloat16 also on CPUs with instructions for "
+        "it: about twice as fast for wide networks), float32 or bfloat16.",
     )
     patience: int | None = choice(
         None,
@@ -151,11 +151,11 @@ class Recipe:
     )
     progressive: float = choice(
         1.0,
-        "Begin with smaller pictures, of this share of the side, in whole eighths, which grow to "
-        "the whole: 0.5 to 0.75 save time; 1: not.",
+        "Progressive resizing: start with pictures of this share of the side, in eighths, and "
+        "enlarge them step by step; 0.5 to 0.75 save time, 1: off.",
     )
     progressive_until: float = choice(
-        0.5, "Share of the training after which pictures are whole, with --progressive."
+        0.5, "With --progressive: share of the training after which pictures have their full size."
     )
     fit: str = choice("crop", "How a picture becomes square: crop, stretch or pad.")
     share: float = choice(1.0, "Share of the resized picture that the crop keeps per side.")

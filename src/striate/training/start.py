@@ -394,9 +394,9 @@ def precision(recipe: Recipe, device: torch.device) -> str:
     multiplied = devices.multiplies_bfloat16(device)
     if recipe.precision == "bfloat16" and device.type == "cpu" and not multiplied:
         raise UsageError(
-            "--precision bfloat16: this processor does not multiply it (that takes AVX-512 BF16 or "
-            "AMX), and would be many times slower than with float32: give fast, which is then "
-            "float32, or leave it out"
+            "--precision bfloat16: this CPU has no instructions for bfloat16 (AVX-512 BF16, AMX), "
+            "so it would be many times slower than float32: use fast, which then means float32, or "
+            "leave it out"
         )
     if recipe.precision in ("float32", "bfloat16"):
         return recipe.precision
@@ -495,4 +495,6 @@ def _thread_note(run: Path) -> list[str]:
 def _precision_note(learner: Learner) -> list[str]:
     if not lacks_bfloat16(learner.recipe, learner.device):
         return []
-    return ["this run began in bfloat16, which this processor does not multiply: float32 from here"]
+    return [
+        "this run began in bfloat16, for which this CPU has no instructions: float32 from here on"
+    ]

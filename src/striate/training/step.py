@@ -203,7 +203,7 @@ def _answered(
 
 
 def lacks_bfloat16(recipe: Recipe, device: torch.device) -> bool:
-    """Tell whether a training that began in bfloat16 goes on on a CPU that does not multiply it."""
+    """Tell whether a training in bfloat16 continues on a CPU without instructions for it."""
     without = device.type == "cpu" and not devices.multiplies_bfloat16(device)
     return recipe.precision == "bfloat16" and without
 

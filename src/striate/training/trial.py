@@ -27,7 +27,7 @@ def check_answer(
     ) as error:  # norms raise the second for maps that are too small
         raise UsageError(
             f"the network does not take {_size(shape)} {preparation.kind}"
-            f"{', with which --progressive begins' if side else ''}: {error}"
+            f"{', as --progressive needs' if side else ''}: {error}"
         ) from error
     if not isinstance(found, torch.Tensor) or tuple(found.shape) != (1, classes):
         what = str(tuple(found.shape)) if isinstance(found, torch.Tensor) else type(found).__name__

@@ -11,7 +11,8 @@ class Measured(NamedTuple):
     accuracy: float  # mean over seeds, of the test split, without other views
     spread: float  # standard deviation over the seeds
     seeds: int
-    seconds: float  # of training, the mean; data are read before
+    # Of training, the mean; CPU-seconds where it is one core. Data are read before.
+    seconds: float
     views: float | None = None  # mean accuracy over several views of each picture
 
 
